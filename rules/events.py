@@ -1,0 +1,114 @@
+"""What the engine says: events, as columns until they are written, one JSON line each in the log.
+
+Keyed by (partition, offset, row, rule, subject, ordinal), never by slot numbers, which change
+with a reload. Log order is (g, stage, rule, subject, side, ordinal).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+
+class EventType(StrEnum):
+    """Every event there is; the first block comes from the engine, the second from operators."""
+
+    RAISED = "RAISED"
+    ESCALATED = "ESCALATED"
+    LOWERED = "LOWERED"
+    CLEARED = "CLEARED"
+    CONFIRMED = "CONFIRMED"
+    LATE_FINDING = "LATE_FINDING"
+    CLOCK_EPOCH = "CLOCK_EPOCH"
+    BLIND = "BLIND"
+    HEARTBEAT = "HEARTBEAT"
+    RULE_CHANGED = "RULE_CHANGED"
+    RESET = "RESET"
+    ACKED = "ACKED"
+    ACK_REVOKED = "ACK_REVOKED"
+    ENDED = "ENDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the event log. Times are Unix ns; ``severity`` 0 means no level.
+
+    ``subject`` is a channel id, a device id, or "" for the system. ``episode`` is
+    ``offset.row`` of the RAISED that began it; RAISED to CLEARED of one alarm share it.
+    """
+
+    type: EventType
+    offset: int
+    row: int
+    stage: int = 0
+    rule: str = ""
+    subject: str = ""
+    side: int = 1
+    ordinal: int = 0
+    partition: str = "0"
+    severity: int = 0
+    previous: int = 0
+    max_severity: int = 0
+    klass: str = ""
+    episode: str = ""
+    onset_ns: int = 0
+    event_ns: int = 0  # measured at (judged time)
+    receive_ns: int = 0  # received at, or the tick that decided
+    value: float | None = None  # canonical unit; None where there is none
+    score: float | None = None  # what the limit was compared with
+    limit: float | None = None
+    confirmed: bool = True
+    announce: bool = True
+    over_range: bool = False
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, int, int, str, str, int, int]:
+        """Return what makes this event the same event in every run."""
+        return (
+            self.partition,
+            self.offset,
+            self.row,
+            self.rule,
+            self.subject,
+            self.side,
+            self.ordinal,
+        )
+
+    @property
+    def alarm_key(self) -> str:
+        """Return the alarm this event belongs to: rule, side and subject."""
+        return f"{self.rule}|{'high' if self.side > 0 else 'low'}|{self.subject}"
+
+    @property
+    def alarm_id(self) -> str:
+        """Return the public id of the episode: a short hash of alarm key and episode."""
+        return alarm_id(self.alarm_key, self.episode)
+
+
+def alarm_id(alarm_key: str, episode: str) -> str:
+    """Return the 12-hex-digit public id of an alarm's episode."""
+    return blake2b(f"{alarm_key}#{episode}".encode(), digest_size=6).hexdigest()
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as one JSON line without the newline; equal events give equal bytes."""
+    return json.dumps(asdict(event), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(line: bytes) -> Event:
+    """Return the event of one line.
+
+    Raises
+    ------
+    ValueError
+        The line is not an event of this version.
+    """
+    try:
+        raw = json.loads(line)
+        return Event(**{**raw, "type": EventType(raw["type"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"not an event line: {line[:80]!r} ({error})") from error

@@ -1,0 +1,95 @@
+"""What the rule language compiles to and the engine runs: parameter arrays, no text.
+
+Every rule names the channels it matched and, per channel, its effective parameters (after
+templates and overrides), so that the engine lays all rules of one kind side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEVER_NS = np.int64(2**62)
+"""A hold that time alone never fulfils (for levels declared by samples only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One alarm level: data, not code. ``severity`` rises with danger (1 blue … 4 red)."""
+
+    name: str
+    severity: int
+    colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRule:
+    """One side of one per-channel rule on the n channels it matched; L levels by severity rising.
+
+    Limits are in score units with their natural sign: for ``side`` −1 a *low* limit is breached
+    by ``score <= raise_at``. A level the rule does not declare has NaN limits.
+    """
+
+    rule_id: str
+    kind: str  # "threshold", "rate" or "ewma"
+    side: int  # +1 above, -1 below
+    channel: NDArray[np.int32]  # [n]
+    raise_at: NDArray[np.float64]  # [n, L]
+    clear_at: NDArray[np.float64]  # [n, L]; equal to raise_at where there is no hysteresis
+    hold_ns: NDArray[np.int64]  # [n, L] `for`; NEVER_NS = only by samples
+    hold_samples: NDArray[np.int32]  # [n, L] breaching samples that also fulfil it; 0 = time only
+    keep_ns: NDArray[np.int64]  # [n, L] `keep_firing_for`
+    max_gap_ns: NDArray[np.int64]  # [n]
+    accept: tuple[int, ...] = (1, 2, 3)  # qc flags judged; ignored when fail_loud
+    klass: str = "safety"  # safety | maintenance | info
+    fail_loud: bool = False
+    over_range: bool = False  # beyond the channel's range on this side counts as +inf, latched
+    unit: str = ""  # canonical unit of the score, for messages
+    source: str = "estimate"  # clause | vendor | estimate
+    message: str = ""
+    message_zh: str = ""
+    file: str = ""  # file:line the rule stands at, for explanations
+    # kind-specific, each [n]:
+    window_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # rate
+    min_points: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))  # rate
+    per_ns: int = 1_000_000_000  # rate: score is the change per this much time
+    method: str = "difference"  # rate: difference | theil_sen
+    alpha: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma
+    warmup: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # ewma, samples
+    floor: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma, on sigma
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadmanRule:
+    """Silence of the n devices a rule matched. A device is heard by any authenticated frame."""
+
+    rule_id: str
+    device: NDArray[np.int32]  # [n]
+    missing_ns: NDArray[np.int64]  # [n, L]; NEVER_NS = level not declared
+    klass: str = "maintenance"
+    message: str = ""
+    message_zh: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All rules of a site, compiled against one registry."""
+
+    content_hash: str
+    levels: tuple[Level, ...]  # by severity rising
+    channel_rules: tuple[ChannelRule, ...] = ()
+    deadman_rules: tuple[DeadmanRule, ...] = ()
+    probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""
+    blind_after_ns: int = 30_000_000_000
+    """Two ticks further apart than this are a stop of ours: BLIND, and silence does not count."""
+    blind_grace_ns: int = 10_000_000_000
+    """After a stop, how long queued data may take to arrive before silence counts again."""
+    confirm_hold_ns: int = 30_000_000_000
+    """A first dangerous sample of a fail_loud rule is CONFIRMED by a second or after this."""

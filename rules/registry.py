@@ -1,0 +1,102 @@
+"""The registry's working form: columns. ``site → asset → sensor → channel``, and who speaks.
+
+Rows of the device and channel tables are dense and never reused: a removed channel stays as a
+tombstone (``alive`` False), so a row in an old journal record keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DOMAINS = ("gas", "bridge", "tunnel", "water", "drain", "heat", "gallery", "env")
+
+
+def encode_id(identifier: str) -> str:
+    """Return an id as it stands in a topic, URL or file name: ``/`` becomes ``~``."""
+    return identifier.replace("/", "~")
+
+
+def decode_id(encoded: str) -> str:
+    """Undo encode_id."""
+    return encoded.replace("~", "/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assets:
+    """One row an asset: a manhole, a span, a gateway."""
+
+    id: tuple[str, ...]
+    site: tuple[str, ...]
+    domain: tuple[str, ...]
+    asset_type: tuple[str, ...]
+    name: tuple[str, ...]  # English
+    name_zh: tuple[str, ...]
+    district: tuple[str, ...]
+    zone: tuple[str, ...]
+    lon: NDArray[np.float64]  # WGS 84, degrees
+    lat: NDArray[np.float64]
+    exposed_people: NDArray[np.int64]
+    attributes: tuple[dict[str, Any], ...]  # design values (depth in m, …), tags, relations
+    alive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """One row a speaker: a gateway or an NB-IoT module. Its id is the identity on the wire."""
+
+    id: tuple[str, ...]  # ASCII without "/"
+    kind: tuple[str, ...]  # gateway | module
+    transport: tuple[str, ...]  # mqtt | coap
+    codec: tuple[str, ...]  # compact | senml | json
+    asset: NDArray[np.int32]  # where it is mounted
+    interval_ns: NDArray[np.int64]  # how often it is expected to speak
+    alive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """One row a channel. Ranges, resolution and limits are in the quantity's canonical unit."""
+
+    id: tuple[str, ...]  # asset/sensor/channel
+    asset: NDArray[np.int32]
+    device: NDArray[np.int32]
+    port: NDArray[np.int32]  # channel number in the device's compact frames
+    key: tuple[str, ...]  # name in the device's JSON or SenML
+    quantity: tuple[str, ...]
+    unit: tuple[str, ...]  # UCUM, as the device sends it; admission converts
+    klass: tuple[str, ...]  # safety | maintenance | info
+    range_lo: NDArray[np.float64]
+    range_hi: NDArray[np.float64]
+    resolution: NDArray[np.float64]
+    interval_ns: NDArray[np.int64]  # sampling interval expected
+    lel_basis: NDArray[np.float64]  # %vol at 100 %LEL of this sensor; NaN = site basis
+    fault_codes: tuple[tuple[float, ...], ...]  # raw values that mean the device is faulty
+    tags: tuple[dict[str, Any], ...]
+    alive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All of a site at one time; ``content_hash`` names the text it came from."""
+
+    content_hash: str
+    assets: Assets
+    devices: Devices
+    channels: Channels
+    simulation: bool = False
+    channel_row: dict[str, int] = field(init=False, repr=False)
+    device_row: dict[str, int] = field(init=False, repr=False)
+    asset_row: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, ids in (
+            ("channel_row", self.channels.id),
+            ("device_row", self.devices.id),
+            ("asset_row", self.assets.id),
+        ):
+            object.__setattr__(self, name, {i: row for row, i in enumerate(ids)})
