@@ -1,0 +1,336 @@
+"""New, duplicate, late or conflicting: one pure function for every reader of the journal.
+
+The meaning is section 2 of docs/semantics.md. Segments in which everything rises (nearly all, always)
+are judged by whole columns; a segment with anything odd in it is walked delivery by delivery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.readings import NO_SEQUENCE, ROW_BITS, Readings
+from rules.segments import Segments, segments_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JUDGED, DUPLICATE, LATE, CONFLICT, HEARD = 0, 1, 2, 3, 4
+NEVER = np.int64(-(2**63))
+NO_BOOT = np.int64(-1)
+HORIZON = 64  # sequences told apart behind the highest seen
+RING = 8  # payload hashes remembered where a device sends no sequence
+EPOCH_FRAMES = 3  # consecutive all-late frames with rising sequence that open a clock epoch
+
+_STATE: dict[str, tuple[Any, Any]] = {
+    "boot": (np.int64, NO_BOOT),
+    "previous_boot": (np.int64, NO_BOOT),
+    "top": (np.int64, -1),
+    "seen": (np.uint64, 0),
+    "judged_ns": (np.int64, NEVER),
+    "value": (np.float64, np.nan),
+    "late_run": (np.int8, 0),
+    "last_boot": (np.int64, NO_BOOT),  # of the previous delivery that was no duplicate
+    "last_sequence": (np.int64, -2),
+    "last_receive_ns": (np.int64, NEVER),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """``verdict`` uint8[n] a row; ``epoch_rows`` rows at which a clock epoch opens, rising."""
+
+    verdict: NDArray[np.uint8]
+    epoch_rows: NDArray[np.int64]
+    segments: Segments
+
+
+class Judge:
+    """The small state of duplicate and late detection: about 150 bytes a channel."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.full(channels, fill, dtype) for name, (dtype, fill) in _STATE.items()
+        }
+        self._ring: NDArray[np.int64] = np.zeros((channels, RING), np.int64)
+        self._scratch = np.zeros(channels, np.int64)
+
+    def grow(self, channels: int) -> None:
+        """Make room for channels up to the given number; the others are not disturbed."""
+        more = channels - self.channels
+        if more <= 0:
+            return
+        for name, (dtype, fill) in _STATE.items():
+            self._columns[name] = np.concatenate([self._columns[name], np.full(more, fill, dtype)])
+        self._ring = np.concatenate([self._ring, np.zeros((more, RING), np.int64)])
+        self._scratch = np.zeros(channels, np.int64)
+        self.channels = channels
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return copies of the state's arrays, by name."""
+        return {k: v.copy() for k, v in self._columns.items()} | {"ring": self._ring.copy()}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take up a state given by state(); the number of channels becomes that of the state."""
+        for name, (dtype, _) in _STATE.items():
+            self._columns[name] = np.array(state[name], dtype)
+        self._ring = np.array(state["ring"], np.int64)
+        self.channels = len(self._ring)
+        self._scratch = np.zeros(self.channels, np.int64)
+
+    def mark(self, rows: Readings, g: NDArray[np.int64]) -> Verdicts:
+        """Judge rows of whole records in journal order; ``g`` is their position, int64[n]."""
+        verdict = np.zeros(len(rows), np.uint8)
+        if len(rows) == 0:
+            none = np.empty(0, np.int64)
+            return Verdicts(verdict, none, Segments(none, none, none, none, True))
+        segments = segments_of(rows.channel, None, self._scratch)
+        if len(segments.order) < len(rows):
+            verdict[rows.channel < 0] = HEARD
+        clean = self._mark_clean(rows, g, segments)
+        epoch_rows: list[int] = []
+        for s in np.flatnonzero(~clean):
+            places = segments.order[segments.start[s] : segments.stop[s]]
+            self._walk(int(segments.key[s]), places, rows, g, verdict, epoch_rows)
+        return Verdicts(verdict, np.array(sorted(epoch_rows), np.int64), segments)
+
+    # ---- whole columns ------------------------------------------------------------------------
+
+    def _mark_clean(
+        self, rows: Readings, g: NDArray[np.int64], segments: Segments
+    ) -> NDArray[np.bool_]:
+        """Find the segments in which all is new and newer, and take them up; bool[s]."""
+        key, order, first, last = segments.key, segments.order, segments.start, segments.stop - 1
+        state = self._columns
+        identity = segments.single and len(order) == len(rows)
+        judged = rows.judged_ns if identity else rows.judged_ns[order]
+        boot = rows.boot if identity else rows.boot[order]
+        sequence = rows.sequence if identity else rows.sequence[order]
+        lowest = sequence[first]
+        clean = judged[first] > state["judged_ns"][key]
+        known = state["boot"][key]
+        numbered = lowest >= 0
+        clean &= np.where(
+            numbered,
+            ((known == boot[first]) | (known == NO_BOOT)) & (lowest > state["top"][key]),
+            boot[first] == 0,
+        )
+        if not numbered.all():
+            clean |= self._clean_hashes(judged, boot, segments, numbered)
+        if not segments.single:
+            clean &= ~self._odd_inside(rows, g, segments, judged, boot, sequence)
+        self._take_up(rows, segments, clean, boot, sequence, judged)
+        return clean
+
+    def _clean_hashes(
+        self,
+        judged: NDArray[np.int64],
+        boot: NDArray[np.int64],
+        segments: Segments,
+        numbered: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """Find segments of one row without sequence whose payload hash is not in the ring."""
+        key, first = segments.key, segments.start
+        fresh = ~numbered & (segments.length == 1) & (boot[first] != 0)
+        fresh &= judged[first] > self._columns["judged_ns"][key]
+        at = np.flatnonzero(fresh)
+        fresh[at] = (self._ring[key[at]] != boot[first[at], None]).all(axis=1)
+        return fresh
+
+    @staticmethod
+    def _odd_inside(
+        rows: Readings,
+        g: NDArray[np.int64],
+        segments: Segments,
+        judged: NDArray[np.int64],
+        boot: NDArray[np.int64],
+        sequence: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Tell segments whose rows do not simply rise: bool[s]."""
+        order = segments.order
+        index = rows.index[order]
+        record = g[order] >> ROW_BITS
+        same = (
+            (sequence[1:] == sequence[:-1]) & (index[1:] > index[:-1]) & (record[1:] == record[:-1])
+        )
+        odd = (judged[1:] <= judged[:-1]) | (boot[1:] != boot[:-1])
+        odd |= ~same & (sequence[1:] <= sequence[:-1]) & ((boot[1:] != 0) | (sequence[1:] >= 0))
+        odd |= (sequence[1:] < 0) != (sequence[:-1] < 0)
+        inside = np.ones(len(order), np.bool_)
+        inside[segments.start] = False
+        at = np.flatnonzero(odd & inside[1:]) + 1
+        result = np.zeros(len(segments.start), np.bool_)
+        result[np.searchsorted(segments.start, at, side="right") - 1] = True
+        return result
+
+    def _take_up(
+        self,
+        rows: Readings,
+        segments: Segments,
+        clean: NDArray[np.bool_],
+        boot: NDArray[np.int64],
+        sequence: NDArray[np.int64],
+        judged: NDArray[np.int64],
+    ) -> None:
+        """Move the state of clean segments to their last row."""
+        state = self._columns
+        every = bool(clean.all())
+        key = segments.key if every else segments.key[clean]
+        last = (segments.stop - 1) if every else (segments.stop - 1)[clean]
+        tail = segments.order[last]
+        state["judged_ns"][key] = judged[last]
+        state["value"][key] = rows.value[tail]
+        state["late_run"][key] = 0
+        state["last_boot"][key] = boot[last]
+        state["last_sequence"][key] = sequence[last]
+        state["last_receive_ns"][key] = rows.receive_ns[tail]
+        numbered = sequence[last] >= 0
+        hashed = ~numbered & (boot[last] != 0)
+        if hashed.any():
+            k = key[hashed]
+            self._ring[k, 1:] = self._ring[k, :-1]
+            self._ring[k, 0] = boot[last[hashed]]
+        if not numbered.all():
+            key, last = key[numbered], last[numbered]
+        before = np.where(state["boot"][key] == NO_BOOT, -1, state["top"][key])
+        state["boot"][key] = boot[last]
+        top = sequence[last]
+        step = np.where(before < 0, HORIZON, top - before)
+        seen = np.where(
+            step < HORIZON,
+            state["seen"][key] << np.minimum(step, HORIZON - 1).astype(np.uint64),
+            np.uint64(0),
+        )
+        state["top"][key] = top
+        state["seen"][key] = seen | np.uint64(1)
+        if not segments.single:
+            self._mark_inner(segments, clean, sequence)
+
+    def _mark_inner(
+        self, segments: Segments, clean: NDArray[np.bool_], sequence: NDArray[np.int64]
+    ) -> None:
+        """Set the bits of sequences before the last one of clean segments of several rows."""
+        chosen = np.flatnonzero(clean & (segments.length > 1) & (sequence[segments.start] >= 0))
+        if not len(chosen):
+            return
+        start, length = segments.start[chosen], segments.length[chosen]
+        owner = np.repeat(np.arange(len(chosen)), length)
+        place = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+        place += start[owner]
+        behind = sequence[start + length - 1][owner] - sequence[place]
+        bit = np.where(
+            behind < HORIZON,
+            np.uint64(1) << np.minimum(behind, HORIZON - 1).astype(np.uint64),
+            np.uint64(0),
+        )
+        merged = np.bitwise_or.reduceat(bit, np.cumsum(length) - length)
+        self._columns["seen"][segments.key[chosen]] |= merged
+
+    # ---- delivery by delivery -----------------------------------------------------------------
+
+    def _walk(
+        self,
+        channel: int,
+        places: NDArray[np.int64],
+        rows: Readings,
+        g: NDArray[np.int64],
+        verdict: NDArray[np.uint8],
+        epoch_rows: list[int],
+    ) -> None:
+        """Judge one channel's rows the obvious way."""
+        boot, sequence = rows.boot[places].tolist(), rows.sequence[places].tolist()
+        index, record = rows.index[places].tolist(), (g[places] >> ROW_BITS).tolist()
+        judged = rows.judged_ns[places]
+        receive = rows.receive_ns[places].tolist()
+        state = {name: column[channel].item() for name, column in self._columns.items()}
+        ring = self._ring[channel].tolist()
+        n, begin = len(places), 0
+        while begin < n:
+            end = begin + 1
+            while (
+                end < n
+                and boot[end] == boot[begin]
+                and sequence[end] == sequence[begin]
+                and index[end] > index[end - 1]
+                and record[end] == record[begin]
+            ):
+                end += 1
+            if _is_duplicate(state, ring, boot[begin], sequence[begin]):
+                verdict[places[begin:end]] = DUPLICATE
+            else:
+                newest = int(judged[begin:end].max())
+                if _opens_epoch(state, boot[begin], sequence[begin], receive[begin], newest):
+                    epoch_rows.append(int(places[begin]))
+                    state["judged_ns"] = int(NEVER)
+                for i in range(begin, end):
+                    at = places[i]
+                    verdict[at] = _time_test(state, int(judged[i]), float(rows.value[at]))
+            begin = end
+        for name, column in self._columns.items():
+            column[channel] = state[name]
+        self._ring[channel] = ring
+
+
+def _is_duplicate(state: dict[str, Any], ring: list[int], boot: int, sequence: int) -> bool:
+    """Tell a delivery that came before, and remember it otherwise."""
+    if sequence == NO_SEQUENCE:
+        if boot == 0:
+            return False
+        if boot in ring:
+            return True
+        ring.insert(0, boot)
+        ring.pop()
+        return False
+    if boot != state["boot"]:
+        if boot == state["previous_boot"]:
+            return False
+        state["previous_boot"], state["boot"] = state["boot"], boot
+        state["top"], state["seen"] = -1, 0
+    behind = state["top"] - sequence
+    if behind < 0:
+        step = -behind if state["top"] >= 0 else HORIZON
+        state["seen"] = ((state["seen"] << step) & (2**64 - 1) if step < HORIZON else 0) | 1
+        state["top"] = sequence
+        return False
+    if behind >= HORIZON:
+        return False
+    if state["seen"] >> behind & 1:
+        return True
+    state["seen"] |= 1 << behind
+    return False
+
+
+def _opens_epoch(
+    state: dict[str, Any], boot: int, sequence: int, receive_ns: int, newest_ns: int
+) -> bool:
+    """Count deliveries in which nothing is newer; the third in a rising row opens an epoch."""
+    if sequence >= 0:
+        rising = boot == state["last_boot"] and sequence > state["last_sequence"]
+    else:
+        rising = receive_ns > state["last_receive_ns"]
+    state["last_boot"], state["last_sequence"] = boot, sequence
+    state["last_receive_ns"] = receive_ns
+    if newest_ns > state["judged_ns"]:
+        state["late_run"] = 0
+        return False
+    state["late_run"] = state["late_run"] + 1 if rising else 1
+    if state["late_run"] < EPOCH_FRAMES:
+        return False
+    state["late_run"] = 0
+    return True
+
+
+def _time_test(state: dict[str, Any], judged_ns: int, value: float) -> int:
+    """Return the verdict of one row by its time, and take it up if it is the newest."""
+    last = state["judged_ns"]
+    if judged_ns > last:
+        state["judged_ns"], state["value"] = judged_ns, value
+        return JUDGED
+    if judged_ns < last:
+        return LATE
+    held = state["value"]
+    same = value == held or (value != value and held != held)  # noqa: PLR0124 - NaN equals NaN
+    return DUPLICATE if same else CONFLICT

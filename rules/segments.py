@@ -1,0 +1,70 @@
+"""Rows cut into segments by channel: the one path along time that every kernel takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """``order`` lists rows grouped by key, in journal order within a key; s segments, m rows.
+
+    ``single`` says that every segment has one row; then nothing was sorted.
+    """
+
+    order: NDArray[np.int64]  # [m] row indices
+    start: NDArray[np.int64]  # [s] first place in order
+    stop: NDArray[np.int64]  # [s]
+    key: NDArray[np.int64]  # [s] the channel (or device, or slot)
+    single: bool
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """Return rows per segment, [s]."""
+        return self.stop - self.start
+
+    def of_row(self) -> NDArray[np.int64]:
+        """Return the segment of each place in order, [m]."""
+        if self.single:
+            return np.arange(len(self.start))
+        return np.repeat(np.arange(len(self.start)), self.length)
+
+
+def segments_of(
+    key: NDArray[Any], rows: NDArray[np.int64] | None, scratch: NDArray[np.int64]
+) -> Segments:
+    """Group rows (all, or the chosen indices, rising) by key ≥ 0; keys < 0 are left out.
+
+    ``scratch`` has a place per possible key and may hold anything. A batch with each key once is
+    recognised by writing row numbers into it and reading them back, and is not sorted at all.
+    In-place sort of ``key << 32 | row`` takes an eighth of a stable argsort.
+    """
+    if rows is None:
+        rows = np.arange(len(key), dtype=np.int64) if (key >= 0).all() else np.flatnonzero(key >= 0)
+    chosen = key if len(rows) == len(key) else key[rows]
+    n = len(chosen)
+    count = np.arange(n, dtype=np.int64)
+    scratch[chosen] = count
+    if (scratch[chosen] == count).all():
+        return Segments(rows, count, count + 1, chosen.astype(np.int64), True)
+    packed = (chosen.astype(np.int64) << 32) | count
+    packed.sort()
+    by_key = packed >> 32
+    place = packed & 0xFFFFFFFF
+    edge = np.flatnonzero(by_key[1:] != by_key[:-1]) + 1
+    start = np.concatenate(([0], edge))
+    stop = np.concatenate((edge, [n]))
+    return Segments(rows[place], start, stop, by_key[start], False)
+
+
+def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return start[0] … start[0]+length[0]−1, start[1] …, all in one array."""
+    total = int(length.sum())
+    ends = np.cumsum(length)
+    return np.arange(total, dtype=np.int64) + np.repeat(start - (ends - length), length)
