@@ -110,7 +110,7 @@ class Judge:
         boot = rows.boot if identity else rows.boot[order]
         sequence = rows.sequence if identity else rows.sequence[order]
         lowest = sequence[first]
-        clean = judged[first] > state["judged_ns"][key]
+        clean: NDArray[np.bool_] = judged[first] > state["judged_ns"][key]
         known = state["boot"][key]
         numbered = lowest >= 0
         clean &= np.where(

@@ -67,4 +67,5 @@ def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.in
     """Return start[0] … start[0]+length[0]−1, start[1] …, all in one array."""
     total = int(length.sum())
     ends = np.cumsum(length)
-    return np.arange(total, dtype=np.int64) + np.repeat(start - (ends - length), length)
+    places: NDArray[np.int64] = np.arange(total) + np.repeat(start - (ends - length), length)
+    return places
