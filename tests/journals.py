@@ -1,0 +1,318 @@
+"""Random journals: small, adversarial, and made so that every branch of the engine is taken.
+
+``case(random)`` draws a registry, a plan and records from a ``random.Random``, so a seed or
+hypothesis can drive it. Values stand on limits, next to them, at zero, at ±inf, NaN, denormal
+and huge; clocks jump; frames come twice, out of order and too late; devices reboot and fall silent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.plan import NEVER_NS
+from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.small_city import (
+    LEVELS,
+    SECOND_NS,
+    T0_NS,
+    deadman_of,
+    plan_of,
+    readings_of,
+    registry_of,
+    rule_of,
+)
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from rules.plan import ChannelRule, Plan
+    from rules.readings import Body
+    from rules.registry import Registry
+
+DEVICES = (0, 0, 1, 2, 2)  # device of each channel
+RANGE_LO, RANGE_HI = -4.0, 12.0
+LIMITS = (1.0, 2.0, 4.0, 8.0)
+ODD_VALUES = (
+    math.nan,
+    math.inf,
+    -math.inf,
+    1e308,
+    -1e308,
+    5e-324,
+    -5e-324,
+    -0.0,
+    2.0**53,
+    math.nextafter(4.0, 0.0),
+    math.nextafter(4.0, 9.0),
+    RANGE_HI,
+    RANGE_LO,
+    math.nextafter(RANGE_HI, 99.0),
+    math.nextafter(RANGE_LO, -99.0),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    registry: Registry
+    plan: Plan
+    records: list[Record]
+
+
+@dataclass
+class Speaker:
+    """A device: its clock's error, its boot and sequence, and what it sent (to send again)."""
+
+    device: int
+    mode: str  # "sequence", "payload" or "none"
+    channels: list[int]
+    clock_error_ns: int = 0
+    boot: int = 1
+    sequence: int = 0
+    level: float = 0.0
+    sent: list[list[dict[str, Any]]] = field(default_factory=list)
+
+
+# -- rules -------------------------------------------------------------------------------------
+
+
+def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
+    """Raise and clear limits of the four levels, some not declared."""
+    declared = [random.random() < 0.7 for _ in LEVELS]
+    if not any(declared):
+        declared[random.randrange(4)] = True
+    shift, band = random.choice((0.0, 0.0, -3.0)), random.choice((0.0, 0.5, 1.0, 3.0))
+    raises = [
+        side * (limit + shift) if on else math.nan
+        for limit, on in zip(LIMITS, declared, strict=True)
+    ]
+    return raises, [limit - side * band for limit in raises]
+
+
+def channel_rules(random: Random, name: str) -> list[ChannelRule]:
+    """One rule on one side or on both, its parameters different from channel to channel."""
+    kind = random.choice(("threshold", "threshold", "rate", "ewma"))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "accept": random.choice(((1, 2, 3), (1, 2), (1,), (1, 2, 3, 4, 9))),
+        "fail_loud": random.random() < 0.4,
+        "over_range": kind == "threshold" and random.random() < 0.4,
+        "klass": random.choice(("safety", "maintenance", "info")),
+        "method": random.choice(("difference", "theil_sen")),
+        "per_ns": random.choice((1, 60)) * SECOND_NS,
+    }
+    return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
+
+
+def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
+    channels = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
+    raise_at, clear_at = limits(random, side=side)
+    rule = rule_of(
+        name, channels=channels, side=side, raise_at=raise_at, clear_at=clear_at, **common
+    )
+    n = len(channels)
+    for i in range(n):
+        if random.random() < 0.5:
+            rule.raise_at[i], rule.clear_at[i] = limits(random, side=side)
+        rule.hold_ns[i] = [random.choice((0, 0, 3, 10, 30)) * SECOND_NS for _ in LEVELS]
+        rule.hold_samples[i] = [random.choice((0, 0, 0, 1, 2, 3)) for _ in LEVELS]
+        rule.hold_ns[i][(rule.hold_samples[i] > 0) & (np.arange(4) % 2 == 1)] = NEVER_NS
+        rule.keep_ns[i] = [random.choice((0, 0, 5, 20)) * SECOND_NS for _ in LEVELS]
+        rule.max_gap_ns[i] = random.choice((15, 40, 180)) * SECOND_NS
+        rule.window_ns[i] = random.choice((8, 30, 120)) * SECOND_NS
+        rule.min_points[i] = random.choice((1, 2, 3, 4))
+        rule.alpha[i] = random.choice((0.05, 0.25, 1.0))
+        rule.warmup[i] = random.choice((0, 1, 3, 6))
+        rule.floor[i] = random.choice((0.0, 0.25))
+    return rule
+
+
+def plan(random: Random) -> Plan:
+    """A few rules; ids are not in the order they are declared in."""
+    rules: list[Any] = []
+    for i in range(random.randint(2, 5)):
+        rules += channel_rules(random, f"rule-{(i * 7 + 3) % 10}")
+    for i in range(random.randint(0, 2)):
+        missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
+        watched = sorted(random.sample(range(max(DEVICES) + 2), random.randint(1, 4)))
+        rules.append(deadman_of(f"silent-{i}", watched, missing))
+    return plan_of(
+        *rules,
+        probes=random.choice(((), (0,), (1, 3))),
+        blind_after_ns=random.choice((12, 30)) * SECOND_NS,
+        blind_grace_ns=random.choice((0, 10)) * SECOND_NS,
+        confirm_hold_ns=random.choice((5, 30)) * SECOND_NS,
+    )
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+
+def value(random: Random, speaker: Speaker) -> float:
+    """A value that stays a while, mostly on or near a limit."""
+    chance = random.random()
+    if chance < 0.10:
+        return random.choice(ODD_VALUES)
+    if chance < 0.16:
+        return random.uniform(-3.0, 9.0)
+    if chance < 0.45:
+        speaker.level = random.choice(
+            (0.0, 0.0, 1.0, 2.0, 3.5, 4.0, 5.0, 8.0, 9.0, -2.0, -4.0, -8.0)
+        )
+    return speaker.level
+
+
+def times(random: Random, now_ns: int) -> list[int]:
+    """Event times of one channel's samples in one message, before the clock's error."""
+    count = random.choices((1, 2, 4, 70), weights=(80, 12, 7.5, 0.5))[0]
+    step = random.choice((1, 1, 2, 5)) * SECOND_NS
+    last = now_ns - random.choice((0, 0, 0, 0, 0, 0, 0, 1, 20, 100)) * SECOND_NS
+    stamps = [last - step * k for k in reversed(range(count))]
+    if random.random() < 0.03:
+        stamps = [stamp - stamp % (10 * SECOND_NS) for stamp in stamps]  # equal times
+    return stamps
+
+
+def message(random: Random, speaker: Speaker, now_ns: int) -> list[dict[str, Any]]:
+    """A new message of a device: rows of some of its channels, sorted by time."""
+    chosen = [c for c in speaker.channels if random.random() < 0.8] or speaker.channels[:1]
+    stamped = [(t + speaker.clock_error_ns, c) for c in chosen for t in times(random, now_ns)]
+    stamped.sort()
+    if random.random() < 0.03:
+        random.shuffle(stamped)
+    speaker.sequence += 1 if random.random() < 0.96 else random.choice((2, 63, 64, 65, 200))
+    boot = {"sequence": speaker.boot, "none": 0}.get(speaker.mode, random.getrandbits(62) + 1)
+    sequence = speaker.sequence if speaker.mode == "sequence" else NO_SEQUENCE
+    rows = [
+        {
+            "channel": channel,
+            "device": speaker.device,
+            "event_ns": t + 7,
+            "judged_ns": t,
+            "receive_ns": now_ns,
+            "value": value(random, speaker),
+            "qc_flag": random.choices((1, 2, 3, 4, 9), weights=(85, 5, 4, 3, 3))[0],
+            "usable": random.random() < 0.96,
+            "boot": boot,
+            "sequence": sequence,
+            "index": index,
+        }
+        for index, (t, channel) in enumerate(stamped)
+    ]
+    speaker.sent = [*speaker.sent, rows][-100:]
+    return rows
+
+
+def again(random: Random, speaker: Speaker, now_ns: int) -> list[list[dict[str, Any]]]:
+    """Messages sent before, received once more: the last one, a run of them, or an old one."""
+    count = random.choice((1, 1, 3, 6))
+    start = max(0, len(speaker.sent) - count) if random.random() < 0.7 else 0
+    held = speaker.sent[start : start + count]
+    return [[row | {"receive_ns": now_ns} for row in rows] for rows in held]
+
+
+def contradicting(random: Random, speaker: Speaker, now_ns: int) -> list[dict[str, Any]]:
+    """A new message at the times of the last one: the same value or another."""
+    last_times = [row["judged_ns"] for row in speaker.sent[-1]] if speaker.sent else []
+    last_values = [row["value"] for row in speaker.sent[-1]] if speaker.sent else []
+    rows = message(random, speaker, now_ns)
+    for row, t, x in zip(rows, last_times, last_values, strict=False):
+        row["judged_ns"] = t
+        row["value"] = x if random.random() < 0.5 else row["value"]
+    return rows
+
+
+def spoken(random: Random, speaker: Speaker, now_ns: int) -> list[list[dict[str, Any]]]:
+    """What a device sends now: usually a new message, sometimes trouble."""
+    chance = random.random()
+    if chance < 0.10:
+        return again(random, speaker, now_ns)
+    if chance < 0.15:
+        return [contradicting(random, speaker, now_ns)]
+    if chance < 0.18:
+        return [heard(speaker, now_ns)]
+    if chance < 0.20:
+        speaker.boot, speaker.sequence = random.choice(((speaker.boot % 3 + 1, 0), (1, 5), (2, 5)))
+    elif chance < 0.24:
+        speaker.clock_error_ns = random.choice((0, 0, 300, -40)) * SECOND_NS
+    return [message(random, speaker, now_ns)]
+
+
+def heard(speaker: Speaker, now_ns: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": HEARD_ONLY,
+            "device": speaker.device,
+            "event_ns": now_ns,
+            "judged_ns": now_ns,
+            "receive_ns": now_ns,
+            "value": math.nan,
+            "qc_flag": 9,
+            "usable": False,
+            "boot": speaker.boot,
+            "sequence": speaker.sequence,
+            "index": 0,
+        }
+    ]
+
+
+def command(random: Random, chosen: Plan) -> Control:
+    """A reset, mostly of a rule and channel that can answer; sometimes of what does not exist."""
+    latching = [rule for rule in chosen.channel_rules if rule.over_range]
+    rule = random.choice(latching or chosen.channel_rules)
+    channel = registry_of(DEVICES).channels.id[random.choice(rule.channel)]
+    data = {"rule": rule.rule_id, "channel": channel, "by": "li", "reason": "re-tested"}
+    if random.random() < 0.1:
+        data[random.choice(("rule", "channel"))] = "unknown"
+    return Control(random.choice(("reset", "reset", "reset", "ack")), data | {"command": "c"})
+
+
+# -- journals ----------------------------------------------------------------------------------
+
+
+def bodies(random: Random, chosen: Plan, steps: int) -> list[Body]:
+    """Ticks, messages and resets in an order that never goes back in receive time."""
+    speakers = [
+        Speaker(d, random.choice(("sequence", "sequence", "payload", "none")), own)
+        for d in sorted(set(DEVICES))
+        if (own := [c for c, device in enumerate(DEVICES) if device == d])
+    ]
+    now_ns = T0_NS
+    out: list[Body] = [Tick(now_ns)]
+    open_rows: list[dict[str, Any]] = []
+
+    def flush() -> None:
+        if open_rows:
+            out.append(readings_of(open_rows))
+            open_rows.clear()
+
+    for _ in range(steps):
+        now_ns += (
+            random.choices((0, 1, 5, 14, 50, 250), weights=(10, 50, 28, 8, 3, 1))[0] * SECOND_NS
+        )
+        if random.random() < 0.55:
+            flush()
+            out.append(Tick(now_ns))
+        for speaker in speakers:
+            if random.random() < 0.6:
+                for rows in spoken(random, speaker, now_ns):
+                    open_rows += rows
+                    if random.random() < 0.6:
+                        flush()
+        if random.random() < 0.06:
+            flush()
+            out.append(command(random, chosen))
+    flush()
+    return out
+
+
+def case(random: Random, *, steps: int = 60) -> Case:
+    """One registry, plan and journal."""
+    registry = registry_of(DEVICES, range_lo=RANGE_LO, range_hi=RANGE_HI)
+    chosen = plan(random)
+    start = random.choice((0, 0, 3, 1 << 20))
+    records = [Record(start + i, body) for i, body in enumerate(bodies(random, chosen, steps))]
+    return Case(registry, chosen, records)

@@ -1,0 +1,217 @@
+"""The slow twin of the engine, written from docs/semantics.md alone: one reading at a time.
+
+``Oracle(plan, registry).fold(records)`` gives what the engine must give, byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rules.events import Event, EventType
+from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
+from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
+from tests.oracle_slot import NEVER_NS, Slot, slots_of
+
+if TYPE_CHECKING:
+    from rules.plan import DeadmanRule, Plan
+    from rules.readings import Record
+    from rules.registry import Registry
+
+SECOND_NS = 1e9
+
+
+@dataclass
+class Ear:
+    """When a device was last heard: on the sighted time, and on the plain Clock."""
+
+    sighted_ns: int
+    plain_ns: int
+
+
+@dataclass
+class Watch:
+    """One dead-man rule on one device."""
+
+    rule: DeadmanRule
+    device: int
+    subject: str
+    limits: list[tuple[int, int]]  # (severity, missing_ns) of the declared levels
+    severity: int = 0
+    max_severity: int = 0
+    episode: str = ""
+
+
+@dataclass
+class Oracle:
+    plan: Plan
+    registry: Registry
+    judge: NaiveJudge = field(default_factory=NaiveJudge)
+    slots: dict[int, list[Slot]] = field(default_factory=dict)  # by channel
+    watches: list[Watch] = field(default_factory=list)
+    ears: dict[int, Ear] = field(default_factory=dict)  # by device
+    last_tick_ns: int | None = None
+    blind_ns: int = 0
+
+    def __post_init__(self) -> None:
+        places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
+        for slot, channel in zip(slots_of(self.plan, self.registry), places, strict=True):
+            self.slots.setdefault(channel, []).append(slot)
+        for rule in self.plan.deadman_rules:
+            for i, device in enumerate(rule.device):
+                limits = [
+                    (level.severity, int(rule.missing_ns[i, k]))
+                    for k, level in enumerate(self.plan.levels)
+                    if int(rule.missing_ns[i, k]) < NEVER_NS
+                ]
+                name = self.registry.devices.id[device]
+                self.watches.append(Watch(rule, int(device), name, limits))
+
+    def fold(self, records: list[Record]) -> list[Event]:
+        events: list[Event] = []
+        for record in records:
+            if isinstance(record.body, Readings):
+                events += self.readings(record.offset, record.body)
+            elif isinstance(record.body, Tick):
+                events += self.tick(record.offset, record.body.tick_ns)
+            elif isinstance(record.body, Control) and record.body.type == "reset":
+                events += self.reset(record.offset, record.body)
+        return sorted(events, key=log_order)
+
+    # -- rows ------------------------------------------------------------------------------
+
+    def readings(self, offset: int, readings: Readings) -> list[Event]:
+        rows = rows_of(offset, readings)
+        self.judge.mark(rows)
+        events = []
+        for row in rows:
+            events += self.heard(row)
+            if row.opens_epoch:
+                events.append(self.of_row(EventType.CLOCK_EPOCH, row))
+                for slot in self.slots.get(row.channel, []):
+                    slot.epoch()
+            if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
+                beat = self.of_row(EventType.HEARTBEAT, row)
+                events.append(replace(beat, value=row.value, ordinal=1))
+            for slot in self.slots.get(row.channel, []):
+                if row.verdict == JUDGED:
+                    events += slot.judged(row)
+                elif row.verdict == LATE:
+                    events += slot.late(row)
+        return events
+
+    def of_row(self, kind: EventType, row: Row) -> Event:
+        return Event(
+            type=kind,
+            offset=row.offset,
+            row=row.row,
+            subject=self.registry.channels.id[row.channel],
+            event_ns=row.judged_ns,
+            receive_ns=row.receive_ns,
+        )
+
+    def reset(self, offset: int, control: Control) -> list[Event]:
+        channel = self.registry.channel_row.get(control.data["channel"], HEARD_ONLY)
+        events = []
+        for slot in self.slots.get(channel, []):
+            if slot.rule.rule_id == control.data["rule"]:
+                events += slot.reset(offset)
+        return events
+
+    # -- ticks, silence and blindness ------------------------------------------------------
+
+    def tick(self, offset: int, tick_ns: int) -> list[Event]:
+        events = []
+        gap_ns = 0 if self.last_tick_ns is None else tick_ns - self.last_tick_ns
+        if self.last_tick_ns is not None and gap_ns > self.plan.blind_after_ns:
+            self.blind_ns += gap_ns + self.plan.blind_grace_ns
+            events.append(
+                Event(
+                    type=EventType.BLIND,
+                    offset=offset,
+                    row=0,
+                    onset_ns=self.last_tick_ns,
+                    event_ns=tick_ns,
+                    receive_ns=tick_ns,
+                )
+            )
+        self.last_tick_ns = tick_ns
+        for watch in self.watches:
+            ear = self.ears.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
+            events += self.silence(watch, ear, offset, tick_ns)
+        for slots in self.slots.values():
+            for slot in slots:
+                events += slot.tick(offset, tick_ns)
+        return events
+
+    def silence(self, watch: Watch, ear: Ear, offset: int, tick_ns: int) -> list[Event]:
+        silent_ns = tick_ns - self.blind_ns - ear.sighted_ns
+        reached = [limit for limit in watch.limits if silent_ns >= limit[1]]
+        if not reached or reached[-1][0] <= watch.severity:
+            return []
+        previous, (watch.severity, missing_ns) = watch.severity, reached[-1]
+        watch.max_severity = watch.severity
+        if previous == 0:
+            watch.episode = f"{offset}.0"
+        plain = self.of_watch(EventType.ESCALATED if previous else EventType.RAISED, watch)
+        return [
+            replace(
+                plain,
+                offset=offset,
+                row=0,
+                previous=previous,
+                onset_ns=ear.plain_ns,
+                event_ns=ear.plain_ns,
+                receive_ns=tick_ns,
+                value=silent_ns / SECOND_NS,
+                score=silent_ns / SECOND_NS,
+                limit=missing_ns / SECOND_NS,
+            )
+        ]
+
+    def heard(self, row: Row) -> list[Event]:
+        self.ears[row.device] = Ear(row.receive_ns - self.blind_ns, row.receive_ns)
+        events = []
+        for watch in self.watches:
+            if watch.device != row.device or watch.severity == 0:
+                continue
+            previous, watch.severity = watch.severity, 0
+            events.append(
+                replace(
+                    self.of_watch(EventType.CLEARED, watch),
+                    offset=row.offset,
+                    row=row.row,
+                    previous=previous,
+                    onset_ns=row.receive_ns,
+                    event_ns=row.receive_ns,
+                    receive_ns=row.receive_ns,
+                )
+            )
+            watch.max_severity, watch.episode = 0, ""
+        return events
+
+    def of_watch(self, kind: EventType, watch: Watch) -> Event:
+        return Event(
+            type=kind,
+            offset=0,
+            row=0,
+            stage=1,
+            rule=watch.rule.rule_id,
+            subject=watch.subject,
+            severity=watch.severity,
+            max_severity=watch.max_severity,
+            klass=watch.rule.klass,
+            episode=watch.episode,
+        )
+
+
+def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
+    g = position(event.offset, event.row)
+    return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
+
+
+def rows_of(offset: int, readings: Readings) -> list[Row]:
+    names = ("channel", "device", "judged_ns", "receive_ns", "value", "qc_flag", "usable")
+    names = (*names, "boot", "sequence", "index")
+    columns = [getattr(readings, name).tolist() for name in names]
+    return [Row(offset, i, *cells) for i, cells in enumerate(zip(*columns, strict=True))]

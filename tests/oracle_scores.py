@@ -1,0 +1,112 @@
+"""The scores of docs/semantics.md section 3, one reading at a time, in natural sign."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Protocol
+
+WINDOW_ROWS = 64
+NOT_A_ROW = math.nan
+
+
+class Score(Protocol):
+    def score(self, t: int, x: float) -> float: ...
+    def epoch(self) -> None: ...
+
+
+@dataclass
+class Threshold:
+    """The value itself, or infinite beyond the range on the dangerous side."""
+
+    side: int
+    over_range: bool
+    range_lo: float
+    range_hi: float
+
+    def beyond(self, x: float) -> bool:
+        if not self.over_range:
+            return False
+        return x > self.range_hi if self.side > 0 else x < self.range_lo
+
+    def score(self, t: int, x: float) -> float:
+        return self.side * math.inf if self.beyond(x) else x
+
+    def epoch(self) -> None:
+        pass
+
+
+@dataclass
+class Rate:
+    """Change per ``per_ns`` over a window of rows in true time."""
+
+    window_ns: int
+    min_points: int
+    max_gap_ns: int
+    per_ns: int
+    method: str
+    rows: list[tuple[int, float]] = field(default_factory=list)
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return NOT_A_ROW
+        if self.rows and t - self.rows[-1][0] > self.max_gap_ns:
+            self.rows = []
+        self.rows = [*self.rows, (t, x)][-WINDOW_ROWS:]
+        self.rows = [row for row in self.rows if row[0] > t - self.window_ns]
+        if len(self.rows) < max(2, self.min_points):
+            return NOT_A_ROW
+        if self.method == "difference":
+            return self.slope(self.rows[0], self.rows[-1])
+        return self.median_slope()
+
+    def slope(self, a: tuple[int, float], b: tuple[int, float]) -> float:
+        return (b[1] - a[1]) / float(b[0] - a[0]) * float(self.per_ns)
+
+    def median_slope(self) -> float:
+        pairs = combinations(self.rows, 2)
+        slopes = sorted(self.slope(earlier, later) for earlier, later in pairs)
+        middle = len(slopes) // 2
+        if len(slopes) % 2:
+            return slopes[middle]
+        return (slopes[middle - 1] + slopes[middle]) * 0.5
+
+    def epoch(self) -> None:
+        self.rows = []
+
+
+@dataclass
+class Ewma:
+    """Deviation from an exponentially weighted mean in its own sigmas, before learning."""
+
+    alpha: float
+    warmup: int
+    floor: float
+    mean: float = 0.0
+    variance: float = 0.0
+    count: int = 0
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return NOT_A_ROW
+        if self.count == 0:
+            self.mean, self.variance, self.count = x, 0.0, 1
+            return NOT_A_ROW
+        z = self.deviation(x) if self.count >= self.warmup else NOT_A_ROW
+        a = self.alpha
+        d = x - self.mean
+        self.mean = a * x + (1 - a) * self.mean
+        self.variance = a * ((1 - a) * (d * d)) + (1 - a) * self.variance
+        self.count += 1
+        return z
+
+    def deviation(self, x: float) -> float:
+        d = x - self.mean
+        sigma = max(math.sqrt(self.variance), self.floor)
+        if sigma == 0:
+            return 0.0 if d == 0 else math.copysign(math.inf, d)
+        return d / sigma
+
+    def epoch(self) -> None:
+        pass

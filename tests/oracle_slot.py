@@ -1,0 +1,309 @@
+"""The lifecycle of one slot (rule x side x channel): docs/semantics.md sections 4 and 5."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rules.events import Event, EventType
+from tests.oracle_scores import Ewma, Rate, Threshold
+
+if TYPE_CHECKING:
+    from rules.plan import ChannelRule, Plan
+    from rules.registry import Registry
+    from tests.oracle_judge import Row
+
+NEVER_NS = 2**62
+HIGH_SEVERITY = 3
+
+
+@dataclass
+class LevelState:
+    """One declared level, or the hidden one; limits in natural sign."""
+
+    severity: int
+    raise_at: float
+    clear_at: float
+    hold_ns: int
+    hold_samples: int
+    keep_ns: int
+    breach_onset: int | None = None
+    breach_count: int = 0
+    clear_onset: int | None = None
+    is_set: bool = False
+
+    def end_breach(self) -> None:
+        self.breach_onset = None
+        self.breach_count = 0
+
+    def end_clear(self) -> None:
+        self.clear_onset = None
+
+
+@dataclass
+class LastRow:
+    t: int
+    receive_ns: int
+    value: float
+    score: float
+
+
+@dataclass
+class Slot:
+    rule: ChannelRule
+    subject: str
+    threshold: Threshold | None
+    scorer: Threshold | Rate | Ewma
+    levels: list[LevelState]
+    hidden: LevelState | None
+    top_severity: int
+    max_gap_ns: int
+    last: LastRow | None = None
+    after_epoch: bool = False
+    range_latch: bool = False
+    episode: str = ""
+    max_severity: int = 0
+    just_reset: list[LevelState] = field(default_factory=list)
+
+    # -- questions -------------------------------------------------------------------------
+
+    def all_levels(self) -> list[LevelState]:
+        return [*self.levels, *([self.hidden] if self.hidden else [])]
+
+    def severity(self) -> int:
+        return max((level.severity for level in self.levels if level.is_set), default=0)
+
+    def hidden_is_set(self) -> bool:
+        return self.hidden is not None and self.hidden.is_set
+
+    def breaches(self, score: float, level: LevelState) -> bool:
+        return score >= level.raise_at if self.rule.side > 0 else score <= level.raise_at
+
+    def clears(self, score: float, level: LevelState) -> bool:
+        return score < level.clear_at if self.rule.side > 0 else score > level.clear_at
+
+    def accepts(self, row: Row) -> bool:
+        return row.usable and (self.rule.fail_loud or row.qc_flag in self.rule.accept)
+
+    # -- rows ------------------------------------------------------------------------------
+
+    def epoch(self) -> None:
+        self.after_epoch = True
+        self.scorer.epoch()
+
+    def judged(self, row: Row) -> list[Event]:
+        if not self.accepts(row):
+            return []
+        t = row.judged_ns
+        score = self.scorer.score(t, row.value)
+        if math.isnan(score):
+            return []
+        if self.threshold and self.threshold.beyond(row.value):
+            self.range_latch = True
+        gap = self.last is not None and t - self.last.t > self.max_gap_ns
+        before = (self.severity(), self.hidden_is_set())
+        self.just_reset = []
+        for level in self.all_levels():
+            if gap or self.after_epoch:
+                level.end_breach()
+                level.end_clear()
+            self.step(level, t, score)
+        self.after_epoch = False
+        self.last = LastRow(t, row.receive_ns, row.value, score)
+        return self.tell(row.offset, row.row, row.receive_ns, before)
+
+    def step(self, level: LevelState, t: int, score: float) -> None:
+        if self.breaches(score, level):
+            level.end_clear()
+            if level.breach_onset is None:
+                level.breach_onset = t
+            level.breach_count += 1
+            held = t - level.breach_onset >= level.hold_ns
+            if held or 0 < level.hold_samples <= level.breach_count:
+                level.is_set = True
+        elif self.clears(score, level):
+            level.end_breach()
+            if level.clear_onset is None:
+                level.clear_onset = t
+            kept = t - level.clear_onset >= level.keep_ns
+            if level.is_set and kept and not self.range_latch:
+                level.is_set = False
+                self.just_reset.append(level)
+        else:
+            level.end_breach()
+            level.end_clear()
+
+    # -- ticks and resets ------------------------------------------------------------------
+
+    def tick(self, offset: int, tick_ns: int) -> list[Event]:
+        if self.last is None:
+            return []
+        before = (self.severity(), self.hidden_is_set())
+        for level in self.all_levels():
+            if level.is_set or level.breach_onset is None or level.hold_ns >= NEVER_NS:
+                continue
+            need = level.hold_ns - (self.last.t - level.breach_onset)
+            if need <= self.max_gap_ns and tick_ns >= self.last.receive_ns + need:
+                level.is_set = True
+        return self.tell(offset, 0, tick_ns, before)
+
+    def reset(self, offset: int) -> list[Event]:
+        if not self.range_latch or self.last is None:
+            return []
+        self.range_latch = False
+        for level in self.all_levels():
+            level.end_clear()
+        severity = self.severity()
+        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
+        return [replace(plain, severity=severity, previous=severity, confirmed=self.confirmed())]
+
+    # -- events ----------------------------------------------------------------------------
+
+    def event(self, kind: EventType, offset: int, row: int, receive_ns: int) -> Event:
+        assert self.last is not None
+        return Event(
+            type=kind,
+            offset=offset,
+            row=row,
+            stage=1,
+            rule=self.rule.rule_id,
+            subject=self.subject,
+            side=self.rule.side,
+            klass=self.rule.klass,
+            episode=self.episode,
+            max_severity=self.max_severity,
+            event_ns=self.last.t,
+            receive_ns=receive_ns,
+            value=self.last.value,
+            score=self.last.score,
+            over_range=self.range_latch,
+        )
+
+    def confirmed(self) -> bool:
+        if not self.rule.fail_loud:
+            return True
+        return self.hidden_is_set() or self.severity() < HIGH_SEVERITY
+
+    def tell(self, offset: int, row: int, receive_ns: int, stood: tuple[int, bool]) -> list[Event]:
+        """The at most two events of a row or tick, from the severity and confirmation before."""
+        before, hidden_before = stood
+        after = self.severity()
+        told = []
+        if after > before:
+            if before == 0:
+                self.episode = f"{offset}.{row}"
+            self.max_severity = max(self.max_severity, after)
+            kind = EventType.ESCALATED if before else EventType.RAISED
+            level = next(level for level in self.levels if level.severity == after)
+            plain = self.event(kind, offset, row, receive_ns)
+            onset_ns, limit, confirmed = level.breach_onset, level.raise_at, self.confirmed()
+            told.append((plain, onset_ns, limit, confirmed))
+        elif after < before:
+            kind = EventType.LOWERED if after else EventType.CLEARED
+            level = max(self.just_reset, key=lambda level: level.severity)
+            plain = self.event(kind, offset, row, receive_ns)
+            told.append((plain, level.clear_onset, level.clear_at, self.confirmed()))
+            if after == 0:
+                self.episode, self.max_severity = "", 0
+        if self.hidden is not None and self.hidden.is_set and not hidden_before:
+            plain = replace(self.event(EventType.CONFIRMED, offset, row, receive_ns), ordinal=1)
+            told.append((plain, self.hidden.breach_onset, self.hidden.raise_at, self.confirmed()))
+        return [
+            replace(
+                plain,
+                severity=after,
+                previous=before,
+                onset_ns=onset_ns,
+                limit=limit,
+                confirmed=confirmed,
+            )
+            for plain, onset_ns, limit, confirmed in told
+        ]
+
+    def late(self, row: Row) -> list[Event]:
+        if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
+            return []
+        score = self.threshold.score(row.judged_ns, row.value)
+        breached = [level for level in self.levels if self.breaches(score, level)]
+        if not breached:
+            return []
+        worst = max(breached, key=lambda level: level.severity)
+        contradicted = self.last is not None and self.clears(self.last.score, worst)
+        loud = worst.severity >= HIGH_SEVERITY and not contradicted
+        top = self.rule.fail_loud and worst.severity == self.top_severity
+        return [
+            Event(
+                type=EventType.LATE_FINDING,
+                offset=row.offset,
+                row=row.row,
+                stage=1,
+                rule=self.rule.rule_id,
+                subject=self.subject,
+                side=self.rule.side,
+                severity=worst.severity,
+                klass=self.rule.klass,
+                onset_ns=row.judged_ns,
+                event_ns=row.judged_ns,
+                receive_ns=row.receive_ns,
+                value=row.value,
+                score=score,
+                limit=worst.raise_at,
+                announce=loud or top,
+                over_range=self.threshold.beyond(row.value),
+            )
+        ]
+
+
+def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
+    """Lay out one slot for every rule, side and channel of the plan."""
+    return [
+        slot_of(plan, registry, rule, place)
+        for rule in plan.channel_rules
+        for place in range(len(rule.channel))
+    ]
+
+
+def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
+    channel = int(rule.channel[i])
+    levels = [
+        LevelState(
+            severity=level.severity,
+            raise_at=float(rule.raise_at[i, k]),
+            clear_at=float(rule.clear_at[i, k]),
+            hold_ns=int(rule.hold_ns[i, k]),
+            hold_samples=int(rule.hold_samples[i, k]),
+            keep_ns=int(rule.keep_ns[i, k]),
+        )
+        for k, level in enumerate(plan.levels)
+        if not math.isnan(float(rule.raise_at[i, k]))
+    ]
+    hidden = None
+    if rule.fail_loud and levels:
+        high = [level for level in levels if level.severity >= HIGH_SEVERITY]
+        model = high[0] if high else levels[-1]
+        hidden = replace(model, hold_samples=2, hold_ns=plan.confirm_hold_ns)
+    max_gap_ns = int(rule.max_gap_ns[i])
+    scorer: Threshold | Rate | Ewma
+    if rule.kind == "threshold":
+        scorer = Threshold(
+            rule.side,
+            rule.over_range,
+            float(registry.channels.range_lo[channel]),
+            float(registry.channels.range_hi[channel]),
+        )
+    elif rule.kind == "rate":
+        window_ns, points = int(rule.window_ns[i]), int(rule.min_points[i])
+        scorer = Rate(window_ns, points, max_gap_ns, rule.per_ns, rule.method)
+    else:
+        scorer = Ewma(float(rule.alpha[i]), int(rule.warmup[i]), float(rule.floor[i]))
+    return Slot(
+        rule=rule,
+        subject=registry.channels.id[channel],
+        threshold=scorer if isinstance(scorer, Threshold) else None,
+        scorer=scorer,
+        levels=levels,
+        hidden=hidden,
+        top_severity=plan.levels[-1].severity,
+        max_gap_ns=max_gap_ns,
+    )

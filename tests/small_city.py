@@ -1,0 +1,153 @@
+"""A registry of a few channels, rules in seconds, and messages: what tests of the engine need."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.plan import NEVER_NS, ChannelRule, DeadmanRule, Level, Plan
+from rules.readings import Readings
+from rules.registry import Assets, Channels, Devices, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECOND_NS = 1_000_000_000
+T0_NS = 1_760_000_000 * SECOND_NS
+LEVELS = (
+    Level("blue", 1, "#1f6feb"),
+    Level("yellow", 2, "#d4a72c"),
+    Level("orange", 3, "#e16f24"),
+    Level("red", 4, "#cf222e"),
+)
+NAN = math.nan
+
+
+def seconds(t: float) -> int:
+    """Whole nanoseconds of a time in seconds after T0."""
+    return T0_NS + round(t * SECOND_NS)
+
+
+def registry_of(
+    devices: Sequence[int], *, range_lo: float = 0.0, range_hi: float = 100.0, name: str = "small"
+) -> Registry:
+    """A registry whose channel i belongs to device ``devices[i]``; ids sort unlike their rows."""
+    n, m = len(devices), max(devices) + 2  # one device more, without channels
+    return Registry(
+        content_hash=name,
+        assets=Assets(
+            id=("a-gas-mh-1",),
+            site=("a",),
+            domain=("gas",),
+            asset_type=("manhole",),
+            name=("hole",),
+            name_zh=("井",),
+            district=("d",),
+            zone=("z",),
+            lon=np.zeros(1),
+            lat=np.zeros(1),
+            exposed_people=np.zeros(1, np.int64),
+            attributes=({},),
+            alive=np.ones(1, np.bool_),
+        ),
+        devices=Devices(
+            id=tuple(f"dev-{(i * 7) % 10}{i}" for i in range(m)),
+            kind=("gateway",) * m,
+            transport=("mqtt",) * m,
+            codec=("compact",) * m,
+            asset=np.zeros(m, np.int32),
+            interval_ns=np.full(m, 60 * SECOND_NS),
+            alive=np.ones(m, np.bool_),
+        ),
+        channels=Channels(
+            id=tuple(f"a-gas-mh-1/s{(i * 7) % 10}/{i}" for i in range(n)),
+            asset=np.zeros(n, np.int32),
+            device=np.asarray(devices, np.int32),
+            port=np.arange(n, dtype=np.int32),
+            key=tuple(f"k{i}" for i in range(n)),
+            quantity=("ch4",) * n,
+            unit=("%{vol}",) * n,
+            klass=("safety",) * n,
+            range_lo=np.full(n, range_lo),
+            range_hi=np.full(n, range_hi),
+            resolution=np.full(n, 0.01),
+            interval_ns=np.full(n, 60 * SECOND_NS),
+            lel_basis=np.full(n, NAN),
+            fault_codes=((),) * n,
+            tags=({},) * n,
+            alive=np.ones(n, np.bool_),
+        ),
+    )
+
+
+def rule_of(
+    rule_id: str = "r",
+    *,
+    channels: Sequence[int] = (0,),
+    raise_at: Sequence[float] = (NAN, NAN, NAN, 10.0),
+    clear_at: Sequence[float] | None = None,
+    hold_s: float = 60,
+    hold_samples: int = 0,
+    keep_s: float = 60,
+    max_gap_s: float = 180,
+    kind: str = "threshold",
+    side: int = 1,
+    window_s: float = 120,
+    min_points: int = 2,
+    alpha: float = 0.25,
+    warmup: int = 3,
+    floor: float = 0.5,
+    **more: Any,
+) -> ChannelRule:
+    """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only."""
+    n, levels = len(channels), len(LEVELS)
+    clear_at = raise_at if clear_at is None else clear_at
+    hold_ns = NEVER_NS if math.isinf(hold_s) else np.int64(round(hold_s * SECOND_NS))
+    return ChannelRule(
+        rule_id=rule_id,
+        kind=kind,
+        side=side,
+        channel=np.asarray(channels, np.int32),
+        raise_at=np.tile(np.asarray(raise_at, np.float64), (n, 1)),
+        clear_at=np.tile(np.asarray(clear_at, np.float64), (n, 1)),
+        hold_ns=np.full((n, levels), hold_ns, np.int64),
+        hold_samples=np.full((n, levels), hold_samples, np.int32),
+        keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
+        max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
+        window_ns=np.full(n, round(window_s * SECOND_NS), np.int64),
+        min_points=np.full(n, min_points, np.int32),
+        alpha=np.full(n, alpha),
+        warmup=np.full(n, warmup, np.int64),
+        floor=np.full(n, floor),
+        **more,
+    )
+
+
+def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float]) -> DeadmanRule:
+    """Silence of ``devices``; ``missing_s`` by level, inf = not declared."""
+    missing = [NEVER_NS if math.isinf(s) else round(s * SECOND_NS) for s in missing_s]
+    return DeadmanRule(
+        rule_id=rule_id,
+        device=np.asarray(devices, np.int32),
+        missing_ns=np.tile(np.asarray(missing, np.int64), (len(devices), 1)),
+    )
+
+
+def plan_of(*rules: ChannelRule | DeadmanRule, probes: Sequence[int] = (), **more: Any) -> Plan:
+    return Plan(
+        content_hash="plan",
+        levels=LEVELS,
+        channel_rules=tuple(r for r in rules if isinstance(r, ChannelRule)),
+        deadman_rules=tuple(r for r in rules if isinstance(r, DeadmanRule)),
+        probe_channels=np.asarray(probes, np.int32),
+        **more,
+    )
+
+
+def readings_of(rows: Sequence[dict[str, Any]]) -> Readings:
+    """Readings from one dict a row; every row has the same keys."""
+    if not rows:
+        return Readings.empty()
+    return Readings.of({key: [row[key] for row in rows] for key in rows[0]})
