@@ -1,0 +1,77 @@
+"""Codecs by name, and which codec reads a frame: by its topic, path and content format."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ingest.codecs import compact, json_mapping, senml
+from ingest.codecs.json_mapping import LIFELINE, MappedJson, Mapping
+from ingest.frame import Decoded, Frame, Undecodable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Codec = Callable[[Frame], Decoded]
+
+__all__ = ["COAP_FORMATS", "CODECS", "MQTT_FILTER", "Routing", "compact", "json_mapping", "senml"]
+
+MQTT_FILTER = "lifeline/v1/+/+"
+
+_LIFELINE_JSON = MappedJson(LIFELINE)
+
+CODECS: dict[str, Codec] = {
+    "compact": lambda frame: compact.decode(frame.payload),
+    "senml": lambda frame: senml.decode(frame.payload, receive_ns=frame.receive_ns),
+    "json": lambda frame: _LIFELINE_JSON.decode(frame.payload, receive_ns=frame.receive_ns),
+}
+
+COAP_FORMATS = {42: "compact", 110: "senml", 50: "json"}
+
+_TOPIC = re.compile(r"lifeline/v1/(?P<device>[^/]+)/(?P<form>up|senml|json)")
+_TOPIC_CODECS = {"up": "compact", "senml": "senml", "json": "json"}
+_COAP_PATH = re.compile(r"up/(?P<device>[^/]+)")
+
+
+class Routing:
+    """Finds device and codec of a frame; ``mappings`` add other vendors' topics."""
+
+    def __init__(self, mappings: Sequence[Mapping] = ()) -> None:
+        self._mapped = [(m.topic_pattern(), _reader(m)) for m in mappings]
+        self.subscriptions = (MQTT_FILTER, *(m.subscription for m in mappings))
+
+    def of(self, frame: Frame) -> tuple[str, Codec]:
+        """Return the device the path names ("" where only the payload does) and the codec.
+
+        Raises
+        ------
+        Undecodable
+            No codec reads this path or content format.
+        """
+        if frame.transport == "coap":
+            return self._of_coap(frame)
+        found = _TOPIC.fullmatch(frame.path)
+        if found:
+            return found["device"], CODECS[_TOPIC_CODECS[found["form"]]]
+        for pattern, codec in self._mapped:
+            mapped = pattern.fullmatch(frame.path)
+            if mapped:
+                return mapped.groupdict().get("device") or "", codec
+        raise Undecodable("topic", f"no codec reads {frame.path[:120]!r}")
+
+    def _of_coap(self, frame: Frame) -> tuple[str, Codec]:
+        found = _COAP_PATH.fullmatch(frame.path)
+        if not found:
+            raise Undecodable("topic", f"POST to up/<device id>, not {frame.path[:120]!r}")
+        content_format = frame.content_format
+        if content_format is None:  # modules that send none send the compact frame
+            content_format = 42
+        if content_format not in COAP_FORMATS:
+            known = ", ".join(f"{n} {name}" for n, name in COAP_FORMATS.items())
+            raise Undecodable("content_format", f"{content_format}: wanted {known}")
+        return found["device"], CODECS[COAP_FORMATS[content_format]]
+
+
+def _reader(mapping: Mapping) -> Codec:
+    mapped = MappedJson(mapping)
+    return lambda frame: mapped.decode(frame.payload, receive_ns=frame.receive_ns)
