@@ -27,9 +27,10 @@ from tests.small_city import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
-    from rules.plan import ChannelRule, Plan
+    from rules.plan import ChannelRule, DeadmanRule, Plan
     from rules.readings import Body
     from rules.registry import Registry
 
@@ -68,6 +69,7 @@ class Speaker:
 
     device: int
     mode: str  # "sequence", "payload" or "none"
+    orderly: bool  # sends nothing twice, no number twice
     channels: list[int]
     clock_error_ns: int = 0
     boot: int = 1
@@ -92,9 +94,8 @@ def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
     return raises, [limit - side * band for limit in raises]
 
 
-def channel_rules(random: Random, name: str) -> list[ChannelRule]:
+def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     """One rule on one side or on both, its parameters different from channel to channel."""
-    kind = random.choice(("threshold", "threshold", "rate", "ewma"))
     common: dict[str, Any] = {
         "kind": kind,
         "accept": random.choice(((1, 2, 3), (1, 2), (1,), (1, 2, 3, 4, 9))),
@@ -130,15 +131,27 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
     return rule
 
 
-def plan(random: Random) -> Plan:
-    """A few rules; ids are not in the order they are declared in."""
+def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
+    """One rule of silence on some devices, the one that never speaks among them at times."""
+    missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
+    watched = sorted(random.sample(range(max(DEVICES) + 2), random.randint(1, 4)))
+    return [deadman_of(name, watched, missing)]
+
+
+RULES = {
+    "threshold": channel_rules,
+    "rate": channel_rules,
+    "ewma": channel_rules,
+    "deadman": deadman_rules,
+}
+
+
+def plan(random: Random, kinds: Sequence[str]) -> Plan:
+    """A few rules of these kinds; ids are not in the order they are declared in."""
     rules: list[Any] = []
-    for i in range(random.randint(2, 5)):
-        rules += channel_rules(random, f"rule-{(i * 7 + 3) % 10}")
-    for i in range(random.randint(0, 2)):
-        missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
-        watched = sorted(random.sample(range(max(DEVICES) + 2), random.randint(1, 4)))
-        rules.append(deadman_of(f"silent-{i}", watched, missing))
+    for i in range(random.randint(2, 6)):
+        kind = random.choice(kinds)
+        rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
     return plan_of(
         *rules,
         probes=random.choice(((), (0,), (1, 3))),
@@ -183,7 +196,8 @@ def message(random: Random, speaker: Speaker, now_ns: int) -> list[dict[str, Any
     stamped.sort()
     if random.random() < 0.03:
         random.shuffle(stamped)
-    speaker.sequence += 1 if random.random() < 0.96 else random.choice((2, 63, 64, 65, 200))
+    rough = not speaker.orderly and random.random() < 0.04
+    speaker.sequence += random.choice((2, 63, 64, 65, 200)) if rough else 1
     boot = {"sequence": speaker.boot, "none": 0}.get(speaker.mode, random.getrandbits(62) + 1)
     sequence = speaker.sequence if speaker.mode == "sequence" else NO_SEQUENCE
     rows = [
@@ -228,14 +242,15 @@ def contradicting(random: Random, speaker: Speaker, now_ns: int) -> list[dict[st
 def spoken(random: Random, speaker: Speaker, now_ns: int) -> list[list[dict[str, Any]]]:
     """What a device sends now: usually a new message, sometimes trouble."""
     chance = random.random()
-    if chance < 0.10:
+    if chance < 0.10 and not speaker.orderly:
         return again(random, speaker, now_ns)
     if chance < 0.15:
         return [contradicting(random, speaker, now_ns)]
     if chance < 0.18:
         return [heard(speaker, now_ns)]
     if chance < 0.20:
-        speaker.boot, speaker.sequence = random.choice(((speaker.boot % 3 + 1, 0), (1, 5), (2, 5)))
+        other = (speaker.boot + 1, 0), (speaker.boot % 3 + 1, 0), (1, 5), (2, 5)
+        speaker.boot, speaker.sequence = other[0] if speaker.orderly else random.choice(other)
     elif chance < 0.24:
         speaker.clock_error_ns = random.choice((0, 0, 300, -40)) * SECOND_NS
     return [message(random, speaker, now_ns)]
@@ -262,7 +277,7 @@ def heard(speaker: Speaker, now_ns: int) -> list[dict[str, Any]]:
 def command(random: Random, chosen: Plan) -> Control:
     """A reset, mostly of a rule and channel that can answer; sometimes of what does not exist."""
     latching = [rule for rule in chosen.channel_rules if rule.over_range]
-    rule = random.choice(latching or chosen.channel_rules)
+    rule = random.choice(latching or chosen.channel_rules or [rule_of()])
     channel = registry_of(DEVICES).channels.id[random.choice(rule.channel)]
     data = {"rule": rule.rule_id, "channel": channel, "by": "li", "reason": "re-tested"}
     if random.random() < 0.1:
@@ -273,10 +288,11 @@ def command(random: Random, chosen: Plan) -> Control:
 # -- journals ----------------------------------------------------------------------------------
 
 
-def bodies(random: Random, chosen: Plan, steps: int) -> list[Body]:
+def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[Body]:
     """Ticks, messages and resets in an order that never goes back in receive time."""
+    modes = ("sequence", "sequence", "payload", "payload" if orderly else "none")
     speakers = [
-        Speaker(d, random.choice(("sequence", "sequence", "payload", "none")), own)
+        Speaker(d, random.choice(modes), orderly, own)
         for d in sorted(set(DEVICES))
         if (own := [c for c, device in enumerate(DEVICES) if device == d])
     ]
@@ -309,10 +325,15 @@ def bodies(random: Random, chosen: Plan, steps: int) -> list[Body]:
     return out
 
 
-def case(random: Random, *, steps: int = 60) -> Case:
-    """One registry, plan and journal."""
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+
+
+def case(
+    random: Random, *, steps: int = 60, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
+) -> Case:
+    """One registry, plan and journal; an ``orderly`` city sends no message twice."""
     registry = registry_of(DEVICES, range_lo=RANGE_LO, range_hi=RANGE_HI)
-    chosen = plan(random)
+    chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
-    records = [Record(start + i, body) for i, body in enumerate(bodies(random, chosen, steps))]
-    return Case(registry, chosen, records)
+    told = bodies(random, chosen, steps=steps, orderly=orderly)
+    return Case(registry, chosen, [Record(start + i, body) for i, body in enumerate(told)])

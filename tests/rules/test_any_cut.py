@@ -1,0 +1,146 @@
+"""However the journal is cut, wherever the engine is restarted: the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import rules.engine
+from rules.events import encode
+from rules.readings import Readings, Record
+from tests.journals import Case, case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.engine import Engine
+
+KINDS = sorted(rules.engine.KINDS)
+ALL = "all kinds together"
+ROOT = Path(__file__).resolve().parents[2]
+FEW_SEEDS = range(4)
+DISPATCH_SEEDS = 12
+
+
+def drawn_of(kind: str, seed: int, *, orderly: bool = False) -> Case:
+    random = Random(f"{kind} {seed}")
+    if kind == ALL:
+        return case(random, orderly=orderly)
+    return case(random, kinds=(kind,), orderly=orderly)
+
+
+def fresh(drawn: Case) -> Engine:
+    return rules.engine.Engine(drawn.plan, drawn.registry)
+
+
+def lines(drawn: Case, batches: Iterator[list[Record]] | list[list[Record]]) -> list[bytes]:
+    engine = fresh(drawn)
+    return [encode(event) for batch in batches for event in engine.fold(batch)]
+
+
+def whole(drawn: Case) -> list[bytes]:
+    return lines(drawn, [drawn.records])
+
+
+def cut(records: list[Record], size: int) -> Iterator[list[Record]]:
+    for start in range(0, len(records), size):
+        yield records[start : start + size]
+
+
+def restarted(drawn: Case, engine: Engine) -> Engine:
+    """A new engine with the state of ``engine``, copied so that nothing is shared."""
+    state = {name: np.array(part, copy=True) for name, part in engine.snapshot().items()}
+    new = fresh(drawn)
+    new.restore(state)
+    return new
+
+
+@pytest.mark.parametrize("kind", [*KINDS, ALL])
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_batches_of_any_size_give_the_same_events(kind: str, size: int) -> None:
+    for seed in FEW_SEEDS:
+        drawn = drawn_of(kind, seed)
+        expected = whole(drawn)
+        assert expected
+        assert lines(drawn, cut(drawn.records, size)) == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, ALL])
+def test_a_restart_at_every_record_gives_the_same_events(kind: str) -> None:
+    for seed in FEW_SEEDS:
+        drawn = drawn_of(kind, seed)
+        engine, told = fresh(drawn), []
+        for record in drawn.records:
+            told += [encode(event) for event in engine.fold([record])]
+            engine = restarted(drawn, engine)
+        assert told == whole(drawn), f"seed {seed}"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, ALL])
+def test_one_restart_anywhere_gives_the_same_events(kind: str) -> None:
+    """What stands before and after is one batch each; every sixth boundary is tried."""
+    drawn = drawn_of(kind, 11)
+    expected = whole(drawn)
+    for at in range(0, len(drawn.records) + 1, 6):
+        engine = fresh(drawn)
+        told = [encode(event) for event in engine.fold(drawn.records[:at])]
+        engine = restarted(drawn, engine)
+        told += [encode(event) for event in engine.fold(drawn.records[at:])]
+        assert told == expected, f"restart before record {at}"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, ALL])
+def test_every_frame_delivered_twice_gives_the_same_events(kind: str) -> None:
+    for seed in FEW_SEEDS:
+        drawn = drawn_of(kind, seed, orderly=True)
+        once, twice = [], []
+        for i, record in enumerate(drawn.records):
+            once.append(Record(2 * i, record.body))
+            twice.append(once[-1])
+            if isinstance(record.body, Readings):
+                twice.append(Record(2 * i + 1, record.body))
+        expected = lines(drawn, [once])
+        assert lines(drawn, [twice]) == expected, f"seed {seed}"
+        assert lines(drawn, cut(twice, 1)) == expected, f"seed {seed}"
+
+
+def digest() -> str:
+    """One hash over the events of some journals, at two cuts."""
+    mill = hashlib.blake2b(digest_size=16)
+    for seed in range(DISPATCH_SEEDS):
+        drawn = drawn_of(ALL, seed)
+        for line in [*whole(drawn), *lines(drawn, cut(drawn.records, 3))]:
+            mill.update(line + b"\n")
+    return mill.hexdigest()
+
+
+def dispatched() -> list[str]:
+    """The CPU features numpy chose kernels for on this machine, beyond its baseline."""
+    umath = np._core._multiarray_umath
+    return [name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name]]
+
+
+def test_the_events_do_not_depend_on_the_cpu_features_numpy_uses() -> None:
+    program = (
+        "from tests.rules.test_any_cut import digest, dispatched\n"
+        "print(*dispatched(), digest(), sep=' ')\n"
+    )
+    off = {"NPY_DISABLE_CPU_FEATURES": " ".join(dispatched()), "PYTHONPATH": str(ROOT)}
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | off,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert child.stdout.split() == [digest()], child.stderr
