@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from influxdb_client import Point
+from influxdb_client.client.write.point import Point
 
 from ingest.store.lines import LineEncoder
 from ingest.store.schema import MEASUREMENT, prefix
@@ -26,6 +26,7 @@ from rules.registry import Assets, Channels, Devices, Registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+POINT: Any = Point  # the client has no types
 QUANTITIES = ("ch4", "pressure", "strain", "temperature", "level")
 
 
@@ -171,7 +172,7 @@ def points(rows: Readings, registry: Registry) -> Callable[[], int]:
     def run() -> int:
         return len(
             "\n".join(
-                Point(m)
+                POINT(m)
                 .tag("asset", a)
                 .tag("channel", c)
                 .tag("district", d)

@@ -1,0 +1,63 @@
+"""Where points go and how: what a configuration file may say about the store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path  # noqa: TC003 - pydantic reads it
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class InfluxSettings(BaseModel):
+    """An InfluxDB 2.x bucket (or what speaks its write API). The token never stands in a file
+    that is shared: it comes from ``token_file``, the variable named by ``token_env``, or, in
+    programs, ``token``.
+    """  # noqa: D205 - one thought
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https?://[^/\s]+(/[^\s?]*)?$")
+    org: str = Field(default="", max_length=256)
+    bucket: str = Field(min_length=1, max_length=256)
+    token: SecretStr | None = None
+    token_env: str = "LIFELINE_INFLUX_TOKEN"  # noqa: S105 - the variable's name
+    token_file: Path | None = None
+    verify_tls: bool = True
+    ca_file: Path | None = None
+    batch_rows: int = Field(default=10_000, ge=1, le=100_000)
+    flush_interval_s: float = Field(default=1.0, ge=0.01, le=60)
+    gzip: bool = True
+    timeout_s: float = Field(default=10.0, gt=0, le=300)
+    first_retry_s: float = Field(default=0.5, gt=0, le=60)
+    most_retry_s: float = Field(default=60.0, gt=0, le=3600)
+    refused_retry_s: float = Field(default=30.0, gt=0, le=3600)
+    """Between tries while the server refuses us (401, 404): a person has to act first."""
+
+    def secret(self) -> str:
+        """Return the token, or "" where there is none (a server that asks for none).
+
+        Raises
+        ------
+        ValueError
+            ``token_file`` cannot be read; with the remedy.
+        """
+        if self.token is not None:
+            return self.token.get_secret_value()
+        if self.token_file is not None:
+            try:
+                return self.token_file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(
+                    f"{self.token_file}: the InfluxDB token cannot be read ({error}); "
+                    "make the file readable for this user, holding the token and nothing else"
+                ) from error
+        return os.environ.get(self.token_env, "").strip()
+
+    def remedy(self, status: int) -> str:
+        """Return what a person can do about a refusal with that HTTP status."""
+        if status in (401, 403):
+            source = self.token_file or f"the environment variable {self.token_env}"
+            return f"Put a token with write access to bucket {self.bucket!r} into {source}."
+        if status == 404:
+            return f"Create bucket {self.bucket!r} in org {self.org!r}, or correct their names."
+        return f"Is {self.url} an InfluxDB 2.x (or a proxy that passes /api/v2/write on)?"
