@@ -27,6 +27,15 @@ def decode_id(encoded: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sites:
+    """One row a site: what people call it."""
+
+    id: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()  # English
+    name_zh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assets:
     """One row an asset: a manhole, a span, a gateway."""
 
@@ -89,6 +98,7 @@ class Registry:
     devices: Devices
     channels: Channels
     simulation: bool = False
+    sites: Sites = field(default_factory=Sites)
     channel_row: dict[str, int] = field(init=False, repr=False)
     device_row: dict[str, int] = field(init=False, repr=False)
     asset_row: dict[str, int] = field(init=False, repr=False)

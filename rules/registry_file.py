@@ -1,0 +1,315 @@
+"""Registry files → `Registry`: all problems at once, rows that never change their meaning.
+
+Rows of ``previous`` are kept, so a row in an old journal record still means the same channel;
+what is gone stays as a tombstone (``alive`` False), and comes alive again under its old row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rules.problems import Invalid, Problem, nearest
+from rules.quantities import QUANTITIES, UnknownUnit, canonical, factor
+from rules.registry import Assets, Channels, Devices, Registry, Sites
+from rules.registry_codec import (
+    DTYPES,
+    content_hash,
+    hashed,
+    registry_bytes,
+    registry_from_bytes,
+)
+from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
+from rules.strict_models import Strict, validated
+from rules.yaml_text import Document, raise_errors, read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rules.registry_models import ChannelEntry, SensorEntry
+
+__all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
+
+MAX_CHANNEL_ID: Final = 80
+
+
+def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry:
+    """Return the registry of all ``*.yaml`` files of a folder (or of one file).
+
+    Raises
+    ------
+    Invalid
+        With every problem of every file.
+    """
+    return registry_of(read_texts(folder), previous=previous)
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Return the YAML files of a folder as name → text.
+
+    Raises
+    ------
+    Invalid
+        The folder or a file cannot be read, or is not UTF-8.
+    """
+    if folder.is_file():
+        paths = [folder]
+    elif folder.is_dir():
+        paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+    else:
+        raise Invalid([Problem(str(folder), 0, 0, "", "no such file or folder")])
+    if not paths:
+        raise Invalid([Problem(str(folder), 0, 0, "", "holds no .yaml file")])
+    texts, problems = {}, []
+    for path in paths:
+        try:
+            texts[path.name] = path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            said = "is not UTF-8 text: save the file as UTF-8"
+            problems.append(Problem(path.name, line, 1, "", said))
+        except OSError as error:
+            problems.append(Problem(path.name, 0, 0, "", f"cannot be read: {error.strerror}"))
+    raise_errors(problems)
+    return texts
+
+
+def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:
+    """Return the registry of named YAML texts; see load_registry."""
+    gathered = _Gathered()
+    documents = [read_yaml(name, text) for name, text in sorted(texts.items())]
+    for document in documents:
+        _gather(document, gathered)
+    _link(gathered)
+    if previous is not None:
+        _refuse_new_meanings(gathered, previous)
+    raise_errors(p for document in documents for p in document.problems)
+    return hashed(_build(gathered, previous))
+
+
+Where = tuple[Document, tuple[str | int, ...]]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Entries of all files by id, in file order, and where they stand."""
+
+    simulation: bool = False
+    sites: dict[str, SiteEntry] = field(default_factory=dict)
+    devices: dict[str, DeviceEntry] = field(default_factory=dict)
+    assets: dict[str, AssetEntry] = field(default_factory=dict)
+    channels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → columns
+    where: dict[tuple[str, str], Where] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)  # ids that stand there, with an error
+
+
+def _gather(document: Document, gathered: _Gathered) -> None:
+    if document.value is None and not document.problems:
+        return  # an empty file
+    if not isinstance(document.value, dict):
+        if not document.problems:
+            document.problem((), "must be a mapping with version, sites, devices, assets")
+        return
+    head = validated(RegistryEntry, document.value, document, ())
+    if head is None:
+        return
+    gathered.simulation |= head.simulation
+    lists: tuple[tuple[str, type[Strict], list[Any], dict[str, Any]], ...] = (
+        ("site", SiteEntry, head.sites, gathered.sites),
+        ("device", DeviceEntry, head.devices, gathered.devices),
+        ("asset", AssetEntry, head.assets, gathered.assets),
+    )
+    for noun, model, items, held in lists:
+        for i, item in enumerate(items):
+            path = (f"{noun}s", i)
+            name = str(item.get("id", "")) if isinstance(item, dict) else ""
+            entry = validated(model, item, document, path, who=name, noun=noun)
+            if entry is None:
+                gathered.refused.add(name)
+            elif name in held:
+                _twice(gathered, document, (*path, "id"), noun, name)
+            else:
+                held[name] = entry
+                gathered.where[noun, name] = (document, path)
+
+
+def _twice(gathered: _Gathered, document: Document, path: Any, noun: str, name: str) -> None:
+    first, at = gathered.where[noun, name]
+    said = f"the id stands twice, first at {first.name}:{first.at(at)[0]}"
+    document.problem(path, said, who=name, noun=noun)
+
+
+def _link(gathered: _Gathered) -> None:
+    """Check every reference, and lay out the channels."""
+    addresses: dict[tuple[str, str], str] = {}
+    for name, device in gathered.devices.items():
+        document, path = gathered.where["device", name]
+        _refer(gathered, document, (*path, "asset"), ("device", name), "asset", device.asset)
+    for name, asset in gathered.assets.items():
+        document, path = gathered.where["asset", name]
+        if asset.site:
+            _refer(gathered, document, (*path, "site"), ("asset", name), "site", asset.site)
+        if asset.at and not (-180 <= asset.at[0] <= 180 and -90 <= asset.at[1] <= 90):
+            said = f"at: {asset.at} is not [longitude, latitude] in degrees"
+            document.problem((*path, "at"), said, who=name, noun="asset")
+        for i, sensor in enumerate(asset.sensors):
+            at = (*path, "sensors", i)
+            known = _refer(
+                gathered, document, (*at, "device"), ("asset", name), "device", sensor.device
+            )
+            for j, channel in enumerate(sensor.channels):
+                here = (document, (*at, "channels", j))
+                _channel(gathered, here, (asset, sensor, channel), addresses, known=known)
+
+
+def _refer(
+    gathered: _Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
+) -> bool:
+    held: dict[str, Any] = getattr(gathered, f"{noun}s")
+    if name in held:
+        return True
+    if name not in gathered.refused:  # else its own problem says enough
+        said = f"unknown {noun} {name!r}{nearest(name, held)}"
+        document.problem(path, said, who=who[1], noun=who[0])
+    return False
+
+
+def _channel(
+    gathered: _Gathered,
+    where: Where,
+    parts: tuple[AssetEntry, SensorEntry, ChannelEntry],
+    addresses: dict[tuple[str, str], str],
+    *,
+    known: bool,
+) -> None:
+    document, path = where
+    asset, sensor, channel = parts
+    name = f"{asset.id}/{sensor.id}/{channel.id}"
+    if name in gathered.channels:
+        _twice(gathered, document, (*path, "id"), "channel", name)
+        return
+    if len(name) > MAX_CHANNEL_ID:
+        said = f"the id has {len(name)} characters, more than {MAX_CHANNEL_ID}"
+        document.problem((*path, "id"), said, who=name, noun="channel")
+    key = channel.key if channel.key is not None else f"{sensor.id}/{channel.id}"
+    spoken = {"key": key} | ({"port": str(channel.port)} if channel.port is not None else {})
+    for what, value in spoken.items():
+        other = addresses.setdefault((sensor.device, f"{what} {value}"), name)
+        if other != name:
+            said = f'{what} {value} of device {sensor.device} is taken by "{other}"'
+            document.problem((*path, what), said, who=name, noun="channel")
+    columns = _columns(document, path, parts, name)
+    device = gathered.devices.get(sensor.device) if known else None
+    interval = channel.every if channel.every is not None else device.every if device else 0
+    if known and interval <= 0:
+        said = "every: must be longer than 0s"
+        document.problem((*path, "every"), said, who=name, noun="channel")
+    gathered.channels[name] = columns | {
+        "id": name, "asset": asset.id, "device": sensor.device, "key": key,
+        "port": -1 if channel.port is None else channel.port, "interval_ns": interval,
+        "quantity": channel.quantity, "klass": channel.klass,
+        "fault_codes": tuple(channel.fault_codes), "alive": True,
+        "tags": {**asset.tags, **sensor.tags, **channel.tags},
+    }  # fmt: skip
+    gathered.where["channel", name] = where
+
+
+def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, Any]:
+    """Return what depends on the unit: range and resolution in the canonical one."""
+    _, sensor, channel = parts
+    unit = channel.unit or QUANTITIES[channel.quantity].unit
+    basis = channel.lel_basis if channel.lel_basis is not None else sensor.lel_basis
+    lel: dict[str, Any] = {} if basis is None else {"lel_basis": basis}
+    low, high, resolution = -np.inf, np.inf, 0.0
+    try:
+        factor(channel.quantity, unit, **lel)
+        resolution = canonical(channel.quantity, unit, channel.resolution, difference=True, **lel)
+        if channel.range is not None:
+            low, high = (canonical(channel.quantity, unit, x, **lel) for x in channel.range)
+            if not low < high:
+                said = f"range: {channel.range} must rise"
+                document.problem((*path, "range"), said, who=name, noun="channel")
+    except UnknownUnit as error:
+        document.problem((*path, "unit"), str(error), who=name, noun="channel")
+    return {
+        "unit": unit, "range_lo": low, "range_hi": high, "resolution": resolution,
+        "lel_basis": np.nan if basis is None else basis,
+    }  # fmt: skip
+
+
+def _refuse_new_meanings(gathered: _Gathered, previous: Registry) -> None:
+    for name, columns in gathered.channels.items():
+        row = previous.channel_row.get(name)
+        if row is not None and previous.channels.quantity[row] != columns["quantity"]:
+            document, path = gathered.where["channel", name]
+            said = (
+                f"quantity: was {previous.channels.quantity[row]} and its old readings still are:"
+                " give the channel a new id"
+            )
+            document.problem((*path, "quantity"), said, who=name, noun="channel")
+
+
+def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
+    sites = list(gathered.sites.values())
+    assets = _merged(
+        {a.id: _asset(a) for a in gathered.assets.values()}, previous and previous.assets, Assets
+    )
+    asset_row = {name: row for row, name in enumerate(assets["id"])}
+    devices = _merged(
+        {
+            d.id: {
+                "id": d.id, "kind": d.kind, "transport": d.transport, "codec": d.codec,
+                "asset": asset_row[d.asset], "interval_ns": d.every, "alive": True,
+            }
+            for d in gathered.devices.values()
+        },
+        previous and previous.devices,
+        Devices,
+    )  # fmt: skip
+    device_row = {name: row for row, name in enumerate(devices["id"])}
+    for columns in gathered.channels.values():
+        columns["asset"] = asset_row[columns["asset"]]
+        columns["device"] = device_row[columns["device"]]
+    channels = _merged(gathered.channels, previous and previous.channels, Channels)
+    return Registry(
+        content_hash="",
+        assets=Assets(**assets),
+        devices=Devices(**devices),
+        channels=Channels(**channels),
+        simulation=gathered.simulation,
+        sites=Sites(
+            id=tuple(s.id for s in sites),
+            name=tuple(s.name or s.id for s in sites),
+            name_zh=tuple(s.name_zh or s.name or s.id for s in sites),
+        ),
+    )
+
+
+def _asset(asset: AssetEntry) -> dict[str, Any]:
+    lon, lat = asset.at or (np.nan, np.nan)
+    return {
+        "id": asset.id, "site": asset.site, "domain": asset.id.split("-")[1],
+        "asset_type": asset.type, "name": asset.name or asset.id,
+        "name_zh": asset.name_zh or asset.name or asset.id, "district": asset.district,
+        "zone": asset.zone, "lon": lon, "lat": lat, "exposed_people": asset.exposed_people,
+        "attributes": {**asset.attributes, **({"tags": asset.tags} if asset.tags else {})},
+        "alive": True,
+    }  # fmt: skip
+
+
+def _merged(new: dict[str, dict[str, Any]], old: Any, table: Any) -> dict[str, Any]:
+    """Return columns: old rows first, in their places, then the new ones in file order."""
+    old_ids: tuple[str, ...] = old.id if old is not None else ()
+    rows: list[dict[str, Any]] = []
+    names = list(table.__dataclass_fields__)
+    for row, name in enumerate(old_ids):
+        kept = {c: getattr(old, c)[row] for c in names} | {"alive": False}
+        rows.append(new.get(name, kept))
+    known = set(old_ids)
+    rows.extend(columns for name, columns in new.items() if name not in known)
+    return {
+        c: np.array([r[c] for r in rows], DTYPES[c]) if c in DTYPES else tuple(r[c] for r in rows)
+        for c in names
+    }

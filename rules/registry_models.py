@@ -1,0 +1,137 @@
+"""The registry file's schema: sites, devices, assets with their sensors and channels."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from rules.quantities import quantity
+from rules.registry import DOMAINS
+from rules.strict_models import DurationNs, Strict
+
+MAX_ID: Final = 48  # of assets and devices: what a compact frame has room for
+_AREA: Final = r"[0-9]{6}"
+_TYPED: Final = re.compile(rf"{_AREA}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-[0-9]{{3,12}}")
+_SITE: Final = re.compile(rf"{_AREA}-st-[0-9]{{3,12}}")
+_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+
+
+def _typed_id(text: str) -> str:
+    if len(text) > MAX_ID or not _TYPED.fullmatch(text):
+        raise ValueError(
+            f"{text[:64]!r} is not area-domain-type-serial, such as 410100-gas-mh-000123"
+            f" (domains: {', '.join(DOMAINS)})"
+        )
+    return text
+
+
+def _site_id(text: str) -> str:
+    if len(text) > MAX_ID or not _SITE.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is not area-st-serial, such as 410100-st-000001")
+    return text
+
+
+def _part_id(text: str) -> str:
+    if not _PART.fullmatch(text):
+        raise ValueError(
+            f"{text[:64]!r} is no id: at most 32 of A-Z a-z 0-9 . _ -, no '/', such as ch4-01"
+        )
+    return text
+
+
+def _quantity(text: str) -> str:
+    return quantity(text).name
+
+
+def _tag(text: str) -> str:
+    if not _TAG.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is no name: a letter, then letters, digits or _")
+    return text
+
+
+TypedId = Annotated[str, AfterValidator(_typed_id)]
+SiteId = Annotated[str, AfterValidator(_site_id)]
+PartId = Annotated[str, AfterValidator(_part_id)]
+Word = Annotated[str, AfterValidator(_tag)]
+TagValue = bool | int | float | str
+Tags = dict[Word, TagValue]
+Attribute = bool | int | float | str | list[str] | list[float]
+LelBasis = Annotated[float, Field(ge=0.1, le=100)]
+Positive = Annotated[int, Field(gt=0)]
+KnownQuantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class SiteEntry(Strict):
+    """A place with people's names for it."""
+
+    id: SiteId
+    name: str = ""
+    name_zh: str = ""
+
+
+class DeviceEntry(Strict):
+    """A speaker: its id is the identity on the wire."""
+
+    id: TypedId
+    kind: Literal["gateway", "module"]
+    transport: Literal["mqtt", "coap"]
+    codec: Literal["compact", "senml", "json"]
+    asset: str  # where it is mounted
+    every: DurationNs  # how often it is expected to speak
+
+
+class ChannelEntry(Strict):
+    """Range, resolution and fault codes are in ``unit``, as the data sheet gives them."""
+
+    id: PartId
+    quantity: KnownQuantity
+    unit: str = ""  # UCUM, as the device sends it; default: the quantity's canonical unit
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    key: str | None = None
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    resolution: Annotated[float, Field(ge=0)] = 0.0
+    every: DurationNs | None = None  # default: the device's
+    klass: Literal["safety", "maintenance", "info"] = Field("safety", alias="class")
+    lel_basis: LelBasis | None = None
+    fault_codes: list[float] = Field(default_factory=list)
+    tags: Tags = Field(default_factory=dict)
+
+
+class SensorEntry(Strict):
+    """One instrument and who speaks for it."""
+
+    id: PartId
+    device: str
+    channels: Annotated[list[ChannelEntry], Field(min_length=1)]
+    lel_basis: LelBasis | None = None
+    tags: Tags = Field(default_factory=dict)
+
+
+class AssetEntry(Strict):
+    """A thing of the city: a manhole, a span, a gateway."""
+
+    id: TypedId
+    type: Word
+    site: str = ""
+    name: str = ""
+    name_zh: str = ""
+    district: str = ""
+    zone: str = ""
+    at: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    exposed_people: Annotated[int, Field(ge=0)] = 0
+    attributes: dict[Word, Attribute] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
+    sensors: list[SensorEntry] = Field(default_factory=list)
+
+
+class RegistryEntry(Strict):
+    """One file; several are merged. Its entries are checked one by one, so all errors show."""
+
+    version: Literal[1]
+    simulation: bool = False
+    sites: list[Any] = Field(default_factory=list)
+    devices: list[Any] = Field(default_factory=list)
+    assets: list[Any] = Field(default_factory=list)
