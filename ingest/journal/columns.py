@@ -1,0 +1,158 @@
+"""Columns as Arrow IPC record-batch messages: the only file that knows pyarrow's journal side.
+
+The schema is fixed per format version and not repeated in a record. No column has nulls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from rules.readings import READINGS_DTYPES, Block, Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+_pa: Any = pa  # its stubs do not know half of what is used here
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Bytes as they came, for the raw side log (``reason`` empty) and for quarantine.
+
+    All columns have length n. ``content_format`` is CoAP's number, −1 where there is none.
+    """
+
+    receive_ns: NDArray[np.int64]
+    content_format: NDArray[np.int32]
+    transport: tuple[str, ...]
+    path: tuple[str, ...]
+    reason: tuple[str, ...]
+    detail: tuple[str, ...]
+    payload: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int | None, str, str, str, str, bytes]]) -> Frames:
+        """Build from rows in the order of the fields; a content format may be None."""
+        held = list(rows)
+        receive, formats, transport, path, reason, detail, payload = (
+            zip(*held, strict=True) if held else ((),) * 7
+        )
+        return cls(
+            np.array(receive, np.int64),
+            np.array([-1 if f is None else f for f in formats], np.int32),
+            tuple(transport),
+            tuple(path),
+            tuple(reason),
+            tuple(detail),
+            tuple(payload),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.payload)
+
+
+# A bool column would be packed into bits and have to be unpacked again; as uint8 it is viewed.
+_WIRE: dict[str, Any] = {k: np.uint8 if d is np.bool_ else d for k, d in READINGS_DTYPES.items()}
+_TYPES = {name: _pa.from_numpy_dtype(dtype) for name, dtype in _WIRE.items()}
+_BLOCK_NUMBERS = {
+    "device": _pa.int32(),
+    "event_ns": _pa.int64(),
+    "judged_ns": _pa.int64(),
+    "receive_ns": _pa.int64(),
+    "rate_hz": _pa.float64(),
+    "boot": _pa.int64(),
+    "sequence": _pa.int64(),
+}
+_SAMPLES = _pa.list_(_pa.field("item", _pa.float32(), nullable=False))
+
+
+def _schema(**types: Any) -> Any:
+    return _pa.schema([_pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+READINGS_SCHEMA = _schema(**_TYPES)
+BLOCK_SCHEMA = _schema(channel=_pa.int32(), samples=_SAMPLES, **_BLOCK_NUMBERS)
+FRAMES_SCHEMA = _schema(
+    receive_ns=_pa.int64(),
+    content_format=_pa.int32(),
+    transport=_pa.string(),
+    path=_pa.string(),
+    reason=_pa.string(),
+    detail=_pa.string(),
+    payload=_pa.binary(),
+)
+
+
+def _message(columns: list[Any], schema: Any) -> bytes:
+    batch = _pa.RecordBatch.from_arrays(columns, schema=schema)
+    return bytes(batch.serialize())
+
+
+def _batch(data: bytes, at: int, length: int, schema: Any) -> Any:
+    """Return the batch whose message stands in ``data``; it views ``data`` and keeps it alive."""
+    return _pa.ipc.read_record_batch(_pa.py_buffer(data).slice(at, length), schema)
+
+
+def readings_message(body: Readings) -> bytes:
+    """Return the message of ``body``."""
+    columns = [_pa.array(getattr(body, k).view(d), _TYPES[k]) for k, d in _WIRE.items()]
+    return _message(columns, READINGS_SCHEMA)
+
+
+def readings(data: bytes, at: int, length: int) -> Readings:
+    """Return the Readings at ``at``: read-only views of ``data``."""
+    columns = _batch(data, at, length, READINGS_SCHEMA).columns
+    named = zip(READINGS_DTYPES.items(), columns, strict=True)
+    return Readings(**{name: column.to_numpy().view(dtype) for (name, dtype), column in named})
+
+
+def block_message(body: Block) -> bytes:
+    """Return the message of ``body``: one row a channel, the block's numbers repeated in each.
+
+    Raises
+    ------
+    ValueError
+        Not one channel a row of samples, or none at all.
+    """
+    if body.samples.ndim != 2 or body.samples.size == 0:
+        raise ValueError(f"a Block needs samples [rows, n], not {body.samples.shape}")
+    rows, n = body.samples.shape
+    if len(body.channel) != rows:
+        raise ValueError(f"a Block needs one channel a row: {len(body.channel)} for {rows} rows")
+    starts = _pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(n))
+    values = _pa.array(np.ascontiguousarray(body.samples, np.float32).reshape(-1))
+    numbers = [
+        _pa.repeat(_pa.scalar(getattr(body, name), kind), rows)
+        for name, kind in _BLOCK_NUMBERS.items()
+    ]
+    samples = _pa.ListArray.from_arrays(starts, values, type=_SAMPLES)
+    channel = _pa.array(np.ascontiguousarray(body.channel, np.int32))
+    return _message([channel, samples, *numbers], BLOCK_SCHEMA)
+
+
+def block(data: bytes, at: int, length: int) -> Block:
+    """Return the Block at ``at``; its samples are a read-only view of ``data``."""
+    batch = _batch(data, at, length, BLOCK_SCHEMA)
+    samples = batch.column(1).values.to_numpy().reshape(batch.num_rows, -1)
+    first = {name: batch.column(2 + i)[0].as_py() for i, name in enumerate(_BLOCK_NUMBERS)}
+    return Block(channel=batch.column(0).to_numpy(), samples=samples, **first)
+
+
+def frames_message(body: Frames) -> bytes:
+    """Return the message of ``body``."""
+    columns = [_pa.array(getattr(body, field.name), field.type) for field in FRAMES_SCHEMA]
+    return _message(columns, FRAMES_SCHEMA)
+
+
+def frames(data: bytes, at: int, length: int) -> Frames:
+    """Return the Frames at ``at``."""
+    columns = _batch(data, at, length, FRAMES_SCHEMA).columns
+    texts: list[Any] = [tuple(column.to_pylist()) for column in columns[2:]]
+    return Frames(columns[0].to_numpy(), columns[1].to_numpy(), *texts)
