@@ -1,0 +1,276 @@
+"""Writing events into the ledger inside one transaction: number, fold, project, outbox."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import delete, func, insert, select
+
+from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
+from rules.alarms import Ack, Alarm, AlarmFold, Condition, Data, Hold, Suppression
+from rules.events import Event, EventType, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+LEDGER_PARTITION = "ledger"
+"""Events the ledger itself adds (ACKED, ENDED, …): their offset is their own number."""
+
+_CHUNK = 400  # SQLite takes 32 766 variables a statement; old builds 999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """One outside channel: which severities it is told about."""
+
+    name: str
+    min_severity: int = 1
+
+
+class Compose(Protocol):
+    """Turns an event and the alarm it made into the message an outlet carries."""
+
+    def __call__(self, event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
+        """Return a JSON object."""
+
+
+def facts(event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
+    """Compose a message of bare facts (used where no registry gives words to them)."""
+    return {
+        "id": seq,
+        "type": event.type.value,
+        "alarm": alarm.alarm_id,
+        "rule": alarm.rule,
+        "subject": alarm.subject,
+        "severity": alarm.shown_severity,
+        "confirmed": alarm.confirmed,
+        "word": alarm.word.value,
+        "measured_ns": event.event_ns,
+        "received_ns": event.receive_ns,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """How events are written: latching, outlets, and who words the messages."""
+
+    latch: Mapping[int, bool]
+    outlets: tuple[Outlet, ...] = ()
+    compose: Compose = facts
+    outbox_limit: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one append did."""
+
+    alarms: tuple[Alarm, ...]
+    last_seq: int
+    outbox: dict[str, int]  # rows by status
+
+
+def state_of(alarm: Alarm) -> str:
+    """Return the alarm as JSON."""
+    return json.dumps(asdict(alarm), ensure_ascii=False, separators=(",", ":"))
+
+
+def alarm_of(state: str) -> Alarm:
+    """Return the alarm of its JSON."""
+    raw = json.loads(state)
+    holds = tuple(Suppression(**{**s, "hold": Hold(s["hold"])}) for s in raw["suppression"])
+    raw |= {
+        "condition": Condition(raw["condition"]),
+        "ack": Ack(raw["ack"]),
+        "data": Data(raw["data"]),
+        "suppression": holds,
+    }
+    return Alarm(**raw)
+
+
+def next_seq(connection: Connection) -> int:
+    """Return the number the next event gets. The caller holds the write lock."""
+    return int(connection.execute(select(func.coalesce(func.max(EVENT.c.seq), 0))).scalar_one()) + 1
+
+
+def load_fold(connection: Connection, events: Sequence[Event], writing: Writing) -> AlarmFold:
+    """Return a fold holding every alarm these events can touch."""
+    fold = AlarmFold(latch=writing.latch)
+    keys = sorted({e.alarm_key for e in events})
+    ids = sorted({e.alarm_id for e in events})
+    rows: dict[str, tuple[bool, int, str]] = {}
+    for at in range(0, len(keys), _CHUNK):
+        query = select(ALARM.c.alarm_id, ALARM.c.ended, ALARM.c.seq, ALARM.c.state).where(
+            ALARM.c.alarm_key.in_(keys[at : at + _CHUNK]), ALARM.c.ended.is_(False)
+        )
+        rows |= {r.alarm_id: (r.ended, r.seq, r.state) for r in connection.execute(query)}
+    for at in range(0, len(ids), _CHUNK):
+        query = select(ALARM.c.alarm_id, ALARM.c.ended, ALARM.c.seq, ALARM.c.state).where(
+            ALARM.c.alarm_id.in_(ids[at : at + _CHUNK])
+        )
+        rows |= {r.alarm_id: (r.ended, r.seq, r.state) for r in connection.execute(query)}
+    # Open ones last, so that the current alarm of a key is the one that stands.
+    for _ended, _seq, state in sorted(rows.values(), key=lambda r: (not r[0], r[1])):
+        fold.put(alarm_of(state))
+    return fold
+
+
+def append(
+    connection: Connection, events: Sequence[Event], *, simulation: bool, writing: Writing
+) -> Written:
+    """Write ``events`` in their order, with what follows from them, and return what changed.
+
+    Events that end an alarm are followed by an ENDED of our own. Simulated data gets its outbox
+    rows too, marked withheld: one sees what would have been sent, and nothing leaves the house.
+    """
+    if not events:
+        return Written((), next_seq(connection) - 1, {})
+    fold = load_fold(connection, events, writing)
+    seq = next_seq(connection) - 1
+    rows: list[dict[str, Any]] = []
+    outbox: list[dict[str, Any]] = []
+    touched: dict[str, Alarm] = {}
+    for event in events:
+        seq += 1
+        rows.append(_row(event, seq, simulation=simulation))
+        step = fold.apply(event, seq)
+        touched |= {a.alarm_id: a for a in step.changed}
+        if step.announce and event.announce:
+            outbox += _outbox_rows(event, step.changed[-1], seq, writing, simulation=simulation)
+        for alarm_id in step.ended:
+            cause, seq = seq, seq + 1
+            ended = _ended(fold.alarms[alarm_id], event, seq, cause)
+            rows.append(_row(ended, seq, simulation=simulation))
+    connection.execute(insert(EVENT), rows)
+    _project(connection, touched.values(), simulation=simulation)
+    return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
+
+
+def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "partition": event.partition,
+        "offset": event.offset,
+        "row": event.row,
+        "rule": event.rule,
+        "subject": event.subject,
+        "side": event.side,
+        "ordinal": event.ordinal,
+        "type": event.type.value,
+        "alarm_id": event.alarm_id,
+        "severity": event.severity,
+        "event_ns": event.event_ns,
+        "simulation": simulation,
+        "body": encode(event).decode(),
+    }
+
+
+def own_event(kind: EventType, alarm: Alarm, *, seq: int, **more: Any) -> Event:
+    """Return an event of the ledger's own about ``alarm``."""
+    return Event(
+        type=kind,
+        partition=LEDGER_PARTITION,
+        offset=seq,
+        row=0,
+        rule=alarm.rule,
+        side=alarm.side,
+        subject=alarm.subject,
+        severity=alarm.severity,
+        previous=alarm.severity,
+        max_severity=alarm.max_severity,
+        klass=alarm.klass,
+        episode=alarm.episode,
+        onset_ns=alarm.onset_ns,
+        confirmed=alarm.confirmed,
+        **more,
+    )
+
+
+def _ended(alarm: Alarm, cause: Event, seq: int, cause_seq: int) -> Event:
+    return own_event(
+        EventType.ENDED,
+        alarm,
+        seq=seq,
+        event_ns=cause.event_ns,
+        receive_ns=cause.receive_ns,
+        announce=False,
+        evidence={"cause": cause_seq},
+    )
+
+
+def _project(connection: Connection, alarms: Iterable[Alarm], *, simulation: bool) -> None:
+    held = list(alarms)
+    if not held:
+        return
+    for at in range(0, len(held), _CHUNK):
+        ids = [a.alarm_id for a in held[at : at + _CHUNK]]
+        connection.execute(delete(ALARM).where(ALARM.c.alarm_id.in_(ids)))
+    connection.execute(
+        insert(ALARM),
+        [
+            {
+                "alarm_id": a.alarm_id,
+                "alarm_key": a.alarm_key,
+                "late": a.late,
+                "rule": a.rule,
+                "subject": a.subject,
+                "word": a.word.value,
+                "ended": a.ended,
+                "severity": a.severity,
+                "max_severity": a.max_severity,
+                "onset_ns": a.onset_ns,
+                "seq": a.seq,
+                "simulation": simulation,
+                "state": state_of(a),
+            }
+            for a in held
+        ],
+    )
+
+
+def _outbox_rows(
+    event: Event, alarm: Alarm, seq: int, writing: Writing, *, simulation: bool
+) -> list[dict[str, Any]]:
+    worst = max(event.severity, event.previous, alarm.shown_severity)
+    told = [o for o in writing.outlets if worst >= o.min_severity]
+    if not told:
+        return []
+    body = writing.compose(event, alarm, seq=seq) | {"simulation": simulation}
+    return [
+        {
+            "seq": seq,
+            "channel": outlet.name,
+            "status": "withheld" if simulation else "pending",
+            "reason": "simulation" if simulation else "",
+            "attempts": 0,
+            "next_wall_ns": 0,
+            "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        }
+        for outlet in told
+    ]
+
+
+def _send(connection: Connection, rows: list[dict[str, Any]], writing: Writing) -> dict[str, int]:
+    if not rows:
+        return {}
+    waiting = connection.execute(
+        select(func.count()).where(OUTBOX.c.status == "pending")
+    ).scalar_one()
+    room = max(0, writing.outbox_limit - waiting)
+    counts: dict[str, int] = {}
+    fit = []
+    for row in rows:
+        if row["status"] == "pending":
+            if room <= 0:
+                row = row | {  # noqa: PLW2901 - the same row, with its fate
+                    "status": "given_up",
+                    "reason": f"outbox full ({writing.outbox_limit} rows wait)",
+                }
+            room -= 1
+        fit.append(row)
+        counts[row["status"]] = counts.get(row["status"], 0) + 1
+    connection.execute(insert(OUTBOX), fit)
+    return counts

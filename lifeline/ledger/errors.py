@@ -1,0 +1,39 @@
+"""What can go wrong at the ledger, by who must act.
+
+LedgerError
+├── Unavailable   the operator of the machine: the database is locked, full or gone; retried
+└── Refused       the person at the page: what was asked cannot be done; says why and what can
+    ├── Unknown       there is no such alarm
+    └── Conflict      somebody or something was first; ``by`` says who, ``seq`` where it stands
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Root of the tree."""
+
+
+class Unavailable(LedgerError):  # noqa: N818 - reads as what it says
+    """The database did not answer within its bounded wait."""
+
+
+class Refused(LedgerError):  # noqa: N818 - reads as what it says
+    """A command the ledger does not take; nothing was changed."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class Unknown(Refused):
+    """No alarm has this id."""
+
+
+class Conflict(Refused):
+    """The alarm is no longer as the person saw it."""
+
+    def __init__(self, message: str, *, remedy: str, by: str = "", seq: int = 0) -> None:
+        super().__init__(message, remedy=remedy)
+        self.by = by
+        self.seq = seq

@@ -1,0 +1,389 @@
+"""The ledger: every event once, alarms as a projection, commands, outbox, cursors.
+
+Exactly once: events, projection, outbox and cursor move in one transaction. Events below the
+cursor are not written again but compared: what a re-run gives differently is recorded and raises
+an alarm of its own. SQLite in WAL mode by default; PostgreSQL by another URL.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from lifeline import metrics
+from lifeline.ledger import commands
+from lifeline.ledger.book import (
+    LEDGER_PARTITION,
+    Compose,
+    Outlet,
+    Writing,
+    Written,
+    alarm_of,
+    append,
+    facts,
+    next_seq,
+)
+from lifeline.ledger.errors import Unavailable
+from lifeline.ledger.rerun import new_and_differing
+from lifeline.ledger.tables import (
+    ALARM,
+    CURSOR,
+    EVENT,
+    METADATA,
+    MISMATCH,
+    OUTBOX,
+    open_database,
+)
+from rules.alarms import LATCH, Alarm
+from rules.events import Event, EventType, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+MISMATCH_RULE = "ledger-mismatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one ``apply`` did."""
+
+    new: int = 0
+    compared: int = 0
+    mismatches: int = 0
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a reader is: events of journal records below ``through`` are in the ledger."""
+
+    through: int = 0
+    position: int = 0
+    extra: Mapping[str, Any]
+
+
+class Ledger:
+    """Open (and create) the ledger at a database URL.
+
+    ``now_ns`` is the site's Clock (alarm times); ``wall_ns`` a person's time, for the undo.
+    Every call waits at most ``wait_s`` for a lock, then raises Unavailable.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        wait_s: float = 5.0,
+        now_ns: Callable[[], int] = time.time_ns,
+        wall_ns: Callable[[], int] = time.time_ns,
+        outlets: tuple[Outlet, ...] = (),
+        compose: Compose = facts,
+        latch: Mapping[int, bool] = LATCH,
+        outbox_limit: int = 100_000,
+    ) -> None:
+        self.url = url
+        self.now_ns = now_ns
+        self.wall_ns = wall_ns
+        self._wait_s = wait_s
+        self.writing = Writing(
+            latch=latch, outlets=outlets, compose=compose, outbox_limit=outbox_limit
+        )
+        self._engine = open_database(url, wait_s=wait_s)
+        with self.write() as connection:
+            METADATA.create_all(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Hold the one writing transaction; all of it or none of it happens.
+
+        Raises
+        ------
+        Unavailable
+            The database is locked, full or gone.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise self._unavailable(error) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Hold a reading transaction, which waits for no writer; same errors as `write`."""
+        try:
+            with self._engine.connect().execution_options(reading=True) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: DBAPIError) -> Unavailable:
+        metrics.LEDGER_FAILURES.inc()
+        return Unavailable(
+            f"ledger {self._engine.url.render_as_string(hide_password=True)}: {error.orig} "
+            f"(waited up to {self._wait_s:g} s); look for another program that holds it, "
+            "and at the free space of its disk"
+        )
+
+    # ── events in ────────────────────────────────────────────────────────────────────────────
+
+    def apply(
+        self,
+        events: Sequence[Event],
+        through: int,
+        *,
+        position: int = 0,
+        since: int | None = None,
+        reader: str = "events",
+        simulation: bool = False,
+    ) -> Applied:
+        """Take the events of journal records in [``since``, ``through``), exactly once.
+
+        ``position`` is where the reader goes on in its own log. Events below the cursor are
+        compared with what stands here; given ``since``, so is their absence.
+        """
+        written = Written((), 0, {})
+        with self.write() as connection:
+            known = _cursor(connection, reader)
+            fresh, found = new_and_differing(connection, events, known.through, since)
+            if fresh:
+                written = append(connection, fresh, simulation=simulation, writing=self.writing)
+            if found:
+                self._record(connection, found, simulation=simulation)
+            _move(connection, reader, max(known.through, through), position, known.extra)
+        self._count(fresh, found, written)
+        return Applied(
+            new=len(fresh),
+            compared=len(events) - len(fresh),
+            mismatches=len(found),
+            alarms=written.alarms,
+        )
+
+    def _record(
+        self, connection: Connection, found: list[dict[str, str]], *, simulation: bool
+    ) -> None:
+        """Note what a re-run gave differently, and raise one alarm about it while none stands."""
+        wall_ns = self.wall_ns()
+        connection.execute(insert(MISMATCH), [row | {"wall_ns": wall_ns} for row in found])
+        standing = connection.execute(
+            select(ALARM.c.alarm_id).where(ALARM.c.rule == MISMATCH_RULE, ALARM.c.ended.is_(False))
+        ).first()
+        if standing is not None:
+            return
+        seq, now_ns = next_seq(connection), self.now_ns()
+        raised = Event(
+            type=EventType.RAISED,
+            partition=LEDGER_PARTITION,
+            offset=seq,
+            row=0,
+            rule=MISMATCH_RULE,
+            severity=3,
+            max_severity=3,
+            klass="maintenance",
+            episode=f"{LEDGER_PARTITION} {seq}",
+            onset_ns=now_ns,
+            event_ns=now_ns,
+            receive_ns=now_ns,
+            evidence=found[0],
+        )
+        append(connection, [raised], simulation=simulation, writing=self.writing)
+
+    @staticmethod
+    def _count(fresh: list[Event], found: list[dict[str, str]], written: Written) -> None:
+        for event in fresh:
+            metrics.EVENTS.labels(event.type.value).inc()
+        for row in found:
+            metrics.MISMATCHES.labels(row["kind"]).inc()
+        for status, rows in written.outbox.items():
+            metrics.OUTBOX.labels(status).inc(rows)
+
+    def cursor(self, reader: str = "events") -> Cursor:
+        """Return where a reader stands; the beginning if it never moved."""
+        with self.read() as connection:
+            return _cursor(connection, reader)
+
+    def move_cursor(
+        self, reader: str, *, through: int, position: int = 0, extra: Mapping[str, Any]
+    ) -> None:
+        """Note where a reader stands that writes nothing else here."""
+        with self.write() as connection:
+            _move(connection, reader, through, position, extra)
+
+    # ── alarms out ───────────────────────────────────────────────────────────────────────────
+
+    def open_alarms(self, *, limit: int = 5_000) -> list[Alarm]:
+        """Return the alarms that are not over, worst and newest first."""
+        return [a for a, _ in self.list(limit=limit)]
+
+    def list(
+        self,
+        *,
+        ended: bool | None = False,
+        min_severity: int = 0,
+        rule: str = "",
+        subject: str = "",
+        word: str = "",
+        limit: int = 500,
+    ) -> list[tuple[Alarm, bool]]:
+        """Return alarms with their simulation mark; ``subject`` matches as a prefix."""
+        query = select(ALARM.c.state, ALARM.c.simulation)
+        if ended is not None:
+            query = query.where(ALARM.c.ended.is_(ended))
+        if rule:
+            query = query.where(ALARM.c.rule == rule)
+        if subject:
+            query = query.where(ALARM.c.subject.startswith(subject, autoescape=True))
+        if word:
+            query = query.where(ALARM.c.word == word)
+        query = query.where(ALARM.c.max_severity >= min_severity)
+        query = query.order_by(
+            ALARM.c.severity.desc(), ALARM.c.max_severity.desc(), ALARM.c.seq.desc()
+        ).limit(limit)
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+        return [(alarm_of(r.state), bool(r.simulation)) for r in rows]
+
+    def alarm(self, alarm_id: str) -> tuple[Alarm, bool] | None:
+        """Return one alarm and its simulation mark, or None."""
+        with self.read() as connection:
+            return commands.find(connection, alarm_id)
+
+    def events_of(self, alarm_id: str, *, limit: int = 200) -> tuple[tuple[int, Event], ...]:
+        """Return the numbered events of an alarm, oldest first."""
+        return self._events(EVENT.c.alarm_id == alarm_id, limit)
+
+    def events_of_type(self, kind: EventType, *, limit: int = 50) -> tuple[tuple[int, Event], ...]:
+        """Return the newest events of a type, oldest first."""
+        return self._events(EVENT.c.type == kind.value, limit)
+
+    def _events(self, where: Any, limit: int) -> tuple[tuple[int, Event], ...]:
+        query = (
+            select(EVENT.c.seq, EVENT.c.body).where(where).order_by(EVENT.c.seq.desc()).limit(limit)
+        )
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+        return tuple((r.seq, decode(r.body.encode())) for r in reversed(rows))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table holds, and how many wait."""
+        with self.read() as connection:
+            counts = {
+                t.name: int(connection.execute(select(func.count()).select_from(t)).scalar_one())
+                for t in (EVENT, ALARM, OUTBOX, MISMATCH)
+            }
+            query = select(OUTBOX.c.status, func.count()).group_by(OUTBOX.c.status)
+            for status, rows in connection.execute(query):
+                counts[f"outbox_{status}"] = rows
+        return counts
+
+    # ── commands (lifeline/ledger/commands.py) ───────────────────────────────────────────────
+
+    def acknowledge(
+        self, alarm_id: str, by: str, comment: str, expected_seq: int | None, command: str
+    ) -> Alarm:
+        """Acknowledge an alarm for ``by``; the same ``command`` again gives the same answer.
+
+        Raises
+        ------
+        Unknown, Conflict, Refused, Unavailable
+        """
+        with self.write() as connection:
+            return commands.acknowledge(
+                connection,
+                self.writing,
+                commands.Order(
+                    alarm_id=alarm_id,
+                    by=by,
+                    comment=comment,
+                    expected_seq=expected_seq,
+                    command=command,
+                    now_ns=self.now_ns(),
+                    wall_ns=self.wall_ns(),
+                ),
+            )
+
+    def revoke(self, alarm_id: str, by: str, command: str) -> Alarm:
+        """Undo an acknowledgement within `commands.UNDO_S`; errors as `acknowledge`."""
+        with self.write() as connection:
+            return commands.revoke(
+                connection,
+                self.writing,
+                commands.Order(
+                    alarm_id=alarm_id,
+                    by=by,
+                    command=command,
+                    now_ns=self.now_ns(),
+                    wall_ns=self.wall_ns(),
+                ),
+            )
+
+    def reset(self, alarm_id: str, by: str, reason: str, command: str) -> Alarm:
+        """Order the RESET of an over-range alarm after a re-test; errors as `acknowledge`."""
+        with self.write() as connection:
+            return commands.reset(
+                connection,
+                commands.Order(
+                    alarm_id=alarm_id,
+                    by=by,
+                    comment=reason,
+                    command=command,
+                    now_ns=self.now_ns(),
+                    wall_ns=self.wall_ns(),
+                ),
+            )
+
+    # ── outbox ───────────────────────────────────────────────────────────────────────────────
+
+    def due(self, *, limit: int = 100) -> tuple[Any, ...]:
+        """Return pending outbox rows whose time has come, oldest first."""
+        query = (
+            select(OUTBOX)
+            .where(OUTBOX.c.status == "pending", OUTBOX.c.next_wall_ns <= self.wall_ns())
+            .order_by(OUTBOX.c.seq)
+            .limit(limit)
+        )
+        with self.read() as connection:
+            return tuple(connection.execute(query).all())
+
+    def settle(
+        self, seq: int, channel: str, *, status: str, reason: str = "", next_wall_ns: int = 0
+    ) -> None:
+        """Note what became of one attempt: delivered, given_up, or pending until a time."""
+        with self.write() as connection:
+            connection.execute(
+                update(OUTBOX)
+                .where(and_(OUTBOX.c.seq == seq, OUTBOX.c.channel == channel))
+                .values(
+                    status=status,
+                    reason=reason[:500],
+                    next_wall_ns=next_wall_ns,
+                    attempts=OUTBOX.c.attempts + 1,
+                )
+            )
+
+
+def _cursor(connection: Connection, reader: str) -> Cursor:
+    row = connection.execute(select(CURSOR).where(CURSOR.c.reader == reader)).first()
+    if row is None:
+        return Cursor(extra={})
+    return Cursor(through=row.through, position=row.position, extra=json.loads(row.extra))
+
+
+def _move(
+    connection: Connection, reader: str, through: int, position: int, extra: Mapping[str, Any]
+) -> None:
+    values = {"through": through, "position": position, "extra": json.dumps(dict(extra))}
+    moved = connection.execute(update(CURSOR).where(CURSOR.c.reader == reader).values(**values))
+    if moved.rowcount == 0:
+        connection.execute(insert(CURSOR).values(reader=reader, **values))

@@ -1,0 +1,32 @@
+"""What `serve` counts, for /metrics. One module, so that a name stands once."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+EVENTS = Counter("lifeline_ledger_events_total", "Events taken into the ledger", ["type"])
+MISMATCHES = Counter(
+    "lifeline_ledger_mismatches_total", "Events that a re-run gave differently", ["kind"]
+)
+LEDGER_FAILURES = Counter(
+    "lifeline_ledger_unavailable_total", "Times the ledger did not answer in its bounded wait"
+)
+OPEN_ALARMS = Gauge("lifeline_alarms_open", "Alarms that are not over", ["severity", "word"])
+COMMANDS = Counter("lifeline_commands_total", "Operators' commands", ["type", "result"])
+MIRROR_PENDING = Gauge(
+    "lifeline_commands_not_in_journal", "Commands accepted, not yet answered by ingest"
+)
+OUTBOX = Counter("lifeline_outbox_total", "Outbox rows by what became of them", ["status"])
+OUTBOX_RETRIES = Counter("lifeline_webhook_retries_total", "Webhook attempts that failed")
+BLIND = Gauge(
+    "lifeline_blind", "1 when no heartbeat came through the whole chain for 3 of its intervals"
+)
+HEARTBEAT_AGE = Gauge("lifeline_heartbeat_age_seconds", "Wall time since the last heartbeat")
+DATA_AGE = Gauge("lifeline_data_age_seconds", "Wall time since the journal's newest record")
+STREAMS = Gauge("lifeline_page_streams", "Pages connected")
+STREAMS_REFUSED = Counter("lifeline_page_streams_refused_total", "Pages over the limit")
+HOT_ROWS = Counter("lifeline_hot_rows_total", "Readings put into the hot buffer")
+READER_DAMAGE = Counter(
+    "lifeline_serve_skipped_total", "Records serve had to skip, by where they stood", ["log"]
+)
+HTTP_REFUSED = Counter("lifeline_http_refused_total", "Requests refused by the page", ["reason"])
