@@ -33,7 +33,7 @@ _STATE: dict[str, tuple[Any, Any]] = {
     "value": (np.float64, np.nan),
     "late_run": (np.int8, 0),
     "last_boot": (np.int64, NO_BOOT),  # of the previous delivery that was no duplicate
-    "last_sequence": (np.int64, -2),
+    "peak": (np.int64, -1),  # the highest sequence before the current delivery
     "last_receive_ns": (np.int64, NEVER),
 }
 
@@ -185,7 +185,6 @@ class Judge:
         state["value"][key] = rows.value[tail]
         state["late_run"][key] = 0
         state["last_boot"][key] = boot[last]
-        state["last_sequence"][key] = sequence[last]
         state["last_receive_ns"][key] = rows.receive_ns[tail]
         numbered = sequence[last] >= 0
         hashed = ~numbered & (boot[last] != 0)
@@ -205,6 +204,7 @@ class Judge:
             np.uint64(0),
         )
         state["top"][key] = top
+        state["peak"][key] = top
         state["seen"][key] = seen | np.uint64(1)
         if not segments.single:
             self._mark_inner(segments, clean, sequence)
@@ -308,11 +308,15 @@ def _opens_epoch(
 ) -> bool:
     """Count deliveries in which nothing is newer; the third in a rising row opens an epoch."""
     if sequence >= 0:
-        rising = boot == state["last_boot"] and sequence > state["last_sequence"]
+        # only a new highest sequence of a boot that did not just begin: neither a redelivery
+        # from beyond the horizon nor a stored backlog sent after live frames is a clock's fault
+        rising = boot == state["last_boot"] and boot == state["boot"] and sequence > state["peak"]
     else:
         rising = receive_ns > state["last_receive_ns"]
-    state["last_boot"], state["last_sequence"] = boot, sequence
+    state["last_boot"] = boot
     state["last_receive_ns"] = receive_ns
+    if sequence >= 0 and boot == state["boot"]:
+        state["peak"] = state["top"]
     if newest_ns > state["judged_ns"]:
         state["late_run"] = 0
         return False

@@ -1,0 +1,361 @@
+"""The engine: ``events = fold(engine, journal)``. No clock, no I/O; any cut gives the same events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.engine.deadman import Deadman, Heard
+from rules.engine.ewma import Ewma
+from rules.engine.late import Batch, late_findings
+from rules.engine.lifecycle import SlotRows, Ticks
+from rules.engine.outcome import advance, to_events
+from rules.engine.part import Part, acceptance
+from rules.engine.rate import Rate
+from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.threshold import Threshold
+from rules.events import Event, EventType
+from rules.judge import JUDGED, LATE, Judge, Verdicts
+from rules.readings import Block, Control, Readings, Tick, offset_of, position, row_of
+from rules.segments import Segments, segments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from rules.plan import Plan
+    from rules.readings import Record
+    from rules.registry import Registry
+
+    Resolve = Callable[[Control], tuple[Plan, Registry] | None]
+
+KINDS = ("threshold", "rate", "ewma", "deadman")
+"""Every kind there is: contract, oracle and any-cut tests find them here."""
+
+_EMPTY = np.empty(0, np.int64)
+
+
+class Engine:
+    """All rules of a plan over all channels of a registry.
+
+    ``resolve`` gives the plan and registry a ``registry`` or ``rules`` Control names, or None to
+    go on as before; without it those records change nothing.
+    """
+
+    def __init__(self, plan: Plan, registry: Registry, resolve: Resolve | None = None) -> None:
+        self.plan, self.registry = plan, registry
+        self._resolve = resolve
+        self.judge = Judge(len(registry.channels.id))
+        self.next_offset = 0
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Build all tables for the plan and registry, fresh."""
+        channels = self.registry.channels
+        self.slots: Slots = build_slots(
+            self.plan, channels.id, channels.range_lo, channels.range_hi
+        )
+        count = len(channels.id)
+        self.threshold = Threshold(self.slots, count)
+        self.rate = Rate(self.slots, self.plan)
+        self.ewma = Ewma(self.slots, self.plan)
+        self.deadman = Deadman(self.plan, self.registry.devices.id)
+        self._probe = np.zeros(count, np.bool_)
+        self._probe[self.plan.probe_channels] = True
+        self._scratch = np.zeros(count, np.int64)
+
+    # ---- the fold -----------------------------------------------------------------------------
+
+    def fold(self, records: Sequence[Record]) -> list[Event]:
+        """Take up records in journal order and return their events in log order."""
+        events: list[Event] = []
+        begin = 0
+        for i, record in enumerate(records):
+            if isinstance(record.body, Control):
+                events += self._advance(records[begin:i])
+                events += self._control(record.offset, record.body)
+                begin = i + 1
+        events += self._advance(records[begin:])
+        if records:
+            self.next_offset = records[-1].offset + 1
+        return events
+
+    def _advance(self, records: Sequence[Record]) -> list[Event]:
+        """Take up Readings, Blocks and Ticks."""
+        if not records:
+            return []
+        rows, g = _rows_of(records)
+        ticks = _ticks_of(records)
+        verdicts = self.judge.mark(rows, g)
+        events = self.deadman.advance(_heard_of(records, rows, g), ticks)
+        accepted = acceptance(rows, self.slots)
+        events += self._first_stage(rows, g, verdicts)
+        cuts = [0, *verdicts.epoch_rows.tolist()]
+        if len(cuts) == 1:
+            segments = _judged_segments(verdicts)
+            late = (verdicts.verdict == LATE).any()
+            if late:
+                batch = Batch(rows, g, verdicts.verdict, accepted)
+                events += self._late(batch)
+            events += self._run(Part(rows, g, segments, accepted, ticks))
+        else:
+            events += self._run_cut(rows, g, verdicts, ticks, cuts)
+        events.sort(key=log_order)
+        return events
+
+    def _run_cut(
+        self,
+        rows: Readings,
+        g: NDArray[np.int64],
+        verdicts: Verdicts,
+        ticks: Ticks,
+        cuts: list[int],
+    ) -> list[Event]:
+        """Run the pieces between clock epochs; a piece begins with the row that opens one."""
+        events: list[Event] = []
+        for number, begin in enumerate(cuts):
+            stop = cuts[number + 1] if number + 1 < len(cuts) else len(rows)
+            if number > 0:
+                self._restart(int(rows.channel[begin]))
+            piece = rows.take(slice(begin, stop))
+            g_from = int(g[begin]) if number > 0 else -1
+            g_to = int(g[stop]) if stop < len(g) else int(INF_NS)
+            a, b = np.searchsorted(ticks.g, [g_from, g_to])
+            verdict = verdicts.verdict[begin:stop]
+            accepted = acceptance(piece, self.slots)
+            if (verdict == LATE).any():
+                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
+            judged = np.flatnonzero(verdict == JUDGED)
+            segments = segments_of(piece.channel, judged, self._scratch)
+            part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
+            events += self._run(Part(piece, g[begin:stop], segments, accepted, part_ticks))
+        return events
+
+    def _late(self, batch: Batch) -> list[Event]:
+        return late_findings(
+            batch, self.slots, self.threshold, self.plan, self.registry.channels.id
+        )
+
+    def _run(self, part: Part) -> list[Event]:
+        """Score every kind, then let one lifecycle decide over all of them."""
+        found = []
+        if len(part.segments.order):
+            for kind in (self.threshold, self.rate, self.ewma):
+                rows = kind.rows(part)
+                if rows is not None:
+                    found.append(rows)
+            self.threshold.remember(part)
+        overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
+        if overdue:
+            found.append(self._waiting(found, part.ticks))
+        if not found:
+            return []
+        columns = advance(self.slots, _join(found), part.ticks)
+        if overdue:
+            self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
+        if columns is None:
+            return []
+        return to_events(self.slots, columns, self.plan, self.registry.channels.id)
+
+    def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
+        """Return slots without rows in this part whose timer a tick has reached."""
+        due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
+        for rows in found:
+            due[rows.slot] = False
+        slot = np.flatnonzero(due)
+        none = np.empty(0)
+        return SlotRows(
+            slot=slot,
+            length=np.zeros(len(slot), np.int64),
+            g=_EMPTY,
+            judged_ns=_EMPTY,
+            receive_ns=_EMPTY,
+            value=none,
+            score=none,
+            over=np.empty(0, np.bool_),
+        )
+
+    def _first_stage(self, rows: Readings, g: NDArray[np.int64], verdicts: Verdicts) -> list[Event]:
+        """Say where a clock epoch opened, and that the probe came through."""
+        events = [
+            self._row_event(EventType.CLOCK_EPOCH, rows, g, row)
+            for row in verdicts.epoch_rows.tolist()
+        ]
+        if self.plan.probe_channels.size:
+            known = rows.channel >= 0
+            probe = known & self._probe[np.where(known, rows.channel, 0)]
+            for row in np.flatnonzero(probe & (verdicts.verdict == JUDGED)).tolist():
+                events.append(self._row_event(EventType.HEARTBEAT, rows, g, row))
+        return events
+
+    def _row_event(
+        self, kind: EventType, rows: Readings, g: NDArray[np.int64], row: int
+    ) -> Event:
+        """Build a stage 0 event of one row."""
+        at = int(g[row])
+        heartbeat = kind is EventType.HEARTBEAT
+        return Event(
+            type=kind,
+            offset=offset_of(at),
+            row=row_of(at),
+            subject=self.registry.channels.id[int(rows.channel[row])],
+            ordinal=1 if heartbeat else 0,
+            event_ns=int(rows.judged_ns[row]),
+            receive_ns=int(rows.receive_ns[row]),
+            value=float(rows.value[row]) if heartbeat else None,
+        )
+
+    def _restart(self, channel: int) -> None:
+        """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
+        for name, pointer in self.slots.pointer.items():
+            slots = np.arange(pointer[channel], pointer[channel + 1])
+            self.slots.state.gap[slots] = True
+            if name == "rate" and len(slots):
+                self.rate.forget(slots)
+
+    # ---- controls -----------------------------------------------------------------------------
+
+    def _control(self, offset: int, control: Control) -> list[Event]:
+        """Take up an operator's reset, or a change of registry or rules."""
+        if control.type == "reset":
+            return self._reset(offset, control.data)
+        if control.type in {"registry", "rules"} and self._resolve is not None:
+            resolved = self._resolve(control)
+            if resolved is not None:
+                return self.change(*resolved, offset=offset)
+        return []
+
+    def _reset(self, offset: int, data: dict[str, Any]) -> list[Event]:
+        """Open the range latch of the slots of one rule and channel."""
+        state, events = self.slots.state, []
+        for slot, key in enumerate(self.slots.keys):
+            if key[0] != data.get("rule") or key[1] != data.get("channel"):
+                continue
+            if not state.closed[slot]:
+                continue
+            state.closed[slot] = False
+            state.clear_ns[slot] = NO_NS
+            running = (state.onset_ns[slot] != NO_NS).any()
+            state.busy[slot] = running or state.mask[slot] != 0
+            events.append(self._reset_event(offset, slot))
+        events.sort(key=log_order)
+        return events
+
+    def _reset_event(self, offset: int, slot: int) -> Event:
+        """Say that a person reset a range latch after a re-test."""
+        slots, state = self.slots, self.slots.state
+        levels = len(slots.levels)
+        latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
+        severity = int(slots.severity[latched[-1]]) if latched else 0
+        rule = self.plan.channel_rules[int(slots.parameters.rule[slot])]
+        episode = int(state.episode[slot])
+        sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
+        sign = float(slots.parameters.sign[slot])
+        return Event(
+            type=EventType.RESET,
+            offset=offset,
+            row=0,
+            stage=1,
+            rule=rule.rule_id,
+            subject=slots.keys[slot][1],
+            side=rule.side,
+            severity=severity,
+            previous=severity,
+            max_severity=int(state.max_severity[slot]) if severity else 0,
+            klass=rule.klass,
+            episode=f"{offset_of(episode)}.{row_of(episode)}" if severity else "",
+            event_ns=int(state.last_ns[slot]),
+            receive_ns=int(state.receive_ns[slot]),
+            value=float(state.value[slot]),
+            score=float(state.score[slot] * sign),
+            confirmed=sure,
+        )
+
+    def change(self, plan: Plan, registry: Registry, *, offset: int) -> list[Event]:
+        """Go on with another plan and registry; slots of unchanged meaning keep their state.
+
+        Returns a RULE_CHANGED for every latched slot whose rule is gone or means something else.
+        """
+        from rules.engine.snapshot import carry_over  # noqa: PLC0415 - it needs this class
+
+        before = self.snapshot()
+        old_levels = self.plan.levels
+        self.plan, self.registry = plan, registry
+        self.judge.grow(len(registry.channels.id))
+        self._lay_out()
+        events = carry_over(self, before, old_levels, offset)
+        events.sort(key=log_order)
+        return events
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all state at the current record boundary, as named arrays and keys."""
+        from rules.engine.snapshot import take  # noqa: PLC0415 - it needs this class
+
+        return take(self)
+
+    def restore(self, state: dict[str, Any]) -> list[Event]:
+        """Take up a snapshot; slots are found by rule, side, channel and meaning, not by number."""
+        from rules.engine.snapshot import put_back  # noqa: PLC0415 - it needs this class
+
+        return put_back(self, state)
+
+
+def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
+    """Return the key that orders the log."""
+    g = position(event.offset, event.row)
+    return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
+
+
+def _rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:
+    """Return all scalar rows of records and their positions."""
+    held = [(r.offset, r.body) for r in records if isinstance(r.body, Readings)]
+    parts = [position(offset) + np.arange(len(body)) for offset, body in held]
+    g = np.concatenate(parts) if parts else _EMPTY
+    return Readings.concatenate([body for _, body in held]), g
+
+
+def _ticks_of(records: Sequence[Record]) -> Ticks:
+    """Return the ticks of records."""
+    held = [(r.body.tick_ns, position(r.offset)) for r in records if isinstance(r.body, Tick)]
+    both = np.array(held, np.int64).reshape(-1, 2)
+    return Ticks(np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]))
+
+
+def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -> Heard:
+    """Return who spoke: the device of every row, and of every block."""
+    heard = Heard(rows.device.astype(np.int64), rows.receive_ns, g)
+    blocks = [
+        (r.body.device, r.body.receive_ns, position(r.offset))
+        for r in records
+        if isinstance(r.body, Block)
+    ]
+    if not blocks:
+        return heard
+    extra = np.array(blocks, np.int64)
+    merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
+    merged = merged[np.argsort(merged[:, 2], kind="stable")]
+    return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
+
+
+def _judged_segments(verdicts: Verdicts) -> Segments:
+    """Return the segments with only their judged rows."""
+    segments = verdicts.segments
+    keep = verdicts.verdict[segments.order] == JUDGED
+    if keep.all():
+        return segments
+    kept = np.concatenate(([0], np.cumsum(keep)))
+    start, stop = kept[segments.start], kept[segments.stop]
+    some = stop > start
+    return Segments(
+        segments.order[keep], start[some], stop[some], segments.key[some], segments.single
+    )
+
+
+def _join(found: list[SlotRows]) -> SlotRows:
+    """Return the rows of several kinds as one table."""
+    if len(found) == 1:
+        return found[0]
+    names = SlotRows.__slots__
+    return SlotRows(**{n: np.concatenate([getattr(f, n) for f in found]) for n in names})

@@ -1,0 +1,268 @@
+"""From latch changes to events: columns first, Event objects only where something happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.engine.lifecycle import Transitions, extend, run_level
+from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
+from rules.events import Event, EventType
+from rules.readings import offset_of, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from rules.engine.lifecycle import Extended, SlotRows, Ticks
+    from rules.engine.slots import Slots
+    from rules.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Latch changes gathered by (segment, position): one possible level event each."""
+
+    segment: NDArray[np.int64]
+    g: NDArray[np.int64]
+    row: NDArray[np.int64]
+    tick_ns: NDArray[np.int64]
+    before: NDArray[np.int64]  # latch masks
+    after: NDArray[np.int64]
+    of: NDArray[np.int64]  # group of each transition
+    transitions: Transitions
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEvents:
+    """Level events as columns, in no particular order; e events."""
+
+    kind: list[EventType]
+    slot: NDArray[np.int64]
+    g: NDArray[np.int64]
+    ordinal: NDArray[np.int64]
+    severity: NDArray[np.int64]
+    previous: NDArray[np.int64]
+    max_severity: NDArray[np.int64]
+    episode: NDArray[np.int64]
+    onset_ns: NDArray[np.int64]
+    event_ns: NDArray[np.int64]
+    receive_ns: NDArray[np.int64]
+    value: NDArray[np.float64]
+    score: NDArray[np.float64]
+    limit: NDArray[np.float64]
+    confirmed: NDArray[np.bool_]
+    over_range: NDArray[np.bool_]
+
+
+def advance(slots: Slots, rows: SlotRows, ticks: Ticks) -> SlotEvents | None:
+    """Run all levels of the given slots, write their state back, and return what changed."""
+    state, slot = slots.state, rows.slot
+    if not len(slot):
+        return None
+    before = state.mask[slot]
+    extended = extend(slots, rows)
+    found = []
+    for column in range(len(slots.severity)):
+        transitions = run_level(slots, slot, extended, ticks, column)
+        if transitions is not None and len(transitions.g):
+            found.append(transitions)
+    events = _events(slots, slot, extended, before, found) if found else None
+    _write_back(slots, slot, extended)
+    return events
+
+
+def _write_back(slots: Slots, slot: NDArray[np.int64], rows: Extended) -> None:
+    """Remember the last row of each slot, and when the next timer is due."""
+    state, last = slots.state, rows.last
+    state.closed[slot] = rows.closed[last]
+    state.last_ns[slot] = rows.judged_ns[last]
+    state.receive_ns[slot] = rows.receive_ns[last]
+    state.value[slot] = rows.value[last]
+    state.score[slot] = rows.score[last]
+    state.gap[slot] &= last == rows.first
+    running = (state.onset_ns[slot] != NO_NS).any(axis=1)
+    state.busy[slot] = running | (state.mask[slot] != 0) | state.closed[slot]
+    due = state.due_ns[slot].min(initial=INF_NS)
+    slots.next_due_ns = min(slots.next_due_ns, due)
+
+
+def _group(before: NDArray[np.int64], found: Sequence[Transitions]) -> Groups:
+    """Merge the changes of all levels in order of (segment, position, column)."""
+    merged = {
+        name: np.concatenate([getattr(t, name) for t in found])
+        for name in ("segment", "column", "on", "g", "row", "tick_ns", "onset_ns")
+    }
+    order = np.lexsort((merged["column"], merged["g"], merged["segment"]))
+    t = Transitions(**{name: column[order] for name, column in merged.items()})
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (t.segment[1:] != t.segment[:-1]) | (t.g[1:] != t.g[:-1])
+    head = np.flatnonzero(new)
+    of = np.cumsum(new) - 1
+    delta = np.where(t.on, 1, -1) << t.column
+    total = np.cumsum(delta)
+    segment = t.segment[head]
+    first_of_segment = np.searchsorted(t.segment, segment)
+    base = np.where(first_of_segment > 0, total[first_of_segment - 1], 0)
+    tail = np.append(head[1:], len(order)) - 1
+    after = before[segment] + total[tail] - base
+    earlier = before[segment] + np.where(head > 0, total[head - 1], 0) - base
+    return Groups(segment, t.g[head], t.row[head], t.tick_ns[head], earlier, after, of, t)
+
+
+def _events(
+    slots: Slots,
+    slot: NDArray[np.int64],
+    rows: Extended,
+    before: NDArray[np.int64],
+    found: Sequence[Transitions],
+) -> SlotEvents:
+    """Turn groups into RAISED, ESCALATED, LOWERED, CLEARED and CONFIRMED; keep the episodes."""
+    groups = _group(before, found)
+    levels = len(slots.levels)
+    hidden = np.int64(1) << levels
+    was, now = _top(groups.before, levels), _top(groups.after, levels)
+    severity, previous = slots.severity[now], slots.severity[was]
+    owner = slot[groups.segment]
+    moved = now != was
+    raised = moved & (was < 0)
+    episode, highest = _episodes(slots, groups, owner, raised, severity)
+    decided = _deciding(groups, now)
+    onset = groups.transitions.onset_ns[decided]
+    column = groups.transitions.column[decided]
+    up = now > was
+    limit = np.where(
+        up, slots.parameters.raise_at[owner, column], slots.parameters.clear_at[owner, column]
+    )
+    confirms = (groups.after & hidden != 0) & (groups.before & hidden == 0)
+    loud = slots.parameters.fail_loud[owner]
+    sure = ~loud | (groups.after & hidden != 0) | (severity < DANGEROUS)
+    level_events = np.flatnonzero(moved)
+    confirm_events = np.flatnonzero(confirms)
+    at = np.concatenate([level_events, confirm_events])
+    confirm_onset = np.zeros(len(groups.g), np.int64)
+    of_hidden = groups.transitions.column == levels
+    confirm_onset[groups.of[of_hidden]] = groups.transitions.onset_ns[of_hidden]
+    is_level = np.arange(len(at)) < len(level_events)
+    by_tick = groups.tick_ns[at] != NO_NS
+    row, sign = groups.row[at], slots.parameters.sign[owner[at]]
+    raw_limit = np.where(is_level, limit[at], slots.parameters.raise_at[owner[at], levels])
+    kind = [_kind(was[i], now[i]) for i in level_events]
+    return SlotEvents(
+        kind=kind + [EventType.CONFIRMED] * len(confirm_events),
+        slot=owner[at],
+        g=groups.g[at],
+        ordinal=np.where(is_level, 0, 1),
+        severity=severity[at],
+        previous=previous[at],
+        max_severity=highest[at],
+        episode=episode[at],
+        onset_ns=np.where(is_level, onset[at], confirm_onset[at]),
+        event_ns=rows.judged_ns[row],
+        receive_ns=np.where(by_tick, groups.tick_ns[at], rows.receive_ns[row]),
+        value=rows.value[row],
+        score=rows.score[row] * sign,
+        limit=raw_limit * sign,
+        confirmed=sure[at] | (~is_level),
+        over_range=rows.closed[row],
+    )
+
+
+def _top(mask: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
+    """Return the highest latched level of each mask, −1 for none (the hidden bit left out)."""
+    table = np.full(1 << levels, -1, np.int64)
+    for level in range(levels):
+        table[1 << level : 2 << level] = level
+    top: NDArray[np.int64] = table[mask & ((1 << levels) - 1)]
+    return top
+
+
+def _kind(was: int, now: int) -> EventType:
+    """Name a change of level."""
+    if was < 0:
+        return EventType.RAISED
+    if now < 0:
+        return EventType.CLEARED
+    return EventType.ESCALATED if now > was else EventType.LOWERED
+
+
+def _deciding(groups: Groups, now: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return, per group, the transition that decides: the level reached, or the highest reset."""
+    t = groups.transitions
+    decided = np.zeros(len(groups.g), np.int64)
+    index = np.arange(len(t.g))
+    # written in order of column, so the highest reset level stays; the level reached then wins
+    decided[groups.of[~t.on]] = index[~t.on]
+    reached = t.on & (t.column == now[groups.of])
+    decided[groups.of[reached]] = index[reached]
+    return decided
+
+
+def _episodes(
+    slots: Slots,
+    groups: Groups,
+    owner: NDArray[np.int64],
+    raised: NDArray[np.bool_],
+    severity: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each group's episode and the highest severity it had so far; write both back."""
+    state, n = slots.state, len(groups.g)
+    head = np.ones(n, np.bool_)
+    head[1:] = groups.segment[1:] != groups.segment[:-1]
+    begin = raised | head
+    since = np.maximum.accumulate(np.where(begin, np.arange(n), 0))
+    named = np.where(raised, groups.g, state.episode[owner])
+    episode = named[since]
+    carried = np.where(head & ~raised, state.max_severity[owner], 0)
+    number = np.cumsum(begin) << 8
+    highest = np.maximum.accumulate(number | np.maximum(severity, carried)) & 0xFF
+    tail = np.append(head[1:], True)
+    state.episode[owner[tail]] = episode[tail]
+    state.max_severity[owner[tail]] = highest[tail]
+    return episode, highest
+
+
+def to_events(
+    slots: Slots, columns: SlotEvents, plan: Plan, channel_ids: Sequence[str]
+) -> list[Event]:
+    """Return Event objects of slot events, unsorted."""
+    listed: dict[str, list[Any]] = {
+        name: getattr(columns, name).tolist()
+        for name in SlotEvents.__slots__
+        if name != "kind"
+    }
+    rule_of = slots.parameters.rule[columns.slot].tolist()
+    channel_of = slots.parameters.channel[columns.slot].tolist()
+    events = []
+    for i, kind in enumerate(columns.kind):
+        rule = plan.channel_rules[rule_of[i]]
+        g, episode = listed["g"][i], listed["episode"][i]
+        events.append(
+            Event(
+                type=kind,
+                offset=offset_of(g),
+                row=row_of(g),
+                stage=1,
+                rule=rule.rule_id,
+                subject=channel_ids[channel_of[i]],
+                side=rule.side,
+                ordinal=listed["ordinal"][i],
+                severity=listed["severity"][i],
+                previous=listed["previous"][i],
+                max_severity=listed["max_severity"][i],
+                klass=rule.klass,
+                episode=f"{offset_of(episode)}.{row_of(episode)}",
+                onset_ns=listed["onset_ns"][i],
+                event_ns=listed["event_ns"][i],
+                receive_ns=listed["receive_ns"][i],
+                value=listed["value"][i],
+                score=listed["score"][i],
+                limit=listed["limit"][i],
+                confirmed=listed["confirmed"][i],
+                over_range=listed["over_range"][i],
+            )
+        )
+    return events
