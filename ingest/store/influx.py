@@ -137,7 +137,7 @@ class InfluxWriter:
             except (Refused, TooLarge) as error:
                 if isinstance(error, Refused) and not asked:
                     asked = True
-                    self._until_answered(b"")  # is it the lines, or is it us?
+                    self._until_answered(b"")  # refused even then: not the lines, but we
                 if n == 1:
                     bad.append(BadLine(part.rstrip(b"\n"), str(error)))
                 else:
@@ -225,7 +225,7 @@ class InfluxWriter:
                 **options,
             )
         except InfluxDBError as error:
-            return self._meaning(error)
+            return self._meaning(error, empty=not body)
         except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
             metrics.REQUESTS.labels("no answer").inc()
             remedy = f"no answer from {settings.url}: {error}. Is it running and reachable?"
@@ -233,11 +233,11 @@ class InfluxWriter:
         metrics.REQUESTS.labels("stored").inc()
         return 0, ""
 
-    def _meaning(self, error: InfluxDBError) -> tuple[int, str]:
+    def _meaning(self, error: InfluxDBError, *, empty: bool) -> tuple[int, str]:
         status = int(getattr(error, "status", 0) or 0)
         reason = _text(error)
         metrics.REQUESTS.labels(str(status)).inc()
-        if status == 400:
+        if status == 400 and not empty:
             raise Refused(reason)
         if status == 413:
             raise TooLarge(f"413: one line is larger than the server takes ({reason})")
