@@ -16,7 +16,7 @@ from rules.units import Dimension, Unit, UnknownUnit, known_codes, parse, ucum
 
 __all__ = [
     "QUANTITIES", "SITE_LEL_BASIS", "Quantity", "UnknownQuantity", "UnknownUnit", "canonical",
-    "factor", "per_time", "ucum",
+    "exact", "factor", "per_time", "ucum",
 ]  # fmt: skip
 
 SITE_LEL_BASIS: Final = 5.0
@@ -113,6 +113,11 @@ def factor(name: str, unit: str, *, lel_basis: float = SITE_LEL_BASIS) -> tuple[
     """
     scale, offset = _exact(name, unit, lel_basis)
     return float(scale), float(offset)
+
+
+def exact(name: str, unit: str, *, lel_basis: float = SITE_LEL_BASIS) -> tuple[Fraction, Fraction]:
+    """Return what `factor` rounds: for whole columns converted with one rounding."""
+    return _exact(name, unit, lel_basis)
 
 
 def canonical(
