@@ -51,6 +51,7 @@ class ChannelRule:
     over_range: bool = False  # beyond the channel's range on this side counts as +inf, latched
     unit: str = ""  # canonical unit of the score, for messages
     source: str = "estimate"  # clause | vendor | estimate
+    approved_by: str = ""  # who approved the limits for this site; "" = shipped default
     message: str = ""
     message_zh: str = ""
     file: str = ""  # file:line the rule stands at, for explanations
@@ -60,7 +61,9 @@ class ChannelRule:
     per_ns: int = 1_000_000_000  # rate: score is the change per this much time
     method: str = "difference"  # rate: difference | theil_sen
     alpha: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma
-    warmup: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # ewma, samples
+    warmup: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # ewma, samples
     floor: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma, on sigma
 
 
