@@ -1,0 +1,1 @@
+"""What the operator sees and touches: one page and its API, on loopback."""

@@ -1,0 +1,265 @@
+"""What an alarm says, in one sentence, in Chinese and English: what, how bad, where, since, why.
+
+A rule's own message comes first where it has one; what it leaves out is added, for a bare number
+is a defect and so is an alarm without its place.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from rules.language.messages import render
+from rules.quantities import QUANTITIES, SITE_LEL_BASIS
+
+if TYPE_CHECKING:
+    from lifeline.site import Site
+    from rules.alarms import Alarm
+
+LANGUAGES = ("en", "zh")
+LEVEL_WORDS = {
+    "en": ("", "blue", "yellow", "orange", "red"),
+    "zh": ("", "蓝", "黄", "橙", "红"),
+}
+SOURCES = {
+    "en": {"clause": "from a standard's clause", "vendor": "vendor's", "estimate": "an estimate"},
+    "zh": {"clause": "标准条文", "vendor": "厂家值", "estimate": "估计值"},
+}
+DOMAIN_WORDS = {
+    "gas": ("gas", "燃气"),
+    "bridge": ("bridge", "桥梁"),
+    "tunnel": ("tunnel", "隧道"),
+    "water": ("water", "供水"),
+    "drain": ("drainage", "排水"),
+    "heat": ("heating", "供热"),
+    "gallery": ("utility tunnel", "管廊"),
+    "env": ("environment", "环境"),
+}
+_UNIT_WORDS = {
+    "%{vol}": "%vol", "%{RH}": "%RH", "Cel": "°C", "m3/h": "m³/h", "mg/m3": "mg/m³",
+    "ug/m3": "µg/m³", "um/m": "µm/m", "m/s2": "m/s²", "deg": "°", "{NTU}": "NTU", "[pH]": "pH",
+    "uS/cm": "µS/cm", "1": "", "kW.h": "kWh",
+}  # fmt: skip
+_PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The sentence of an alarm and the parts a page shows by themselves."""
+
+    what: str
+    value: str
+    limit: str
+    place: str
+    since: str
+    level: str
+    why: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    what: str
+    value: str
+    score: str
+    limit: str
+    score_is_value: bool = True
+
+
+def unit_word(unit: str) -> str:
+    """Return how a UCUM unit is written for people (``per`` units keep their slash)."""
+    head, slash, tail = unit.rpartition("/")
+    if slash and unit not in _UNIT_WORDS and head in _UNIT_WORDS:
+        return f"{_UNIT_WORDS[head]}/{tail}"
+    return _UNIT_WORDS.get(unit, unit)
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a number for people: no more digits than it is worth, ∞ as a word sign."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    digits = decimals if abs(value) >= 10.0**-decimals or value == 0 else decimals + 2
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def local(ns: int, zone: str) -> str:
+    """Return a time as people of the site read it."""
+    return datetime.fromtimestamp(ns / 1e9, ZoneInfo(zone)).strftime("%m-%d %H:%M:%S")
+
+
+def duration(seconds: float, language: str) -> str:
+    """Return a length of time in one or two units."""
+    minutes = seconds / 60
+    if minutes < 2:
+        return f"{seconds:.0f} s" if language == "en" else f"{seconds:.0f} 秒"
+    if minutes < 120:
+        return f"{minutes:.0f} min" if language == "en" else f"{minutes:.0f} 分钟"
+    return f"{minutes / 60:.1f} h" if language == "en" else f"{minutes / 60:.1f} 小时"
+
+
+def words(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> Words:
+    """Return the words of an alarm; without a site (texts unreadable) ids take their places."""
+    level = LEVEL_WORDS[language][min(alarm.shown_severity, 4)]
+    since = local(alarm.onset_ns, zone)
+    if site is not None and alarm.rule in site.deadman:
+        parts = _silence(alarm, language)
+    elif site is not None and alarm.subject in site.registry.channel_row:
+        parts = _measured(alarm, site, language)
+    else:
+        value = "" if alarm.value is None else number(alarm.value, 3)
+        limit = "" if alarm.limit is None else number(alarm.limit, 3)
+        parts = _Parts(alarm.subject or alarm.rule, value, value, limit)
+    place = _place(alarm, site, language)
+    why = _why(alarm, site, language, zone=zone)
+    sentence = _sentence(alarm, site, language, parts=parts, place=place, zone=zone)
+    value = parts.value
+    if not parts.score_is_value and alarm.score is not None:
+        value = f"{value} ({parts.score})" if value else parts.score
+    return Words(
+        what=parts.what,
+        value=value,
+        limit=parts.limit,
+        place=place,
+        since=since,
+        level=level,
+        why=why,
+        sentence=f"{sentence}{'；' if language == 'zh' else '; '}{why}" if why else sentence,
+    )
+
+
+def _silence(alarm: Alarm, language: str) -> _Parts:
+    what = "no data" if language == "en" else "无数据"
+    value = "" if alarm.value is None else duration(alarm.value, language)
+    limit = "" if alarm.limit is None else duration(alarm.limit, language)
+    return _Parts(what, value, value, limit)
+
+
+def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:
+    row = site.registry.channel_row[alarm.subject]
+    quantity = QUANTITIES.get(site.registry.channels.quantity[row])
+    if quantity is None:
+        value, score = number(alarm.value, 3), number(alarm.score, 3)
+        return _Parts(alarm.subject, value, score, number(alarm.limit, 3))
+    rule = site.rule(alarm.rule, alarm.side, alarm.subject)
+    unit, score_unit = unit_word(quantity.unit), unit_word(rule.unit if rule else quantity.unit)
+    what = quantity.label_zh if language == "zh" else quantity.label
+    value = f"{number(alarm.value, quantity.decimals)} {unit}".strip()
+    finite = alarm.value is not None and math.isfinite(alarm.value)
+    if quantity.name == "ch4" and finite and alarm.value is not None:
+        value += f" ({alarm.value / SITE_LEL_BASIS * 100:.0f} %LEL)"
+    if rule is not None and rule.kind == "ewma":
+        score_unit = "σ"
+    score = f"{number(alarm.score, quantity.decimals)} {score_unit}".strip()
+    limit = f"{number(alarm.limit, quantity.decimals)} {score_unit}".strip()
+    threshold = rule is None or rule.kind == "threshold"
+    return _Parts(what, value, value if threshold else score, limit, score_is_value=threshold)
+
+
+def _place(alarm: Alarm, site: Site | None, language: str) -> str:
+    row = site.asset_of(alarm.subject) if site is not None else -1
+    if site is None or row < 0:
+        return alarm.subject.split("/")[0]
+    assets = site.registry.assets
+    name = (assets.name_zh if language == "zh" else assets.name)[row] or assets.name[row]
+    district = assets.district[row]
+    named = name or assets.id[row]
+    return f"{named}, {district}" if district and language == "en" else f"{district}{named}"
+
+
+def _why(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> str:
+    """Return what else a person must know to believe the number or to doubt it."""
+    zh = language == "zh"
+    parts: list[str] = []
+    if not alarm.confirmed:
+        parts.append("首个危险值，尚未确认" if zh else "first dangerous sample, unconfirmed")
+    if alarm.over_range:
+        parts.append(
+            "超出传感器量程，须现场复测后复位"
+            if zh
+            else "beyond the sensor's range, latched until re-tested and reset"
+        )
+    if alarm.late:
+        received = local(alarm.receive_ns, zone)
+        measured = local(alarm.raised_ns, zone)
+        parts.append(
+            f"迟到数据：测于 {measured}，收到于 {received}，共 {alarm.findings} 条"
+            if zh
+            else f"late data: measured {measured}, received {received}, {alarm.findings} found"
+        )
+    if alarm.reactivations:
+        parts.append(
+            f"恢复后再次报警 {alarm.reactivations} 次"
+            if zh
+            else f"came back {alarm.reactivations}×"
+        )
+    rule = site.rule(alarm.rule, alarm.side, alarm.subject) if site is not None else None
+    if rule is not None:
+        source = SOURCES[language].get(rule.source, rule.source)
+        approved = (
+            "" if rule.approved_by else ("，未经本地批准" if zh else ", not approved for this site")
+        )
+        parts.append(
+            f"规则 {alarm.rule}，限值为{source}{approved}"
+            if zh
+            else f"rule {alarm.rule}, limit is {source}{approved}"
+        )
+    elif alarm.rule:
+        parts.append(f"规则 {alarm.rule}" if zh else f"rule {alarm.rule}")
+    return ("；" if zh else "; ").join(parts)
+
+
+def _sentence(
+    alarm: Alarm, site: Site | None, language: str, *, parts: _Parts, place: str, zone: str
+) -> str:
+    """Fill the rule's message, or make one, and add what it does not say."""
+    zh = language == "zh"
+    since = local(alarm.onset_ns, zone)
+    asset = site.asset_of(alarm.subject) if site is not None else -1
+    values = {
+        "asset.name": place,
+        "asset.name_zh": place,
+        "asset.district": place,
+        "asset.id": site.registry.assets.id[asset] if site is not None and asset >= 0 else "",
+        "channel": alarm.subject,
+        "device": alarm.subject,
+        "rule": alarm.rule,
+        "level": LEVEL_WORDS[language][min(alarm.shown_severity, 4)],
+        "quantity": parts.what,
+        "quantity_zh": parts.what,
+        "value": parts.value,
+        "score": parts.score,
+        "limit": parts.limit,
+        "since": since,
+        "measured": local(alarm.event_ns, zone),
+        "received": local(alarm.receive_ns, zone),
+        "silence": parts.value,
+    }
+    template = _template(alarm, site, language)
+    used = set(_PLACE.findall(template))
+    head = render(template, values) if template else f"{parts.what} {parts.value}".strip()
+    if place and not used & {"asset.name", "asset.name_zh", "asset.id"}:
+        head = f"{place} {head}" if zh else f"{head} at {place}"
+    clauses = [head[:1].upper() + head[1:]]
+    if template and parts.value and not used & {"value", "silence"}:
+        clauses.append(parts.value)
+    if "since" not in used:
+        clauses.append(f"自 {since} 起" if zh else f"since {since}")
+    if parts.limit and "limit" not in used:
+        clauses.append(f"限值 {parts.limit}" if zh else f"limit {parts.limit}")
+    return ("，" if zh else ", ").join(clauses)
+
+
+def _template(alarm: Alarm, site: Site | None, language: str) -> str:
+    if site is None:
+        return ""
+    rule = site.rule(alarm.rule, alarm.side, alarm.subject) or site.deadman.get(alarm.rule)
+    if rule is None:
+        return ""
+    # A message in the other language is worse than none: the sentence can be made without it.
+    return rule.message_zh if language == "zh" else rule.message
