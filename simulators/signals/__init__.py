@@ -81,7 +81,10 @@ ANYWHERE: dict[str, m.Model] = {"battery": m.battery, "rssi": m.signal_strength}
 class Change(Protocol):
     """What an incident does to quiet values; ``rows``, ``t_s`` and ``quiet`` have one length."""
 
-    channels: NDArray[np.int32]
+    @property
+    def channels(self) -> NDArray[np.int32]:
+        """The channels it touches."""
+        ...
 
     def active(self, begin_s: float, end_s: float) -> bool:
         """Return whether anything changes between two Unix times."""

@@ -43,8 +43,8 @@ class Drivers:
 
     def day_of_year(self, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return days since the turn of the year, by a mean year of 365.2425 days."""
-        day: NDArray[np.float64] = ((t_s + self.offset_h * 3600) / DAY_S) % 365.2425
-        return day
+        days: NDArray[np.float64] = (t_s + self.offset_h * 3600) / DAY_S % 365.2425
+        return days
 
     def weekend(self, t_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return whether it is Saturday or Sunday (1970-01-01 was a Thursday)."""
@@ -54,8 +54,8 @@ class Drivers:
 
     def air(self, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return air temperature, Cel: year, day and a 36 h wander of 3 K."""
-        year = 13 * np.cos(2 * np.pi * (self.day_of_year(t_s) - 205) / 365)
-        day = 4 * np.cos(2 * np.pi * (self.hour(t_s) - 15) / 24)
+        year: NDArray[np.float64] = 13 * np.cos(2 * np.pi * (self.day_of_year(t_s) - 205) / 365)
+        day: NDArray[np.float64] = 4 * np.cos(2 * np.pi * (self.hour(t_s) - 15) / 24)
         return 16 + year + day + 3 * wander(key_of(self.seed, "air"), t_s, 36 * 3600)
 
     def sun(self, t_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -77,7 +77,8 @@ def strain_peak(v: View, rows: Rows, t: Floats) -> Floats:
     """Return the minute's peak live-load strain, um/m: the heaviest vehicle times influence."""
     share = LANE_SHARE[(v.number[rows] - 1) % 4]
     c = v.design("strain_per_t", 1.4)[rows] * share
-    return np.maximum(0.0, c * trucks(v, rows, t) * (1 + 0.03 * v.white(rows, t)) + 1.5)
+    peak: Floats = c * trucks(v, rows, t) * (1 + 0.03 * v.white(rows, t)) + 1.5
+    return np.maximum(0.0, peak)
 
 
 def strain_mean(v: View, rows: Rows, t: Floats) -> Floats:
@@ -89,7 +90,8 @@ def strain_mean(v: View, rows: Rows, t: Floats) -> Floats:
 def deflection_peak(v: View, rows: Rows, t: Floats) -> Floats:
     """Return the minute's peak deflection, mm."""
     c = v.design("deflection_per_t", 0.08)[rows]
-    return np.maximum(0.0, c * trucks(v, rows, t) * (1 + 0.03 * v.white(rows, t)) + 0.1)
+    peak: Floats = c * trucks(v, rows, t) * (1 + 0.03 * v.white(rows, t)) + 0.1
+    return np.maximum(0.0, peak)
 
 
 def accel_rms(v: View, rows: Rows, t: Floats) -> Floats:

@@ -1,0 +1,104 @@
+"""All devices of a city on one time line; the network is somebody else's."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from simulators.devices.device import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rules.registry import Registry
+    from simulators.devices.counters import Stats
+    from simulators.devices.device import Message
+    from simulators.incidents import Incident
+    from simulators.scenario import Scenario
+    from simulators.signals import Signals
+
+
+class Fleet:
+    """The devices of a registry under a scenario, woken in order of their times."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        scenario: Scenario,
+        *,
+        signals: Signals,
+        incidents: Sequence[Incident],
+        begin_ns: int,
+        boot: int = 1,
+    ) -> None:
+        rows = [
+            row
+            for row in range(len(registry.devices.id))
+            if registry.devices.alive[row] and registry.devices.transport[row] in ("mqtt", "coap")
+        ]
+        made = (
+            Device(
+                registry,
+                row,
+                signals=signals,
+                links=scenario.entry.links,
+                incidents=incidents,
+                seed=scenario.seed,
+                begin_ns=begin_ns,
+                boot=boot,
+            )
+            for row in rows
+        )
+        # a device without channels of its own (the heartbeat's) is not the city's to play
+        self.devices = {device.row: device for device in made if len(device.channels)}
+        self._due = [(device.next_ns, row) for row, device in self.devices.items()]
+        heapq.heapify(self._due)
+
+    @property
+    def next_ns(self) -> int:
+        """When the next device wakes."""
+        return self._due[0][0]
+
+    def wake(self, now_ns: int) -> list[Message]:
+        """Wake every device that is due and return their messages in order of time."""
+        said: list[Message] = []
+        while self._due and self._due[0][0] <= now_ns:
+            due_ns, row = heapq.heappop(self._due)
+            device = self.devices[row]
+            said += device.wake(due_ns)
+            heapq.heappush(self._due, (device.next_ns, row))
+        return said
+
+    def flush(self) -> list[Message]:
+        """Return what devices held back, at the end of a run."""
+        return [message for device in self.devices.values() for message in device.flush()]
+
+    def messages(self, until_ns: int) -> Iterator[Message]:
+        """Yield everything up to ``until_ns`` as fast as it is asked for, then what was held."""
+        while self._due and self.next_ns < until_ns:
+            yield from self.wake(self.next_ns)
+        yield from self.flush()
+
+
+def count_emitted(stats: Stats, transport: str, message: Message) -> None:
+    """Count a message as it leaves its device (or does not)."""
+    counts = stats.of(transport)
+    if message.kind in ("good", "lost"):
+        counts.readings_sent += message.readings
+    if message.kind == "lost":
+        counts.readings_lost += message.readings
+    counts.frames_stored += message.stored and message.kind == "good"
+    counts.frames_out_of_order += message.out_of_order
+
+
+def count_delivered(stats: Stats, transport: str, message: Message) -> None:
+    """Count a message that the receiver has answered for."""
+    counts = stats.of(transport)
+    if message.kind == "good":
+        counts.frames_acked += 1
+        counts.readings_acked += message.readings
+    elif message.kind == "duplicate":
+        counts.frames_duplicated += 1
+        counts.readings_duplicated += message.readings
+    elif message.kind == "malformed":
+        counts.frames_malformed += 1
