@@ -132,8 +132,11 @@ class Deadman:
         last[heard.device] = heard.receive_ns  # the last row of a device stays
         mine = last[self.device]
         found = mine != NO_NS
+        seen = mine[found] - self.blind_ns
+        if (seen < self.seen_ns[found]).any():
+            self._due_ns = np.int64(NO_NS)  # heard just before we were blind: due sooner now
         self.heard_ns[found] = mine[found]
-        self.seen_ns[found] = mine[found] - self.blind_ns
+        self.seen_ns[found] = seen
 
     def _next_due(self) -> np.int64:
         """Return the earliest sighted time at which a level not yet set may be."""
@@ -147,7 +150,10 @@ class Deadman:
     def _walk(self, heard: Heard, ticks: Ticks, sighted: NDArray[np.int64]) -> list[Event]:
         """Go through the slots that were silent too long, or were heard again."""
         last_ns = sighted[-1] if len(sighted) else NO_NS
-        silent = (self.seen_ns != NO_NS) & (last_ns - self.shortest_ns >= self.seen_ns)
+        first = np.full(int(max(heard.device.max(initial=0), self.device.max())) + 1, INF_NS)
+        first[heard.device[::-1]] = heard.receive_ns[::-1] - self.blind_ns
+        since = np.minimum(self.seen_ns, first[self.device])
+        silent = (self.seen_ns != NO_NS) & (last_ns - self.shortest_ns >= since)
         rows_of = _rows_by_device(heard)
         events: list[Event] = []
         for slot in np.flatnonzero(silent | (self.level >= 0)).tolist():

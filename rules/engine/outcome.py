@@ -130,7 +130,7 @@ def _events(
     moved = now != was
     raised = moved & (was < 0)
     episode, highest = _episodes(slots, groups, owner, raised, severity)
-    decided = _deciding(groups, now)
+    decided = _deciding(groups, now, levels)
     onset = groups.transitions.onset_ns[decided]
     column = groups.transitions.column[decided]
     up = now > was
@@ -150,6 +150,7 @@ def _events(
     by_tick = groups.tick_ns[at] != NO_NS
     row, sign = groups.row[at], slots.parameters.sign[owner[at]]
     raw_limit = np.where(is_level, limit[at], slots.parameters.raise_at[owner[at], levels])
+    named = is_level | (severity[at] > 0)  # a hidden level may be set with no level to confirm
     kind = [_kind(was[i], now[i]) for i in level_events]
     return SlotEvents(
         kind=kind + [EventType.CONFIRMED] * len(confirm_events),
@@ -158,8 +159,8 @@ def _events(
         ordinal=np.where(is_level, 0, 1),
         severity=severity[at],
         previous=previous[at],
-        max_severity=highest[at],
-        episode=episode[at],
+        max_severity=np.where(named, highest[at], 0),
+        episode=np.where(named, episode[at], -1),
         onset_ns=np.where(is_level, onset[at], confirm_onset[at]),
         event_ns=rows.judged_ns[row],
         receive_ns=np.where(by_tick, groups.tick_ns[at], rows.receive_ns[row]),
@@ -189,13 +190,14 @@ def _kind(was: int, now: int) -> EventType:
     return EventType.ESCALATED if now > was else EventType.LOWERED
 
 
-def _deciding(groups: Groups, now: NDArray[np.int64]) -> NDArray[np.int64]:
+def _deciding(groups: Groups, now: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
     """Return, per group, the transition that decides: the level reached, or the highest reset."""
     t = groups.transitions
     decided = np.zeros(len(groups.g), np.int64)
     index = np.arange(len(t.g))
     # written in order of column, so the highest reset level stays; the level reached then wins
-    decided[groups.of[~t.on]] = index[~t.on]
+    reset = ~t.on & (t.column < levels)
+    decided[groups.of[reset]] = index[reset]
     reached = t.on & (t.column == now[groups.of])
     decided[groups.of[reached]] = index[reached]
     return decided
@@ -254,7 +256,7 @@ def to_events(
                 previous=listed["previous"][i],
                 max_severity=listed["max_severity"][i],
                 klass=rule.klass,
-                episode=f"{offset_of(episode)}.{row_of(episode)}",
+                episode=f"{offset_of(episode)}.{row_of(episode)}" if episode >= 0 else "",
                 onset_ns=listed["onset_ns"][i],
                 event_ns=listed["event_ns"][i],
                 receive_ns=listed["receive_ns"][i],
