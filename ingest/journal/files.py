@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""Errors that room on the disk cures."""
 
 
 class FileLayer(Protocol):
@@ -85,6 +89,6 @@ def write_all(files: FileLayer, file: int, data: bytes, at: int) -> None:
     while view:
         went = files.write(file, view, at)
         if went <= 0:
-            raise OSError(28, "a write took no bytes")  # what a full disk may answer
+            raise OSError(errno.ENOSPC, "a write took no bytes")
         view = view[went:]
         at += went

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import TYPE_CHECKING
 
 from ingest.journal.errors import JournalFull
+from ingest.journal.files import FULL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ class Reserve:
         try:
             self._files.allocate(file, self.bytes)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in FULL:
                 raise
             self._files.truncate(file, self.held_bytes)  # a half-made reserve would stay hidden
             return False

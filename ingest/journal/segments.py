@@ -120,22 +120,27 @@ def next_good(
 ) -> tuple[int, Header] | None:
     """Return place and header of the next whole record with ``lowest <= offset < below``.
 
-    Places on the alignment are tried first: only those are ours unless bytes of the file were
-    lost, and a record that was itself carried as a payload seldom stands there.
+    First only what is plausible counts: on the alignment, and with an offset that the bytes passed
+    over have room for. So bytes that look like a record within a payload can hide little. The
+    second pass takes any good record, for a file that has lost bytes.
     """
-    for aligned in (True, False):
+    for strict in (True, False):
         place = data.find(MAGIC, at)
         while place >= 0:
-            if (place % ALIGNMENT == 0) is aligned:
-                header = parse_header(data, place)
-                if (
-                    header is not None
-                    and lowest <= header.offset < below
-                    and payload_is_good(data, place, header)
-                ):
-                    return place, header
+            header = parse_header(data, place)
+            if (
+                header is not None
+                and lowest <= header.offset < below
+                and (not strict or _is_plausible(place, place - at, header.offset - lowest))
+                and payload_is_good(data, place, header)
+            ):
+                return place, header
             place = data.find(MAGIC, place + 1)
     return None
+
+
+def _is_plausible(place: int, passed: int, missing: int) -> bool:
+    return place % ALIGNMENT == 0 and missing <= passed // HEADER_BYTES + 1
 
 
 class Stretch(NamedTuple):

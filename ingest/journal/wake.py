@@ -15,6 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from ingest.journal.errors import JournalLocked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -35,15 +37,36 @@ def socket_address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+def _take_over(path: Path) -> None:
+    """Remove the socket of a dead server; one that answers is somebody else's."""
+    if not path.exists():
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with socket_address(path) as address:
+            probe.connect(address)
+    except OSError:  # nobody listens
+        path.unlink(missing_ok=True)
+    else:
+        raise JournalLocked(f"{path}: another process wakes readers here; stop it first")
+    finally:
+        probe.close()
+
+
 class WakeServer:
     """Publishes the durable end on a socket; a thread of its own does the sending.
 
     ``refused_clients`` counts those beyond MAX_CLIENTS.
+
+    Raises
+    ------
+    JournalLocked
+        Another process serves this path.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # whoever may use this path holds the journal's lock
+        _take_over(path)
         self.path = path
         self.refused_clients = 0
         self._durable = -1

@@ -6,7 +6,6 @@ Before that nothing of the group is visible to a reader, and a failure leaves no
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import time
@@ -20,7 +19,7 @@ from ingest.journal.errors import (
     JournalLocked,
     TimeWentBack,
 )
-from ingest.journal.files import OS_FILES, FileLayer, write_all
+from ingest.journal.files import FULL, OS_FILES, FileLayer, write_all
 from ingest.journal.record import Entry, encode
 from ingest.journal.reserve import Reserve
 from ingest.journal.segments import (
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _LOCK_WAIT_S = 0.5  # someone who only asks whether there is a writer holds it for microseconds
 
 
@@ -86,6 +84,7 @@ class JournalWriter:
         self._file = -1
         self._segment = -1
         self._size = 0
+        self._folder_synced = True
         self._marker = -1
         self._lock = _lock(folder)
         self.damage: tuple[Damage, ...] = ()
@@ -113,7 +112,7 @@ class JournalWriter:
             self._files.sync_folder(self.folder)
             self._publish()
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise JournalFull(f"{self.folder}: no room to open the journal: {error}") from error
             raise JournalFailed(f"{self.folder}: cannot open the journal: {error}") from error
 
@@ -215,23 +214,25 @@ class JournalWriter:
         if not self._waiting:
             return self.durable_offset
         group = b"".join(self._waiting)
+        roomy = True
         try:
             while not self._write(group):
+                roomy = False
                 if not (use_reserve and self._reserve.shrink(len(group))):
                     self.full_commits += 1
                     raise JournalFull(
                         f"{self.folder}: no room for {len(group)} bytes; free space on the disk "
                         "(nothing was acknowledged, senders keep their data)"
                     )
-            self._files.sync(self._file)
+            self._sync()
             self._size += len(group)
             self._waiting, self._waiting_bytes = [], 0
             self.durable_offset, self._durable_ns = self.next_offset, self.last_receive_ns
             self._publish()
+            if roomy:
+                self._reserve.refill()
         except OSError as error:
             self._fail(f"{self.folder}: cannot write or sync the journal: {error}", error)
-        if not use_reserve:
-            self._reserve.refill()
         return self.durable_offset
 
     def _write(self, group: bytes) -> bool:
@@ -241,7 +242,7 @@ class JournalWriter:
                 self._next_segment()
             write_all(self._files, self._file, group, self._size)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
             if self._file >= 0:
                 self._files.truncate(self._file, self._size)
@@ -254,8 +255,14 @@ class JournalWriter:
         if self._file >= 0:
             self._files.close(self._file)
         self._file, self._segment, self._size = fresh, self.durable_offset, 0
+        self._folder_synced = False
         self._files.truncate(fresh, 0)
-        self._files.sync_folder(self.folder)
+
+    def _sync(self) -> None:
+        self._files.sync(self._file)
+        if not self._folder_synced:
+            self._files.sync_folder(self.folder)
+            self._folder_synced = True
 
     def _publish(self) -> None:
         """Say what is durable: to those who look at the folder and to those who wait."""
