@@ -1,7 +1,7 @@
 """New, duplicate, late or conflicting: one pure function for every reader of the journal.
 
-The meaning is section 2 of docs/semantics.md. Segments in which everything rises (nearly all, always)
-are judged by whole columns; a segment with anything odd in it is walked delivery by delivery.
+The meaning is section 2 of docs/semantics.md. Segments in which everything rises (nearly all,
+always) are judged by whole columns; a segment with anything odd is walked delivery by delivery.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Judge:
         self, rows: Readings, g: NDArray[np.int64], segments: Segments
     ) -> NDArray[np.bool_]:
         """Find the segments in which all is new and newer, and take them up; bool[s]."""
-        key, order, first, last = segments.key, segments.order, segments.start, segments.stop - 1
+        key, order, first = segments.key, segments.order, segments.start
         state = self._columns
         identity = segments.single and len(order) == len(rows)
         judged = rows.judged_ns if identity else rows.judged_ns[order]
@@ -134,7 +134,7 @@ class Judge:
     ) -> NDArray[np.bool_]:
         """Find segments of one row without sequence whose payload hash is not in the ring."""
         key, first = segments.key, segments.start
-        fresh = ~numbered & (segments.length == 1) & (boot[first] != 0)
+        fresh: NDArray[np.bool_] = ~numbered & (segments.length == 1) & (boot[first] != 0)
         fresh &= judged[first] > self._columns["judged_ns"][key]
         at = np.flatnonzero(fresh)
         fresh[at] = (self._ring[key[at]] != boot[first[at], None]).all(axis=1)

@@ -1,7 +1,7 @@
 """Silence of devices, judged in *sighted* time: while we were stopped, nobody was silent.
 
-docs/semantics.md section 6. Nothing is computed while no device can be overdue: one scalar says until
-when.
+docs/semantics.md section 6. Nothing is computed while no device can be overdue: one scalar says
+until when.
 """
 
 from __future__ import annotations
@@ -279,7 +279,9 @@ def _rows_by_device(heard: Heard) -> dict[int, NDArray[np.int64]]:
     """Return the rows of each device, in journal order."""
     order = np.argsort(heard.device, kind="stable")
     devices, first = np.unique(heard.device[order], return_index=True)
-    return dict(zip(devices.tolist(), np.split(order, first[1:]), strict=True)) if len(order) else {}
+    return (
+        dict(zip(devices.tolist(), np.split(order, first[1:]), strict=True)) if len(order) else {}
+    )
 
 
 def _blind(g: int, from_ns: int, to_ns: int) -> Event:

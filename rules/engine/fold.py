@@ -1,4 +1,4 @@
-"""The engine: ``events = fold(engine, journal)``. No clock, no I/O; any cut gives the same events."""
+"""The engine: ``events = fold(engine, journal)``. No clock, no I/O; any cut, the same events."""
 
 from __future__ import annotations
 
@@ -186,13 +186,11 @@ class Engine:
         if self.plan.probe_channels.size:
             known = rows.channel >= 0
             probe = known & self._probe[np.where(known, rows.channel, 0)]
-            for row in np.flatnonzero(probe & (verdicts.verdict == JUDGED)).tolist():
-                events.append(self._row_event(EventType.HEARTBEAT, rows, g, row))
+            came = np.flatnonzero(probe & (verdicts.verdict == JUDGED)).tolist()
+            events += [self._row_event(EventType.HEARTBEAT, rows, g, row) for row in came]
         return events
 
-    def _row_event(
-        self, kind: EventType, rows: Readings, g: NDArray[np.int64], row: int
-    ) -> Event:
+    def _row_event(self, kind: EventType, rows: Readings, g: NDArray[np.int64], row: int) -> Event:
         """Build a stage 0 event of one row."""
         at = int(g[row])
         heartbeat = kind is EventType.HEARTBEAT

@@ -1,4 +1,4 @@
-"""One lifecycle for every kind: scores in, level transitions out. docs/semantics.md sections 4 and 5.
+"""One lifecycle for every kind: scores in, level changes out. docs/semantics.md sections 4 and 5.
 
 No recursion is needed: setting a level needs only a breach run and resetting it only a clear run,
 and each is ended by the other, so both codes are found for all rows at once and the latch is the
@@ -9,7 +9,7 @@ the first real row is like any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
     real = np.flatnonzero(~virtual)
     segment = np.repeat(np.arange(segments), length)
 
-    def woven(carry: NDArray[np.generic], column: NDArray[np.generic]) -> NDArray[np.generic]:
+    def woven(carry: NDArray[Any], column: NDArray[Any]) -> NDArray[Any]:
         out = np.empty(n, column.dtype)
         out[first], out[real] = carry, column
         return out
@@ -161,7 +161,9 @@ def run_level(
     waits = breach & ~sets & timed(hold) & (need <= parameters.max_gap_ns[slot][segment])
     waits[first] &= ~carried_on
     fired, fired_tick = _timers(waits, rows, need, ticks)
-    transitions, on_last = _changes(code, rows, fired, fired_tick, ticks, column, onset, clear_onset)
+    transitions, on_last = _changes(
+        code, rows, fired, fired_tick, ticks, column, onset, clear_onset
+    )
 
     state.onset_ns[slot, column] = np.where(breach[last], onset[last], NO_NS)
     state.count[slot, column] = np.where(breach[last], count[last], 0)

@@ -232,9 +232,7 @@ def to_events(
 ) -> list[Event]:
     """Return Event objects of slot events, unsorted."""
     listed: dict[str, list[Any]] = {
-        name: getattr(columns, name).tolist()
-        for name in SlotEvents.__slots__
-        if name != "kind"
+        name: getattr(columns, name).tolist() for name in SlotEvents.__slots__ if name != "kind"
     }
     rule_of = slots.parameters.rule[columns.slot].tolist()
     channel_of = slots.parameters.channel[columns.slot].tolist()

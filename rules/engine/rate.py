@@ -175,9 +175,7 @@ def theil_sen(
     return result
 
 
-def pick(
-    part: Part, slots: Slots, laid: Spread, score: NDArray[np.float64]
-) -> SlotRows | None:
+def pick(part: Part, slots: Slots, laid: Spread, score: NDArray[np.float64]) -> SlotRows | None:
     """Return the rows of slots in motion or with a score at or beyond their lowest limit."""
     hot_row = score >= slots.parameters.lowest[laid.slot][laid.owner]
     hot = slots.state.busy[laid.slot].copy()
@@ -199,6 +197,5 @@ def _places(slots: Slots, plan: Plan, mine: slice) -> list[tuple[int, int]]:
     ]
     p = slots.parameters
     return [
-        (int(r), of_rule[r][int(c)])
-        for r, c in zip(p.rule[mine], p.channel[mine], strict=True)
+        (int(r), of_rule[r][int(c)]) for r, c in zip(p.rule[mine], p.channel[mine], strict=True)
     ]

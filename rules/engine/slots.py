@@ -1,9 +1,9 @@
 """All slots of all per-channel rules side by side: parameters and lifecycle state, as arrays.
 
 A slot is rule × side × channel. Low limits are mirrored (scores and limits negated, which is exact),
-so that the lifecycle only knows "above". Levels are bits of one mask: bit l for level l, and bit L,
-one past the last, for the hidden level that confirms a first dangerous sample (docs/semantics.md
-section 4).
+so that the lifecycle only knows "above". Levels are bits of one mask: bit l for level l, and
+bit L, one past the last, for the hidden level that confirms a first dangerous sample
+(docs/semantics.md section 4).
 """
 
 from __future__ import annotations
@@ -149,7 +149,12 @@ def build_slots(
 
 def _none(name: str, columns: int) -> NDArray[Any]:
     """Return the empty column of a plan without rules."""
-    wide = {"raise_at": float, "clear_at": float, "hold_ns": np.int64, "hold_samples": np.int32}
+    wide: dict[str, Any] = {
+        "raise_at": float,
+        "clear_at": float,
+        "hold_ns": np.int64,
+        "hold_samples": np.int32,
+    }
     wide["keep_ns"] = np.int64
     if name in wide:
         return np.zeros((0, columns), wide[name])
@@ -239,7 +244,7 @@ def _keys(
 
 def _own_parameters(rule: ChannelRule) -> dict[int, bytes]:
     """Return the kind-specific parameters of each channel of a rule, as bytes."""
-    own = [rule.window_ns, rule.min_points, rule.alpha, rule.warmup, rule.floor]
+    own: list[NDArray[Any]] = [rule.window_ns, rule.min_points, rule.alpha, rule.warmup, rule.floor]
     head = f"{rule.method}/{rule.per_ns}".encode()
     return {
         int(channel): head + b"".join(c[i : i + 1].tobytes() for c in own if len(c))

@@ -1,8 +1,8 @@
 """Snapshots: the engine's arrays with the names of their slots, and their on-disk form.
 
 Slots are restored by (rule, channel, side, hash of the meaning), so neither a reload nor another
-order of rules shifts them. Equality of events is promised per numpy version and CPU level, which the
-snapshot records.
+order of rules shifts them. Equality of events is promised per numpy version and CPU level, which
+the snapshot records.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT = 1
 MAGIC = b"CLSNAP01"
 
 
-class SnapshotDamaged(Exception):
+class SnapshotDamagedError(Exception):
     """A snapshot whose bytes are not what was written; use an older one and run on from it."""
 
 
@@ -58,7 +58,9 @@ def take(engine: Engine) -> dict[str, Any]:
 def put_back(engine: Engine, state: dict[str, Any]) -> list[Event]:
     """Restore a snapshot into an engine freshly built from a plan and registry."""
     if state["format"] != FORMAT:
-        raise SnapshotDamaged(f"snapshot format {state['format']}, this version reads {FORMAT}")
+        raise SnapshotDamagedError(
+            f"snapshot format {state['format']}, this version reads {FORMAT}"
+        )
     engine.judge.restore(state["judge"])
     engine.judge.grow(len(engine.registry.channels.id))
     engine.next_offset = int(state["next_offset"])
@@ -92,7 +94,9 @@ def _move_kind(
     target = getattr(engine, kind)
     base, stop = int(engine.slots.pointer[kind][0]), int(engine.slots.pointer[kind][-1])
     old_base = _old_base(state, kind)
-    pairs = [(n - base, o - old_base) for n, o in zip(new_at, old_at, strict=True) if base <= n < stop]
+    pairs = [
+        (n - base, o - old_base) for n, o in zip(new_at, old_at, strict=True) if base <= n < stop
+    ]
     if not pairs:
         return
     mine, theirs = np.array(pairs).T
@@ -186,13 +190,13 @@ def from_bytes(data: bytes) -> dict[str, Any]:
 
     Raises
     ------
-    SnapshotDamaged
+    SnapshotDamagedError
         The bytes are not a whole snapshot of this format.
     """
     head_size = len(MAGIC) + 4
     body = data[head_size:]
     if data[: len(MAGIC)] != MAGIC or crc32(body).to_bytes(4, "little") != data[8:head_size]:
-        raise SnapshotDamaged(f"{len(data)} bytes that are no snapshot, or a damaged one")
+        raise SnapshotDamagedError(f"{len(data)} bytes that are no snapshot, or a damaged one")
     state: dict[str, Any] = {}
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         for name in arrays.files:
