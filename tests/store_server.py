@@ -124,6 +124,7 @@ class _Proxy(ThreadingHTTPServer):
     def __init__(self, port):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port = port
+        self.requests = 0
 
     @property
     def url(self):
@@ -133,6 +134,7 @@ class _Proxy(ThreadingHTTPServer):
         pass
 
     def answer(self, handler, query, body):
+        self.requests += 1
         db, _, rp = query["bucket"].partition("/")
         path = "/write?" + urllib.parse.urlencode({"db": db, "rp": rp, "precision": "n"})
         try:

@@ -7,7 +7,7 @@ the same float64), cut at the commas and joined with the prefixes: no Python cod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,14 @@ class Lines:
     duplicates: int = 0
     conflicts: int = 0
     late: int = 0  # of ``count``
+
+    @classmethod
+    def sum(cls, parts: Iterable[Lines]) -> Lines:
+        """Return the lines of all parts, in order."""
+        held = [astuple(part) for part in parts]
+        return cls(
+            b"".join(h[0] for h in held), *(sum(n) for n in list(zip(*held, strict=True))[1:])
+        )
 
 
 class LineEncoder:

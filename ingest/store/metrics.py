@@ -6,13 +6,14 @@ from prometheus_client import Counter, Gauge
 
 WRITTEN = Counter("lifeline_store_lines_written_total", "Lines the server has answered for")
 SKIPPED = Counter("lifeline_store_rows_skipped_total", "Rows that are no line, and why", ["reason"])
+LOST = Counter("lifeline_store_lost_records_total", "Journal records gone before they were read")
 LATE = Counter("lifeline_store_late_rows_total", "Late rows written, to a series of their own")
 REQUESTS = Counter("lifeline_store_requests_total", "Answers of the server, by kind", ["answer"])
 RETRIES = Counter("lifeline_store_retries_total", "Requests that were tried again", ["reason"])
 BAD_LINES = Counter("lifeline_store_bad_lines_total", "Lines refused and put into quarantine")
 DROPPED = Counter("lifeline_store_dropped_lines_total", "Lines the server dropped (422)")
-QUARANTINE_FULL = Counter(
-    "lifeline_store_quarantine_removed_total", "Old quarantine files removed at their limit"
+QUARANTINE_REMOVED = Counter(
+    "lifeline_store_quarantine_removed_total", "Quarantine segments removed at the limit"
 )
 LAG = Gauge("lifeline_store_lag_records", "Journal records not yet answered for", ["input"])
 DOWN_SINCE = Gauge("lifeline_store_down_since_seconds", "Unix time since when down; 0 = up")

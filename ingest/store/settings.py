@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path  # noqa: TC003 - pydantic reads it
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 

@@ -1,0 +1,256 @@
+"""Journal and event log into real stores: each reading once, whatever is killed or refused."""
+
+import contextlib
+import json
+import threading
+import urllib.request
+
+import numpy as np
+import pytest
+
+from ingest.journal import Cursor, CursorAhead, JournalReader, durable_end
+from ingest.store import service
+from ingest.store.settings import InfluxSettings
+from rules.judge import Judge
+from rules.readings import Readings, Tick, position
+from rules.registry_file import content_hash, registry_bytes, registry_from_bytes
+from tests import servers, store_data, store_server, store_twin
+
+
+def _registry(**options):
+    text = registry_bytes(store_twin.registry(**options))
+    made = registry_from_bytes(text)
+    assert made.content_hash == content_hash(text)
+    return made
+
+
+def _settings(server, **options):
+    given = {
+        "url": server.url, "org": "o", "bucket": "b", "token": store_server.TOKEN,
+        "flush_interval_s": 0.05, "first_retry_s": 0.02, "most_retry_s": 0.2, "batch_rows": 500,
+        "refused_retry_s": 0.1,
+    } | options  # fmt: skip
+    return InfluxSettings(**given)
+
+
+@contextlib.contextmanager
+def _running(data, registry, settings):
+    stop = threading.Event()
+    failed = []
+
+    def run():
+        try:
+            service.run_store(data=data, registry=registry, settings=settings, stop=stop)
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert failed == []
+
+
+def _expected(bodies, registry):
+    """The points by the slow way: one record and one Point at a time, last one wins."""
+    judge, points = Judge(len(registry.channels.id)), {}
+    for offset, body in enumerate(bodies):
+        if not isinstance(body, Readings):
+            continue
+        verdict = judge.mark(body, position(offset) + np.arange(len(body))).verdict
+        for point in store_twin.points(body, verdict, registry):
+            head, when = point.to_line_protocol().rsplit(" ", 1)
+            series, fields = head.rsplit(" ", 1)
+            points[series, int(when)] = float(fields.rpartition("value=")[2])
+        assert set(np.unique(verdict)) <= {0, 1, 2, 3, 4}
+    return points
+
+
+def _of_server(server):
+    return {
+        (series.decode(), when): float(fields.rpartition(b"value=")[2])
+        for (series, when), fields in server.points.items()
+        if not series.startswith(b"alarm_state")
+    }
+
+
+def _cursor(data, name="store"):
+    return Cursor.load(data / "cursors" / name).offset
+
+
+def test_every_judged_and_late_row_is_stored_once_and_duplicates_never(tmp_path):
+    registry = _registry()
+    bodies = list(store_data.stream(seed=1, records=120, rows=40))
+    last = bodies[-1].receive_ns[-1] if isinstance(bodies[-1], Readings) else bodies[-1].tick_ns
+    bodies.append(store_data.conflicting(last + 5, last + 5, 1.0))
+    bodies.append(store_data.conflicting(last + 5, last + 6, 2.0))
+    end = store_data.write_journal(tmp_path, bodies)
+    with store_server.answering() as server:
+        with _running(tmp_path, registry, _settings(server)):
+            store_data.until(lambda: _cursor(tmp_path) == end)
+        expected = _expected(bodies, registry)
+        assert _of_server(server) == expected
+        assert any(",late=1," in series for series, _ in expected)
+        assert [v for (_, when), v in _of_server(server).items() if when == last + 5] == [1.0]
+
+
+def test_rows_are_named_by_the_registry_of_their_time_also_after_a_restart(tmp_path):
+    before = _registry(quantities=("ch4",), district="Old")
+    after = _registry(quantities=("ch4", "pressure"), district="New", simulation=True)
+    store_data.registry_text(tmp_path, before)
+    store_data.registry_text(tmp_path, after)
+    rows = [
+        Readings.of({"channel": [c], "judged_ns": [store_data.T0 + t], "value": [t]})
+        for t, c in ((1, 0), (2, 0), (3, 1))
+    ]
+    bodies = [Tick(1), store_data.change(before), rows[0], store_data.change(after), rows[1]]
+    with store_server.answering() as server:
+        store_data.write_journal(tmp_path, bodies)
+        with _running(tmp_path, before, _settings(server)):
+            store_data.until(lambda: _cursor(tmp_path) == 5)
+        store_data.write_journal(tmp_path, [rows[2]])
+        with _running(tmp_path, before, _settings(server)):
+            store_data.until(lambda: _cursor(tmp_path) == 6)
+        series = [s.decode() for s, _ in sorted(server.points, key=lambda p: p[1])]
+    assert ["district=Old" in s for s in series] == [True, False, False]
+    assert [",sim=1" in s for s in series] == [False, True, True]
+    assert series[2].startswith("hydraulic,")
+
+
+def test_an_outage_is_only_lag_and_the_server_s_return_brings_all(tmp_path):
+    registry = _registry()
+    bodies = list(store_data.stream(seed=2, records=60, rows=20))
+    end = store_data.write_journal(tmp_path, bodies)
+    with store_server.answering() as server:
+        server.script = [(503, "down"), "reset", (429, "slow"), "stored, then reset"] * 3
+        with _running(tmp_path, registry, _settings(server, batch_rows=200)):
+            store_data.until(lambda: _cursor(tmp_path) == end)
+        assert _of_server(server) == _expected(bodies, registry)
+
+
+def test_a_refused_line_is_in_quarantine_with_the_server_s_reason_before_the_cursor_moves(tmp_path):
+    registry = _registry()
+    bodies = [
+        Readings.of(
+            {
+                "channel": [0] * 50,
+                "judged_ns": store_data.T0 + np.arange(50),
+                "value": np.arange(50),
+            }
+        )
+    ]
+    store_data.write_journal(tmp_path, bodies)
+    with store_server.answering() as server:
+        server.malformed, server.conflicting = b"value=17.0 ", b"value=23.0 "
+        with _running(tmp_path, registry, _settings(server)):
+            store_data.until(lambda: _cursor(tmp_path) == 1)
+        assert len(server.points) == 48
+    folder = tmp_path / "quarantine" / "store"
+    ((_, kept),) = JournalReader(folder).frames(until=durable_end(folder))
+    assert kept.reason == ("store/refused", "store/dropped")
+    assert b"value=17.0 " in kept.payload[0]
+    assert "unable to parse" in kept.detail[0]
+    assert "dropped=1" in kept.detail[1]
+    assert kept.path[0] == "b journal 0..0"
+
+
+def test_a_journal_that_lost_its_tail_is_said_and_not_written_over(tmp_path):
+    store_data.write_journal(tmp_path, [Tick(1)])
+    Cursor(7).save(tmp_path / "cursors" / "store")
+    stop = threading.Event()
+    with store_server.answering() as server, pytest.raises(CursorAhead, match="tail was lost"):
+        service.run_store(
+            data=tmp_path, registry=_registry(), settings=_settings(server), stop=stop
+        )
+
+
+def test_a_missing_registry_text_names_the_file_and_the_remedy(tmp_path):
+    store_data.write_journal(tmp_path, [store_data.change(_registry(district="gone"))])
+    with store_server.answering() as server, pytest.raises(FileNotFoundError, match="restore"):
+        service.run_store(
+            data=tmp_path, registry=_registry(), settings=_settings(server),
+            stop=threading.Event(),
+        )  # fmt: skip
+
+
+PROGRAM = """
+import threading
+from pathlib import Path
+from ingest.store.service import run_store
+from ingest.store.settings import InfluxSettings
+from rules.registry_file import registry_from_bytes
+data = Path({data!r})
+registry = registry_from_bytes((data / "registry" / "{hash}.json").read_bytes())
+settings = InfluxSettings(url={url!r}, org="o", bucket="b", token="t", batch_rows=400,
+                          flush_interval_s=0.02, first_retry_s=0.02)
+run_store(data=data, registry=registry, settings=settings, stop=threading.Event())
+"""
+
+
+def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_path):
+    registry = _registry()
+    store_data.registry_text(tmp_path, registry)
+    bodies = [store_data.change(registry), *store_data.stream(seed=3, records=700, rows=100)]
+    end = store_data.write_journal(tmp_path, bodies)
+    store_data.write_events(tmp_path, 40)
+    with servers.influxd() as influxd, store_server.v2_proxy(influxd) as proxy:
+        store_server.query(influxd, "CREATE DATABASE b")
+        program = PROGRAM.format(data=str(tmp_path), hash=registry.content_hash, url=proxy.url)
+        reached = []
+        for more in (5, 9, 14):
+            enough = proxy.requests + more
+            store_data.run_and_kill(program, when=lambda n=enough: proxy.requests >= n)
+            reached.append(_cursor(tmp_path))
+        with _running(tmp_path, registry, _settings(proxy, batch_rows=5_000)):
+            store_data.until(lambda: _cursor(tmp_path) == end)
+            store_data.until(lambda: _cursor(tmp_path, "store-events") == 40)
+        expected = _expected(bodies, registry)
+        found = {}
+        for measurement in ("gas", "hydraulic"):
+            text = f'SELECT value FROM "{measurement}" GROUP BY channel, late'  # noqa: S608
+            for series in store_server.query(influxd, text):
+                for when, value in series["values"]:
+                    found[series["tags"]["channel"], series["tags"]["late"], when] = value
+        keyed = {
+            (s.split("channel=")[1].split(",")[0], "1" if ",late=1" in s else "", when): v
+            for (s, when), v in expected.items()
+        }
+        assert found == keyed
+        (alarms,) = store_server.query(influxd, "SELECT count(severity) FROM alarm_state")
+        assert alarms["values"][0][1] == 40
+        assert reached == sorted(reached)
+        assert reached[-1] < end
+
+
+def test_victoria_metrics_takes_the_same_requests(tmp_path):
+    registry = _registry()
+    bodies = [
+        Readings.of(
+            {
+                "channel": [0] * 30,
+                "judged_ns": store_data.T0 + np.arange(30) * store_data.SECOND,
+                "value": np.arange(30) + 0.5,
+            }
+        )
+    ]
+    store_data.write_journal(tmp_path, bodies)
+    with servers.victoria_metrics() as metrics:
+        with _running(tmp_path, registry, _settings(metrics)):
+            store_data.until(lambda: _cursor(tmp_path) == 1)
+        found = []
+
+        def read_back():
+            flush = f"{metrics.url}/internal/force_flush"
+            urllib.request.urlopen(flush, timeout=5).close()  # noqa: S310
+            url = f"{metrics.url}/api/v1/export?match[]=gas_value"
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+                found[:] = [json.loads(line) for line in answer.read().splitlines()]
+            return found and len(found[0]["values"]) == 30
+
+        store_data.until(read_back, timeout_s=20)
+        assert found[0]["values"] == (np.arange(30) + 0.5).tolist()
+        assert found[0]["metric"]["channel"] == "410100-gas-mh-000001/s00/ch4"
