@@ -1,0 +1,223 @@
+"""``city.toml``: what a site is called and which servers it uses. Every mistake at once.
+
+Secrets never stand in it and never on a command line: it names the file or the environment
+variable that holds them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import Field
+
+from lifeline.toml_text import TomlDocument, read_toml
+from rules.problems import Invalid, Problem, nearest
+from rules.strict_models import DurationNs, Strict, validated
+from rules.yaml_text import raise_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILE_NAME: Final = "city.toml"
+DAY_NS: Final = 86_400 * 10**9
+_SECRETS: Final = {"password": "password_file", "token": "token_file", "secret": "secret_file"}
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class SiteEntry(Strict):
+    """Which city this is."""
+
+    name: Name
+    name_zh: str = ""
+    timezone: str = "Asia/Shanghai"
+    simulation: bool = False
+
+
+class MqttEntry(Strict):
+    """The broker the gateways publish to."""
+
+    host: Name
+    port: Port | None = None  # 1883, with TLS 8883
+    user: str = ""
+    password_file: str | None = None
+    password_env: str | None = None
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "lifeline-ingest"
+    topics: Annotated[list[Name], Field(min_length=1, max_length=64)] = Field(
+        default=["lifeline/v1/+/+"]
+    )
+    tls: bool = False
+    ca_file: str | None = None
+
+
+class CoapEntry(Strict):
+    """Where NB-IoT modules post to."""
+
+    bind: Name = "127.0.0.1"
+    port: Port = 5683
+
+
+class InfluxEntry(Strict):
+    """An InfluxDB 2.x bucket; without this table nothing is written to one."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+(/[^\s?]*)?$")]
+    org: str = ""
+    bucket: Name
+    token_file: str | None = None
+    token_env: str | None = None
+    ca_file: str | None = None
+    verify_tls: bool = True
+
+
+class JournalEntry(Strict):
+    """How large the journal's files are, and how long it is kept."""
+
+    segment_mb: Annotated[int, Field(ge=1, le=1024)] = 64
+    keep: DurationNs = 30 * DAY_NS
+    max_gb: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    raw_keep: DurationNs = 3 * DAY_NS
+
+
+class PageEntry(Strict):
+    """The operator's page. It has no login yet: loopback only."""
+
+    bind: Annotated[str, Field(pattern=r"^(127\.\d+\.\d+\.\d+|::1|localhost)$")] = "127.0.0.1"
+    port: Port = 8480
+
+
+class WebhookEntry(Strict):
+    """Where alarms are sent to, signed."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    secret_file: str | None = None
+    secret_env: str | None = None
+    min_severity: Annotated[int, Field(ge=1, le=4)] = 2
+
+
+class CityEntry(Strict):
+    """The whole file."""
+
+    site: SiteEntry
+    mqtt: MqttEntry | None = None
+    coap: CoapEntry | None = None
+    influx: InfluxEntry | None = None
+    journal: JournalEntry = JournalEntry()
+    page: PageEntry = PageEntry()
+    webhook: WebhookEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CityConfig:
+    """A checked ``city.toml`` and the folder it lies in; paths in it are relative to that."""
+
+    folder: Path
+    entry: CityEntry
+
+    @property
+    def registry(self) -> Path:
+        """Return the folder of the registry's files."""
+        return self.folder / "registry"
+
+    @property
+    def rules(self) -> Path:
+        """Return the folder of the rules' files."""
+        return self.folder / "rules"
+
+    @property
+    def data(self) -> Path:
+        """Return where the data go unless the command line says otherwise."""
+        return self.folder / "data"
+
+    def path(self, text: str) -> Path:
+        """Return a path of the file, taken from its folder."""
+        return self.folder / Path(text).expanduser()
+
+    def secret(self, file: str | None, variable: str | None) -> str:
+        """Return what a ``…_file`` or else a ``…_env`` key names, "" where both are absent."""
+        if file is not None:
+            return self.path(file).read_text(encoding="utf-8").strip()
+        return os.environ.get(variable, "") if variable else ""
+
+
+def load_config(folder: Path) -> CityConfig:
+    """Return the configuration in ``folder``.
+
+    Raises
+    ------
+    Invalid
+        Every mistake: syntax, unknown keys, wrong values, files and variables that are missing.
+    """
+    path = folder / FILE_NAME
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Invalid([Problem(str(path), 0, 0, "", "is not UTF-8 text", noun="key")]) from error
+    except OSError as error:
+        said = f"{error.strerror}; `lifeline init {folder}` writes one to start from"
+        raise Invalid([Problem(str(path), 0, 0, "", said, noun="key")]) from error
+    return config_of(folder, text, name=str(path))
+
+
+def config_of(folder: Path, text: str, *, name: str = FILE_NAME) -> CityConfig:
+    """Return the configuration of a text; see load_config."""
+    document = read_toml(name, text)
+    raise_errors(document.problems)
+    _refuse_secrets(document)
+    entry = validated(CityEntry, document.value, document, (), noun="key")
+    if entry is not None:
+        config = CityConfig(folder, entry)
+        _check_values(config, document)
+        _check_folders(config, document)
+        raise_errors(document.problems)
+        return config
+    raise Invalid(document.problems)
+
+
+def _refuse_secrets(document: TomlDocument) -> None:
+    """Take secrets out with a word of their own: "unknown key" would invite a guess."""
+    for table, keys in document.value.items():
+        for key in [k for k in keys if k in _SECRETS] if isinstance(keys, dict) else []:
+            said = f'"{key}": secrets do not stand in {FILE_NAME}; put it into a file and '
+            said += f'name that file: {_SECRETS[key]} = "…" (or a variable: {key}_env = "…")'
+            document.problem((table, key), said, noun="key", key=True)
+            del keys[key]
+
+
+def _check_values(config: CityConfig, document: TomlDocument) -> None:
+    zone = config.entry.site.timezone
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        said = f'timezone: no such zone "{zone}"{nearest(zone, available_timezones())}'
+        document.problem(("site", "timezone"), said, noun="key")
+    if config.entry.mqtt is None and config.entry.coap is None:
+        document.problem((), "needs [mqtt] or [coap]: nothing would ever arrive", noun="key")
+    for table, key, value in _named(config.entry):
+        if key.endswith("_file") and not os.access(config.path(value), os.R_OK):
+            said = f"{key}: {config.path(value)} cannot be read; make it, for this user only"
+            document.problem((table, key), said, noun="key")
+        if key.endswith("_env") and not os.environ.get(value):
+            said = f"{key}: the environment variable {value} is not set; export it first"
+            document.problem((table, key), said, noun="key")
+
+
+def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
+    """Yield (table, key, value) of every key that names a file or a variable."""
+    for table in ("mqtt", "influx", "webhook"):
+        part = getattr(entry, table)
+        for key in type(part).model_fields if part is not None else ():
+            value = getattr(part, key)
+            if key.endswith(("_file", "_env")) and value is not None:
+                yield table, key, value
+
+
+def _check_folders(config: CityConfig, document: TomlDocument) -> None:
+    for folder in (config.registry, config.rules):
+        if not any(folder.glob("*.yaml")):
+            said = f"{folder}: holds no .yaml file; `lifeline init` writes some to start from"
+            document.problem((), said, noun="key")

@@ -1,0 +1,44 @@
+"""Why a program of ours ends before its work is done, by who must act. Exit code 2.
+
+Failure
+├── Unreachable   the operator: a server does not answer or refuses us; one line each
+├── Occupied      the operator: another instance works in this data folder
+├── NewerFolder   the operator: the data folder was written by a newer program
+├── Missing       the operator: a file, folder or program is not there
+└── Crashed       the developers: a process of ours ended again and again; see its log
+
+rules.problems.Invalid (a file's author: rules, registry, configuration, scenario) stands beside it.
+"""
+
+# ruff: noqa: N818 - each name says what happened; the word Error would add nothing
+from __future__ import annotations
+
+EXIT_CODE = 2
+
+
+class Failure(Exception):
+    """Each line names the place, the value and the remedy."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Unreachable(Failure):
+    """Servers that cannot be used now."""
+
+
+class Occupied(Failure):
+    """A second instance on one data folder."""
+
+
+class NewerFolder(Failure):
+    """A data folder of a version this program does not know."""
+
+
+class Missing(Failure):
+    """Something that must be there is not."""
+
+
+class Crashed(Failure):
+    """A process that does not stay up."""

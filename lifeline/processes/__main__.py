@@ -1,0 +1,59 @@
+"""``python -m lifeline.processes NAME --site DIR --data DIR``: one process until SIGTERM."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lifeline.errors import EXIT_CODE, Failure
+from lifeline.logs import configure_logs
+from lifeline.processes.context import parse
+from rules.problems import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with(parent: int) -> None:
+    """Ask Linux for a SIGTERM when the supervisor is gone, also by kill -9."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it ended before we asked
+        sys.exit(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one process; return its exit code: 0 stopped, 2 a person must act."""
+    name, context, parent, json_logs = parse(sys.argv[1:] if arguments is None else arguments)
+    configure_logs(json_lines=json_logs, process=name)
+    if parent:
+        end_with(parent)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        context.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log = structlog.get_logger(name)
+    try:
+        importlib.import_module(f"lifeline.processes.{name}").run(context)
+    except (Failure, Invalid) as error:
+        for line in str(error).splitlines():
+            log.error(line)  # noqa: TRY400 - a person reads it; a traceback would hide the remedy
+        return EXIT_CODE
+    except Exception:
+        log.exception("ended by an error of ours")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What every process is told on its command line, and the command line itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lifeline.clock import Clock
+from lifeline.config import CityConfig, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAMES: Final = ("broker", "ingest", "engine", "store", "archive", "serve", "city")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOrigin:
+    """What makes the same Clock in every process; the default is the machine's time."""
+
+    wall_ns: int = 0
+    city_ns: int = 0
+    factor: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> ClockOrigin:
+        """Return the origin of ``wall_ns,city_ns,factor``."""
+        wall, city, factor = text.split(",")
+        return cls(int(wall), int(city), float(factor))
+
+    def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
+        return f"{self.wall_ns},{self.city_ns},{self.factor!r}"
+
+    def clock(self) -> Clock:
+        """Return a clock that starts here."""
+        return Clock(self.wall_ns, self.city_ns, self.factor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One process: its site, its data, its time, and the event that ends it."""
+
+    site: Path
+    data: Path
+    origin: ClockOrigin = field(default_factory=ClockOrigin)
+    scenario: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def config(self) -> CityConfig:
+        """Read ``city.toml`` (again: a restarted process sees what was changed)."""
+        return load_config(self.site)
+
+
+def command(name: str, context: Context, *, parent: int, json_logs: bool) -> list[str]:
+    """Return the command line that starts a process as a child of ``parent``."""
+    words = [sys.executable, "-m", "lifeline.processes", name]
+    words += ["--site", str(context.site), "--data", str(context.data)]
+    words += ["--clock", str(context.origin), "--parent", str(parent)]
+    words += ["--scenario", context.scenario] if context.scenario else []
+    return words + (["--json-logs"] if json_logs else [])
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
+    """Return (name, context, parent or 0, JSON logs wanted) of a command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lifeline.processes", description="One process of the city."
+    )
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--site", type=Path, required=True, help="the folder of city.toml")
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--clock", type=ClockOrigin.parse, default=ClockOrigin())
+    parser.add_argument("--scenario", default="", help="what happens in the simulated city")
+    parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
+    parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
+    said = parser.parse_args(arguments)
+    context = Context(site=said.site, data=said.data, origin=said.clock, scenario=said.scenario)
+    return said.name, context, said.parent, said.json_logs
