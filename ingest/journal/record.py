@@ -154,21 +154,21 @@ def payload_is_good(data: bytes, at: int, header: Header) -> bool:
     return len(held) == header.total - HEADER_BYTES and crc32c(held) == header.payload_crc
 
 
-def _event_lines(data: bytes, at: int, length: int) -> EventLines:
+def _event_lines(data: bytes, at: int, length: int, _rows: int) -> EventLines:
     through, *lines = data[at : at + length].split(b"\n")
     return EventLines(int(through), tuple(lines))
 
 
-def _control(data: bytes, at: int, length: int) -> Control:
+def _control(data: bytes, at: int, length: int, _rows: int) -> Control:
     whole = json.loads(data[at : at + length])
     return Control(whole["type"], whole["data"])
 
 
-def _tick(data: bytes, at: int, length: int) -> Tick:  # noqa: ARG001 - one shape for all kinds
+def _tick(data: bytes, at: int, _length: int, _rows: int) -> Tick:
     return Tick(struct.unpack_from("<q", data, at)[0])
 
 
-_DECODERS: dict[int, Callable[[bytes, int, int], Entry]] = {
+_DECODERS: dict[int, Callable[[bytes, int, int, int], Entry]] = {
     READINGS: columns.readings,
     BLOCK: columns.block,
     TICK: _tick,
@@ -183,4 +183,4 @@ def decode(data: bytes, at: int, header: Header) -> Entry:
 
     Numbers are read-only views of ``data``, which they keep alive; nothing is copied.
     """
-    return _DECODERS[header.kind](data, at + HEADER_BYTES, header.length)
+    return _DECODERS[header.kind](data, at + HEADER_BYTES, header.length, header.rows)

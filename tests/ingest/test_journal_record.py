@@ -6,11 +6,12 @@ import json
 import struct
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.journal import EventLines, Frames, RecordTooLarge, UnknownFormat
+from ingest.journal import EventLines, Frames, RecordTooLarge, UnknownFormat, columns
 from ingest.journal import record as fast
 from rules.readings import READINGS_DTYPES, Block, Control, Readings, Tick
 from tests.journal_kit import rows, same, slow_crc32c
@@ -146,6 +147,30 @@ def test_readings_come_back_bit_for_bit(data: st.DataObject):
 )
 def test_other_kinds_come_back_equal(body: fast.Entry):
     assert decode(encode(body)) == body
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 8, 9, 64, 1000])
+def test_the_quick_message_is_the_one_arrow_makes_and_other_layouts_are_read_too(n: int):
+    body = rows(n, 50)
+    wire = [getattr(body, k).view("u1" if d is np.bool_ else d) for k, d in READINGS_DTYPES.items()]
+    batch = pa.RecordBatch.from_arrays([pa.array(c) for c in wire], schema=columns.READINGS_SCHEMA)
+    arrow = bytes(batch.serialize())
+    assert columns.readings_message(body) == arrow
+    other = _more_padding(arrow)
+    assert same(columns.readings(arrow, 0, len(arrow), n), body)
+    assert same(columns.readings(other, 0, len(other), n), body)
+
+
+def _more_padding(message: bytes) -> bytes:
+    """Return the message with 64 more bytes of padding behind the metadata."""
+    (size,) = struct.unpack_from("<I", message, 4)
+    return (
+        message[:4]
+        + struct.pack("<I", size + 64)
+        + message[8 : 8 + size]
+        + b"\0" * 64
+        + message[8 + size :]
+    )
 
 
 def test_frames_come_back_with_their_bytes_and_reasons():
