@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Invalid(Exception):  # noqa: N818 - the name is the sentence: rules are in
 
 def nearest(word: object, known: Iterable[str], *, count: int = 3) -> str:
     """Return ' (did you mean "a" or "b"?)' for the known names close to ``word``, else ''."""
-    names = get_close_matches(str(word), list(known), n=count, cutoff=0.55)
+    names = get_close_matches(str(word)[:80], list(islice(known, 2000)), n=count, cutoff=0.55)
     if not names:
         return ""
     quoted = [f'"{name}"' for name in names]

@@ -11,6 +11,8 @@ from rules.durations import parse_duration
 from rules.problems import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rules.yaml_text import Document
 
 
@@ -46,13 +48,18 @@ def validated(
     *,
     who: str = "",
     noun: str = "rule",
+    place: Callable[[Path], Path] | None = None,
 ) -> M | None:
-    """Return ``value`` as ``model``, or None after noting every problem in ``document``."""
+    """Return ``value`` as ``model``, or None after noting every problem in ``document``.
+
+    ``path`` is where the value stands; ``place`` says it for values put together from several
+    places, given the path within the value.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
         for found in error.errors(include_url=False):
-            where: Path = (*path, *found["loc"])
+            where: Path = place(found["loc"]) if place else (*path, *found["loc"])
             unknown = found["type"] == "extra_forbidden"
             message = _message(model, found, unknown=unknown)
             document.problem(where, message, who=who, noun=noun, key=unknown)

@@ -97,7 +97,7 @@ assets:
         "city.yaml:3:36: device \"410100-gas-gw-000001\": kind: must be 'gateway' or 'module'",
         'city.yaml:3:77: device "410100-gas-gw-000001": unknown key "aset" (did you mean "asset"?)',
         "every: 60 has no unit of time: write 60s or 60m",
-        "unknown asset '410100-gas-gw-000009' (did you mean \"410100-gas-gw-000002\"?)",
+        "unknown asset '410100-gas-gw-000009' (did you mean \"410100-gas-gw-000002\"",
         "YAML reads on as true or false",
         "is not [longitude, latitude]",
         "area-domain-type-serial",

@@ -1,0 +1,342 @@
+"""RuleSet × Registry → Plan: text becomes parameter arrays.
+
+``compile_plan`` tells how each rule becomes arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.language.limits import Side, sides_of
+from rules.language.loader import read_rules, read_sources
+from rules.language.messages import DEFAULT_MESSAGES
+from rules.language.models import DeadmanRule, EwmaRule, RateRule, ThresholdRule
+from rules.language.reach import channel_warnings, coverage
+from rules.language.ruleset import applied
+from rules.language.selection import Selector
+from rules.plan import NEVER_NS, ChannelRule, Plan
+from rules.plan import DeadmanRule as DeadmanArrays
+from rules.problems import Invalid, Problem
+from rules.quantities import UnknownUnit
+from rules.yaml_text import raise_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rules.language.loader import Sources
+    from rules.language.models import AnyRule
+    from rules.language.ruleset import Rule, RuleSet
+    from rules.plan import Level
+    from rules.registry import Registry
+
+DEFAULT_MAX_GAP_TIMES = 3.0
+DEFAULT_ACCEPT = (1, 2, 3)
+
+
+def compile_plan(
+    rules: RuleSet, registry: Registry, *, today: str | None = None
+) -> tuple[Plan, list[Problem]]:
+    """Return the plan the engine runs, and warnings.
+
+    Each rule on channels becomes one ``ChannelRule`` a side: a threshold or rate rule with both
+    ``above`` and ``below`` becomes two (side +1 and −1), an ewma rule with ``side: both`` two with
+    limits ±sigma. Limits stand in the quantity's canonical unit (a rate's per time, ewma's in
+    sigma), converted exactly and rounded once. ``[n, L]`` arrays have one row a matched channel,
+    in the order of registry rows, and one column a level of the site; a level the rule does not
+    declare has NaN limits, no hold and no keep. ``clear_at`` is ``raise_at`` less the hysteresis
+    on side +1, plus it on −1, or what ``clear`` says. ``hold_ns`` is NEVER_NS where only samples
+    are given. ``3x`` is resolved against each channel's interval. Overrides give their channels
+    other numbers in the same arrays: weaker match first (tags, domain, …, then asset, sensor,
+    channel), later ones stronger among equals; one whose ``until`` is before ``today``
+    (``2027-03-31``) is left out with a warning, and without ``today`` all hold.
+    A deadman rule becomes one ``DeadmanRule`` on device rows, ``missing_ns`` at least ``at_least``.
+    Live channels of quantity ``heartbeat`` become ``probe_channels`` and are judged by no rule.
+    A rule that matches nothing gives no arrays. ``content_hash`` is that of the rules' text.
+
+    Raises
+    ------
+    Invalid
+        A unit does not fit a matched quantity, or levels are not in order; with all problems.
+    """
+    work = _Work(rules, registry, Selector(registry), today)
+    for rule in rules.rules:
+        work.rule(rule)
+    problems = [*work.problems, *coverage(work.selector, work.judged)]
+    raise_errors(problems)
+    plan = Plan(
+        content_hash=rules.content_hash,
+        levels=rules.levels,
+        channel_rules=tuple(work.channel_rules),
+        deadman_rules=tuple(work.deadman_rules),
+        probe_channels=work.selector.probes,
+    )
+    return plan, sorted(set(problems))
+
+
+def check(
+    folder_or_files: Sources, registry: Registry | None = None, *, today: str | None = None
+) -> list[Problem]:
+    """Return every problem of the rules: of their text and, given a registry, against it.
+
+    Never raises for what stands in the files; the rules that can be read are checked against the
+    registry even when others are wrong.
+    """
+    try:
+        rules, problems = read_rules(read_sources(folder_or_files))
+    except Invalid as invalid:
+        return invalid.problems
+    if registry is None:
+        return problems
+    try:
+        found = compile_plan(rules, registry, today=today)[1]
+    except Invalid as invalid:
+        found = invalid.problems
+    if any(p.severity == "error" for p in problems):
+        found = [p for p in found if p.rule]  # coverage says nothing while rules are left out
+    return sorted({*problems, *found})
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is built while the rules are gone through."""
+
+    rules: RuleSet
+    registry: Registry
+    selector: Selector
+    today: str | None
+    channel_rules: list[ChannelRule] = field(default_factory=list)
+    deadman_rules: list[DeadmanArrays] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    judged: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judged = np.zeros(len(self.registry.channels.id), np.bool_)
+
+    def rule(self, rule: Rule) -> None:
+        body = rule.body
+        if isinstance(body, DeadmanRule):
+            rows = np.flatnonzero(self.selector.devices(body.select))
+        else:
+            mask = self.selector.channels(body.select)
+            self.judged |= mask
+            rows = np.flatnonzero(mask)
+        if not len(rows):
+            unknown = self.selector.unknown(body.select)
+            what = "device" if isinstance(body, DeadmanRule) else "channel"
+            said = f"matches no registered {what}{': ' + unknown if unknown else ''}"
+            self.problems.append(rule.problem(("select",), said, "warning", key=True))
+        groups = self._groups(rule, rows)
+        if isinstance(body, DeadmanRule):
+            if len(rows):
+                self.deadman_rules.append(_deadman(rule, body, groups, self))
+            return
+        self._channels(rule, body, groups)
+
+    def _groups(self, rule: Rule, rows: NDArray[np.intp]) -> list[tuple[AnyRule, NDArray[np.intp]]]:
+        """Return the rows split by the overrides that hold for them, with the body each means."""
+        overrides: list[Any] = list(rule.body.overrides)
+        member = np.zeros((len(rows), len(overrides)), np.bool_)
+        for i, override in enumerate(overrides):
+            where = ("overrides", i)
+            if (
+                self.today is not None
+                and override.until is not None
+                and override.until < self.today
+            ):
+                said = f"override expired on {override.until}: remove it, or give it a new until"
+                self.problems.append(rule.problem((*where, "until"), said, "warning"))
+                continue
+            select = (
+                self.selector.devices
+                if isinstance(rule.body, DeadmanRule)
+                else (self.selector.channels)
+            )
+            member[:, i] = select(override.match)[rows]
+            if len(rows) and not member[:, i].any():
+                unknown = self.selector.unknown(override.match)
+                said = (
+                    f"override matches nothing the rule matches{': ' + unknown if unknown else ''}"
+                )
+                self.problems.append(rule.problem((*where, "match"), said, "warning"))
+        if not member.any():
+            return [(rule.body, rows)]
+        order = sorted(range(len(overrides)), key=lambda i: (_strength(overrides[i].match), i))
+        keys = [tuple(np.flatnonzero(member[row])) for row in range(len(rows))]
+        sorted_rows = sorted(range(len(rows)), key=keys.__getitem__)
+        groups = []
+        for key, same in groupby(sorted_rows, key=keys.__getitem__):
+            chosen = [overrides[i] for i in order if i in key]
+            body = self._overridden(rule, chosen)
+            if body is not None:
+                groups.append((body, rows[np.array(list(same))]))
+        return groups
+
+    def _overridden(self, rule: Rule, chosen: list[Any]) -> AnyRule | None:
+        """Return the body under several overrides, the last of them the strongest."""
+        raw = {key: value for key, value in rule.raw.items() if key != "overrides"}
+        try:
+            for override in chosen:
+                raw = applied(raw, override.set)
+            return type(rule.body).model_validate(raw)
+        except ValueError as error:  # pydantic's is one: each alone was fine, together not
+            said = f"overrides do not fit together: {str(error).splitlines()[-1].strip()}"
+            self.problems.append(rule.problem(("overrides",), said, key=True))
+            return None
+
+    def _channels(
+        self,
+        rule: Rule,
+        body: ThresholdRule | RateRule | EwmaRule,
+        groups: list[tuple[AnyRule, NDArray[np.intp]]],
+    ) -> None:
+        parts: list[tuple[Side, NDArray[np.intp], Any]] = []
+        quantity = np.array(self.registry.channels.quantity, object)
+        for variant, rows in groups:
+            names = sorted(set(quantity[rows])) if len(rows) else _named(body)
+            for name in names:
+                chosen = rows[quantity[rows] == name] if len(rows) else rows
+                try:
+                    sides = sides_of(variant, name, self.rules.levels)
+                except UnknownUnit as error:
+                    self.problems.append(rule.problem((*_limits_at(body),), str(error), key=True))
+                    continue
+                for side in sides:
+                    self.problems += [rule.problem(*p) for p in side.problems]
+                    parts.append((side, chosen, variant))
+        units = sorted({side.unit for side, _, _ in parts})
+        if len(units) > 1:
+            said = (
+                f"matches quantities kept in different units ({', '.join(units)}): split the rule"
+            )
+            self.problems.append(rule.problem(("select",), said, key=True))
+            return
+        self._assemble(rule, body, parts)
+
+    def _assemble(
+        self, rule: Rule, body: Any, parts: list[tuple[Side, NDArray[np.intp], Any]]
+    ) -> None:
+        for sign in (1, -1):
+            held = [p for p in parts if p[0].sign == sign and len(p[1])]
+            if not held:
+                continue
+            rows = np.concatenate([p[1] for p in held])
+            pieces = [
+                _parameters(side, chosen, variant, self.rules.levels, self.registry)
+                for side, chosen, variant in held
+            ]
+            order = np.argsort(rows, kind="stable")
+            columns: dict[str, Any] = {
+                name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]
+            }
+            built = ChannelRule(
+                rule_id=rule.id, kind=body.kind, side=sign, klass=body.klass,
+                fail_loud=body.fail_loud, accept=body.accept or DEFAULT_ACCEPT,
+                over_range=isinstance(body, ThresholdRule) and body.over_range is not None,
+                unit=held[0][0].unit, source=body.source, file=rule.file,
+                per_ns=held[0][0].per_ns,
+                method=body.method if isinstance(body, RateRule) else "difference",
+                **_messages(body), **columns,
+            )  # fmt: skip
+            self.channel_rules.append(built)
+            self.problems += channel_warnings(rule, built, self.registry, self.rules.levels)
+
+
+def _named(body: Any) -> list[str]:
+    """Return the quantities a rule without matches names, so that its units are checked anyway."""
+    return list(body.select.quantity or ())
+
+
+def _limits_at(body: Any) -> tuple[str]:
+    if isinstance(body, EwmaRule):
+        return ("floor",)
+    return ("unit" if body.unit else "above" if body.above is not None else "below",)
+
+
+def _strength(match: Any) -> int:
+    """Return how particular a match is: a channel beats a sensor beats an asset beats the rest."""
+    order = ("channel", "sensor", "device", "asset")
+    given = match.model_fields_set
+    return next((len(order) - i for i, name in enumerate(order) if name in given), 0)
+
+
+def _messages(body: Any) -> dict[str, Any]:
+    english, chinese = DEFAULT_MESSAGES[body.kind]
+    return {"message": body.message or english, "message_zh": body.message_zh or chinese}
+
+
+def _parameters(
+    side: Side, rows: NDArray[np.intp], body: Any, levels: tuple[Level, ...], registry: Registry
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of the rows that share one body."""
+    n = len(rows)
+    interval = registry.channels.interval_ns[rows]
+    holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
+    keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
+    gap = body.max_gap
+    columns: dict[str, NDArray[Any]] = {
+        "channel": rows.astype(np.int32),
+        "raise_at": np.tile(side.raise_at, (n, 1)),
+        "clear_at": np.tile(side.clear_at, (n, 1)),
+        "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
+        "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
+        "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
+        "max_gap_ns": _spans(gap, interval, DEFAULT_MAX_GAP_TIMES),
+    }
+    if isinstance(body, RateRule):
+        columns["window_ns"] = _spans(body.window, interval)
+        columns["min_points"] = np.full(n, body.min_points, np.int32)
+    if isinstance(body, EwmaRule):
+        columns["alpha"] = np.full(n, body.lambda_ or body.alpha)
+        columns["warmup"] = _warmup(body, interval)
+        columns["floor"] = np.full(n, side.floor)
+    return columns
+
+
+def _spans(span: Any, interval: NDArray[np.int64], times: float = 1.0) -> NDArray[np.int64]:
+    if span is None:
+        return np.round(interval * times).astype(np.int64)
+    return np.array([span.ns(int(each)) for each in interval], np.int64)
+
+
+def _warmup(body: EwmaRule, interval: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return samples, rounded up."""
+    return -(-_spans(body.warmup, interval) // interval)
+
+
+def _deadman(
+    rule: Rule, body: DeadmanRule, groups: list[tuple[AnyRule, NDArray[np.intp]]], work: _Work
+) -> DeadmanArrays:
+    levels = work.rules.levels
+    rows = np.concatenate([rows for _, rows in groups])
+    missing = np.full((len(rows), len(levels)), NEVER_NS, np.int64)
+    first = 0
+    for variant, chosen in groups:
+        interval = work.registry.devices.interval_ns[chosen]
+        for column, level in enumerate(levels):
+            span = variant.missing.get(level.name) if isinstance(variant, DeadmanRule) else None
+            if span is not None:
+                spans = _spans(span, interval)
+                least = variant.at_least if isinstance(variant, DeadmanRule) else 0
+                missing[first : first + len(chosen), column] = np.maximum(spans, least)
+        first += len(chosen)
+    order = np.argsort(rows, kind="stable")
+    missing = missing[order]
+    declared = [i for i, level in enumerate(levels) if level.name in body.missing]
+    for low, high in pairwise(declared):
+        if (missing[:, low] > missing[:, high]).any():
+            said = f"missing: {levels[high].name} comes before {levels[low].name}"
+            work.problems.append(rule.problem(("missing",), said, key=True))
+    if (
+        declared
+        and (missing[:, declared[0]] <= work.registry.devices.interval_ns[rows[order]]).any()
+    ):
+        said = f"missing: {levels[declared[0]].name} comes within one interval of some devices"
+        work.problems.append(rule.problem(("missing",), said, "warning", key=True))
+    return DeadmanArrays(
+        rule_id=rule.id, device=rows[order].astype(np.int32), missing_ns=missing,
+        klass=body.klass, file=rule.file, **_messages(body),
+    )  # fmt: skip

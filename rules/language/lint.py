@@ -1,0 +1,130 @@
+"""What a rule's text alone shows to be wrong, whatever the registry holds.
+
+Errors here stop the rules from loading. What depends on the registry is found by the compiler and
+is a warning there, so that one new sensor never stops the other alarms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rules.language.amounts import Hold, PerLevel
+from rules.language.models import DeadmanRule, EwmaRule, RateRule, ThresholdRule
+from rules.problems import Problem, nearest
+from rules.readings import QC_MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rules.language.models import AnyRule
+    from rules.language.ruleset import Rule
+    from rules.plan import Level
+    from rules.strict_models import Path
+
+RED_HOLD_NS: Final = 30_000_000_000
+RED_SAMPLES: Final = 2
+ORANGE: Final = 3
+RED: Final = 4
+
+
+def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
+    """Return the problems of a rule and of each of its overrides."""
+    problems = [rule.problem(where, said, key=True) for where, said in _of(rule.body, levels)]
+    for i, variant in enumerate(rule.variants):
+        path: Path = ("overrides", i, "set")
+        known = {said for _, said in _of(rule.body, levels)}
+        problems += [
+            rule.problem(path, f"override: {said}")
+            for _, said in _of(variant, levels)
+            if said not in known
+        ]
+    if isinstance(rule.body, ThresholdRule | RateRule) and rule.body.fail_loud and rule.body.accept:
+        said = "accept is ignored: a fail_loud rule judges every usable sample"
+        problems.append(rule.problem(("accept",), said, "warning", key=True))
+    return problems
+
+
+def declared_levels(body: AnyRule) -> dict[str, dict[str, Any]]:
+    """Return the level maps that say which levels the rule has, by key."""
+    if isinstance(body, DeadmanRule):
+        return {"missing": dict(body.missing)}
+    if isinstance(body, EwmaRule):
+        return {"sigma": dict(body.sigma)}
+    sides = (("above", body.above), ("below", body.below))
+    return {key: dict(held) for key, held in sides if held is not None}
+
+
+Found = tuple["Path", str]
+
+
+def _of(body: AnyRule, levels: Sequence[Level]) -> list[Found]:
+    found = list(_levels(body, levels))
+    if found or isinstance(body, DeadmanRule):
+        return found
+    if body.fail_loud:
+        found += _fail_loud(body, levels)
+    if isinstance(body, ThresholdRule) and body.over_range is not None:
+        found += _over_range(body, levels)
+    if body.accept is not None and QC_MISSING in body.accept:
+        found.append((("accept",), "accept: missing samples have no value to judge"))
+    return found
+
+
+def _levels(body: AnyRule, levels: Sequence[Level]) -> Iterable[Found]:
+    known = [level.name for level in levels]
+    declared = {name for held in declared_levels(body).values() for name in held}
+    for key, held in declared_levels(body).items():
+        for name in held:
+            if name not in known:
+                yield (key, name), f'{key}: unknown level "{name}"{nearest(name, known)}'
+    if not isinstance(body, DeadmanRule):
+        yield from _other_maps(body, declared)
+
+
+def _other_maps(body: ThresholdRule | RateRule | EwmaRule, declared: set[str]) -> Iterable[Found]:
+    """Check the maps that say something about declared levels."""
+    maps: list[tuple[str, Any, bool]] = [
+        ("for", body.hold, True),
+        ("keep_firing_for", body.keep_firing_for, True),
+        ("hysteresis", body.hysteresis, False),
+    ]
+    if isinstance(body, ThresholdRule | RateRule) and body.clear is not None:
+        maps.append(("clear", PerLevel(by_level=tuple(body.clear.items())), False))
+    for key, held, complete in maps:
+        if held is None or held.each is not None:
+            continue
+        names = [name for name, _ in held.by_level]
+        for name in names:
+            if name not in declared:
+                said = f'{key}: the rule has no level "{name}"{nearest(name, declared)}'
+                yield (key, name), said
+        for name in sorted(declared - set(names)) if complete else ():
+            yield (key,), f'{key}: level "{name}" is missing (write 0s for none)'
+
+
+def _fail_loud(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
+    """Check that nothing delays the first dangerous sample (design: fail loud 1 and 2)."""
+    if isinstance(body, ThresholdRule) and body.over_range is None:
+        said = (
+            "fail_loud needs over_range: beyond the sensor's range is the worst case, not bad data"
+        )
+        yield ("fail_loud",), said
+    severity = {level.name: level.severity for level in levels}
+    declared = {name for held in declared_levels(body).values() for name in held}
+    for name in sorted(declared):
+        hold = body.hold.of(name, Hold()) if body.hold is not None else Hold()
+        if severity[name] == ORANGE and hold != Hold():
+            said = f"fail_loud: {name} must have no hold (for: 0s): it is announced at once"
+            yield ("for",), said
+        short = hold.hold_ns <= RED_HOLD_NS and hold.samples <= RED_SAMPLES
+        if severity[name] == RED and not short:
+            yield ("for",), f"fail_loud: {name} may wait for {{samples: 2, or: 30s}} at most"
+
+
+def _over_range(body: ThresholdRule, levels: Sequence[Level]) -> Iterable[Found]:
+    order = [level.name for level in levels]
+    for key, held in declared_levels(body).items():
+        top = max(held, key=order.index)
+        if body.over_range != top:
+            said = f"over_range must name the top level of {key}, {top}, not {body.over_range}"
+            yield ("over_range",), said

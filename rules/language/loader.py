@@ -1,0 +1,317 @@
+"""Rule files → RuleSet. Every problem of every file is collected before anything is raised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, Final
+
+from rules.language.lint import text_problems
+from rules.language.models import (
+    COLOURS,
+    FILE_NOT_YET,
+    KEYS_NOT_YET,
+    KINDS,
+    KINDS_NOT_YET,
+    SETTABLE,
+    Defaults,
+    LevelEntry,
+    RuleFile,
+)
+from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.plan import Level
+from rules.problems import Invalid, Problem, nearest
+from rules.registry_codec import content_hash
+from rules.registry_file import read_texts
+from rules.strict_models import known_keys, validated
+from rules.yaml_text import Document, raise_errors, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rules.language.models import AnyRule
+    from rules.strict_models import Path
+
+Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
+FORMAT: Final = "lifeline rules 1"
+
+
+def load_rules(folder_or_files: Sources) -> RuleSet:
+    """Return the rules of a folder of ``*.yaml``, of files, or of texts by name.
+
+    Raises
+    ------
+    Invalid
+        With every problem of every file.
+    """
+    rules, problems = read_rules(read_sources(folder_or_files))
+    raise_errors(problems)
+    return rules
+
+
+def read_sources(folder_or_files: Sources) -> dict[str, str]:
+    """Return texts by file name.
+
+    Raises
+    ------
+    Invalid
+        Something cannot be read.
+    """
+    if isinstance(folder_or_files, Mapping):
+        return dict(folder_or_files)
+    if isinstance(folder_or_files, FilePath):
+        return read_texts(folder_or_files)
+    texts: dict[str, str] = {}
+    for path in folder_or_files:
+        for name, text in read_texts(path).items():
+            if name in texts:
+                raise Invalid([Problem(name, 0, 0, "", "two files have this name: rename one")])
+            texts[name] = text
+    return texts
+
+
+def rules_bytes(rules: RuleSet) -> bytes:
+    """Return the canonical text of a rule set: its sources, by name."""
+    return _canonical(rules.sources)
+
+
+def rules_from_bytes(data: bytes) -> RuleSet:
+    """Return the rule set of ``rules_bytes``.
+
+    Raises
+    ------
+    Invalid
+        These are not such bytes, or this version does not understand the rules.
+    """
+    try:
+        whole = json.loads(data)
+        if whole["format"] != FORMAT:
+            raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
+        sources = {str(name): str(text) for name, text in whole["sources"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Invalid([Problem("rules", 0, 0, "", f"not stored rules ({error})")]) from error
+    return load_rules(sources)
+
+
+def _canonical(sources: dict[str, str]) -> bytes:
+    whole = {"format": FORMAT, "sources": dict(sorted(sources.items()))}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known while the files are read."""
+
+    levels: tuple[Level, ...] = ()
+    levels_in: str = ""
+    rules: dict[str, Rule] = field(default_factory=dict)
+
+
+def read_rules(sources: dict[str, str]) -> tuple[RuleSet, list[Problem]]:
+    """Return the rules that could be understood, and every problem found."""
+    reading = _Reading()
+    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
+    files = [(d, head) for d in documents if (head := _head(d)) is not None]
+    for document, head in files:
+        _read_levels(document, head, reading)
+    for document, head in files:
+        _read_file(document, head, reading)
+    levels = reading.levels or STANDARD_LEVELS
+    problems = [p for d in documents for p in d.problems]
+    sound = []
+    for rule in reading.rules.values():
+        found = text_problems(rule, levels)
+        problems += found
+        if not any(p.severity == "error" for p in found):
+            sound.append(rule)
+    name = content_hash(_canonical(sources))
+    rules = RuleSet(sources=sources, content_hash=name, levels=levels, rules=tuple(sound))
+    return rules, sorted(set(problems))
+
+
+def _head(document: Document) -> RuleFile | None:
+    if document.value is None:
+        return None
+    if not isinstance(document.value, dict):
+        if not document.problems:
+            document.problem((), "must be a mapping with version and rules")
+        return None
+    known = _refuse_not_yet(document.value, FILE_NOT_YET, document, ())
+    return validated(RuleFile, known, document, ())
+
+
+def _refuse_not_yet(
+    value: dict[str, Any], keys: tuple[str, ...], document: Document, path: Path, who: str = ""
+) -> dict[str, Any]:
+    """Return ``value`` without the keys that are foreseen and not built, noting each."""
+    for key in value:
+        if key in keys:
+            document.problem((*path, key), f"not supported yet: {key}", who=who, key=True)
+    return {key: item for key, item in value.items() if key not in keys}
+
+
+def _read_levels(document: Document, head: RuleFile, reading: _Reading) -> None:
+    if head.levels is None:
+        return
+    levels: list[Level] = []
+    for i, item in enumerate(head.levels):
+        path = ("levels", i)
+        if isinstance(item, str) and item in COLOURS:
+            levels.append(Level(item, COLOURS[item], item))
+            continue
+        if isinstance(item, str):
+            said = f"level {item!r}{nearest(item, COLOURS)} needs {{name, severity, colour}}"
+            document.problem(path, said)
+            continue
+        entry = validated(LevelEntry, item, document, path)
+        if entry is not None:
+            colour = entry.colour or list(COLOURS)[entry.severity - 1]
+            levels.append(Level(entry.name, entry.severity, colour))
+    for what in ("name", "severity"):
+        values = [getattr(level, what) for level in levels]
+        if len(set(values)) != len(values):
+            document.problem(("levels",), f"two levels have the same {what}")
+            return
+    declared = tuple(sorted(levels, key=lambda level: level.severity))
+    if not declared:
+        document.problem(("levels",), "no level at all: leave the key away for the usual four")
+    elif reading.levels and declared != reading.levels:
+        document.problem(
+            ("levels",), f"differ from those in {reading.levels_in}: a site has one set"
+        )
+    else:
+        reading.levels, reading.levels_in = declared, document.name
+
+
+def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
+    defaults = _refuse_not_yet(head.defaults, KEYS_NOT_YET, document, ("defaults",))
+    if validated(Defaults, defaults, document, ("defaults",)) is None:
+        defaults = {}
+    every_key = {key for model in KINDS.values() for key in known_keys(model, ())}
+    for name, template in head.templates.items():
+        path = ("templates", name)
+        for key in _refuse_not_yet(template, KEYS_NOT_YET, document, path):
+            if key not in every_key or key == "id":
+                said = f'template "{name}": unknown key "{key}"{nearest(key, every_key)}'
+                document.problem((*path, key), said, key=True)
+    for i, item in enumerate(head.rules):
+        rule = _read_rule(document, head, defaults, i, item)
+        if rule is None:
+            continue
+        first = reading.rules.get(rule.id)
+        if first is not None:
+            said = f"the id stands twice, first at {first.file}"
+            document.problem((*rule.path, "id"), said, who=rule.id)
+            continue
+        reading.rules[rule.id] = rule
+
+
+def _read_rule(
+    document: Document, head: RuleFile, defaults: dict[str, Any], i: int, item: Any
+) -> Rule | None:
+    path: Path = ("rules", i)
+    if not isinstance(item, dict):
+        document.problem(path, f"a rule must be a mapping, not {str(item)[:40]!r}")
+        return None
+    who = str(item.get("id", f"number {i + 1}"))[:64]
+    raw, origin = _inherited(document, head, path, item, who)
+    model = _model(document, raw, origin, path, who)
+    if model is None:
+        return None
+    names = known_keys(model, ())
+    for key, value in defaults.items():
+        if key in names and key not in raw:
+            raw[key], origin[key] = value, ("defaults", key)
+    not_yet = tuple(key for key in KEYS_NOT_YET if key not in names)
+    for key in [key for key in raw if key in not_yet]:
+        if origin[key][0] == "rules":  # in a template it was noted once already
+            document.problem(origin[key], f"not supported yet: {key}", who=who, key=True)
+        del raw[key]
+
+    def place(within: Path) -> Path:
+        return (*origin.get(str(within[0]), (*path, within[0])), *within[1:]) if within else path
+
+    body = validated(model, raw, document, path, who=who, place=place)
+    if body is None:
+        return None
+    rule = Rule(body=body, raw=raw, origin=origin, document=document, path=path)
+    variants = _variants(rule, model, place, names)
+    return Rule(body=body, raw=raw, origin=origin, document=document, path=path, variants=variants)
+
+
+def _inherited(
+    document: Document, head: RuleFile, path: Path, item: dict[str, Any], who: str
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return the rule over its template over that one's template, key by key."""
+    raw = dict(item)
+    origin: dict[str, Path] = {key: (*path, key) for key in item}
+    seen: list[str] = []
+    name, where = item.get("extends"), (*path, "extends")
+    while isinstance(name, str):
+        if name not in head.templates:
+            said = f"extends: unknown template {name!r}{nearest(name, head.templates)}"
+            document.problem(where, said, who=who)
+            break
+        if name in seen:
+            document.problem(
+                where, f"extends: {' > '.join([*seen, name])} goes in a circle", who=who
+            )
+            break
+        seen.append(name)
+        for key, value in head.templates[name].items():
+            if key not in raw:
+                raw[key], origin[key] = value, ("templates", name, key)
+        where = ("templates", name, "extends")
+        name = head.templates[name].get("extends")
+    return raw, origin
+
+
+def _model(
+    document: Document, raw: dict[str, Any], origin: dict[str, Path], path: Path, who: str
+) -> type[AnyRule] | None:
+    kind = raw.get("kind")
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    if kind in KINDS_NOT_YET:
+        document.problem(origin["kind"], f"not supported yet: kind {kind}", who=who)
+    elif "kind" not in raw:
+        document.problem(path, f'key "kind" is missing: one of {", ".join(KINDS)}', who=who)
+    else:
+        said = f"unknown kind {str(kind)[:40]!r}{nearest(kind, KINDS)}: one of {', '.join(KINDS)}"
+        document.problem(origin["kind"], said, who=who)
+    return None
+
+
+def _always(path: Path) -> Callable[[Path], Path]:
+    return lambda _: path
+
+
+def _variants(
+    rule: Rule, model: type[AnyRule], place: Any, names: list[str]
+) -> tuple[AnyRule, ...]:
+    """Return the body under each override alone, or nothing after noting what is wrong."""
+    variants = []
+    overrides: list[Any] = list(rule.body.overrides)
+    for i, override in enumerate(overrides):
+        path = place(("overrides", i, "set"))
+        sound = True
+        for key in override.set:
+            first = key.partition(".")[0]
+            allowed = [name for name in SETTABLE if name in names]
+            if first not in allowed:
+                said = f'override: "{key}" cannot be set{nearest(first, allowed)}'
+                rule.document.problem((*path, key), said, who=rule.id, key=True)
+                sound = False
+        try:
+            raw = applied(rule.raw, override.set)
+        except ValueError as error:
+            rule.document.problem(path, f"override: {error}", who=rule.id)
+            continue
+        if not sound:
+            continue
+        changed = validated(model, raw, rule.document, path, who=rule.id, place=_always(path))
+        if changed is not None:
+            variants.append(changed)
+    return tuple(variants) if len(variants) == len(rule.body.overrides) else ()

@@ -1,0 +1,328 @@
+"""The rule file's schema. What is foreseen but not built is refused by name, never ignored."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
+
+from rules.language.amounts import (
+    AmountValue,
+    Holds,
+    Hysteresis,
+    Keeps,
+    Limits,
+    Span,
+    Spans,
+    SpanValue,
+    read_span,
+)
+from rules.language.messages import check_template
+from rules.problems import nearest
+from rules.quantities import quantity
+from rules.registry import DOMAINS
+from rules.registry_models import Tags
+from rules.strict_models import DurationNs, Strict
+
+FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
+COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
+
+FILE_NOT_YET: Final = ("quality", "schedules", "maintenance", "inhibit", "escalations")
+KINDS_NOT_YET: Final = (
+    "trend", "forecast", "zscore", "cusum", "seasonal", "vote", "all", "sequence", "modal",
+    "step", "count", "neighbour", "expr", "stuck", "spike", "dropout", "gap", "late", "clock",
+)  # fmt: skip
+KEYS_NOT_YET: Final = (
+    "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "on_gap", "timezone", "suppress", "late", "compensate", "learn_from", "resample", "reset",
+    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "near", "need",
+    "within", "network", "hops", "periods", "slot", "baseline", "holidays", "robust", "target",
+    "slack", "decide", "scope", "inputs", "segment", "modes", "level", "join",
+)  # fmt: skip
+
+_RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
+_LEVEL: Final = re.compile(r"[a-z][a-z0-9_]{0,23}")
+_DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+
+
+def _rule_id(text: str) -> str:
+    if not _RULE_ID.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is no id: a-z, then a-z 0-9 and '-', such as ch4-level")
+    return text
+
+
+def _level_name(text: str) -> str:
+    if not _LEVEL.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is no name of a level: a-z, then a-z 0-9 and _")
+    return text
+
+
+def _date(text: str) -> str:
+    if not _DATE.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is not a date: write 2027-03-31")
+    return text
+
+
+def _domain(text: str) -> str:
+    if text not in DOMAINS:
+        raise ValueError(f"unknown domain {text[:64]!r}{nearest(text, DOMAINS)}")
+    return text
+
+
+def _flags(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of quality flags, such as [good, suspect]")
+    for name in value:
+        if not isinstance(name, str) or name not in FLAGS:
+            raise ValueError(f"unknown flag {name!r}{nearest(name, FLAGS) or f': {list(FLAGS)}'}")
+    return tuple(sorted({FLAGS[name] for name in value}))
+
+
+def _words(read: Any) -> Any:
+    """Return a reader of one word or a list of them, as a tuple."""
+
+    def reader(value: object) -> tuple[str, ...]:
+        words = value if isinstance(value, list) else [value]
+        if not words:
+            raise ValueError("is an empty list, which matches nothing: leave the key away for all")
+        for word in words:
+            if not isinstance(word, str):
+                raise ValueError(f"{word!r} is no word: quote it")  # noqa: TRY004 - for pydantic
+        return tuple(read(word) for word in words)
+
+    return PlainValidator(reader)
+
+
+def _klass(text: str) -> str:
+    known = ("safety", "maintenance", "info")
+    if text not in known:
+        raise ValueError(f"unknown class {text[:64]!r}{nearest(text, known)}: {', '.join(known)}")
+    return text
+
+
+def _warmup(value: object) -> Span:
+    """Read ``200`` (samples) as 200 intervals, ``1d`` as a duration, ``200x`` as intervals."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return Span(times=float(value))
+    try:
+        return read_span(value)
+    except ValueError:
+        raise ValueError(f"{value!r} must be samples (200) or a duration (1d)") from None
+
+
+RuleId = Annotated[str, AfterValidator(_rule_id)]
+LevelName = Annotated[str, AfterValidator(_level_name)]
+Date = Annotated[str, AfterValidator(_date)]
+Words = Annotated[tuple[str, ...], _words(str)]
+Domains = Annotated[tuple[str, ...], _words(_domain)]
+Quantities = Annotated[tuple[str, ...], _words(lambda text: quantity(text).name)]
+Klasses = Annotated[tuple[str, ...], _words(_klass)]
+Template = Annotated[str, AfterValidator(check_template)]
+Klass = Literal["safety", "maintenance", "info"]
+Source = Literal["clause", "vendor", "estimate"]
+Warmup = Annotated[Span, PlainValidator(_warmup)]  # samples are its number of intervals
+Accept = Annotated[tuple[int, ...], PlainValidator(_flags)]
+
+
+class LevelEntry(Strict):
+    """The long form of a level."""
+
+    name: LevelName
+    severity: Annotated[int, Field(ge=1, le=4)]
+    colour: Literal["blue", "yellow", "orange", "red"] | None = None  # default: the severity's
+
+
+class ChannelSelect(Strict):
+    """Which channels: all given keys must match; a list means any of them; ``{}`` means all."""
+
+    domain: Domains | None = None
+    asset_type: Words | None = None
+    quantity: Quantities | None = None
+    klass: Klasses | None = Field(None, alias="class")
+    zone: Words | None = None
+    district: Words | None = None
+    site: Words | None = None
+    asset: Words | None = None
+    sensor: Words | None = None  # asset/sensor
+    channel: Words | None = None  # asset/sensor/channel
+    device: Words | None = None
+    tags: Tags | None = None
+
+
+class DeviceSelect(Strict):
+    """Which devices; asset keys are those of the asset a device is mounted on."""
+
+    kind: Words | None = None
+    transport: Words | None = None
+    device: Words | None = None
+    domain: Domains | None = None
+    asset_type: Words | None = None
+    zone: Words | None = None
+    district: Words | None = None
+    site: Words | None = None
+    asset: Words | None = None
+
+
+class ChannelMatch(ChannelSelect):
+    """Whom an override concerns: at least one key."""
+
+    @model_validator(mode="after")
+    def _not_all(self) -> ChannelMatch:
+        if not self.model_fields_set:
+            raise ValueError("match {} would override the rule for all: change the rule itself")
+        return self
+
+
+class DeviceMatch(DeviceSelect):
+    """Whom an override of a deadman rule concerns: at least one key."""
+
+    @model_validator(mode="after")
+    def _not_all(self) -> DeviceMatch:
+        if not self.model_fields_set:
+            raise ValueError("match {} would override the rule for all: change the rule itself")
+        return self
+
+
+class Override(Strict):
+    """Other parameters for some channels: ``set: {above.red: 40}``, with its reason."""
+
+    match: ChannelMatch
+    set: Annotated[dict[str, Any], Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+    until: Date | None = None  # the last day it holds
+
+
+class DeviceOverride(Strict):
+    """The same for devices."""
+
+    match: DeviceMatch
+    set: Annotated[dict[str, Any], Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+    until: Date | None = None
+
+
+class _Rule(Strict):
+    """What every kind has."""
+
+    id: RuleId
+    kind: str
+    extends: str | None = None
+    source: Source
+    approved_by: str = ""
+    approved_on: Date | None = None
+    message: Template = ""
+    message_zh: Template = ""
+    runbook: str = ""
+
+
+class _ChannelRule(_Rule):
+    """What every kind that judges channels has."""
+
+    select: ChannelSelect
+    klass: Klass = Field("safety", alias="class")
+    fail_loud: bool = False
+    accept: Accept | None = None
+    max_gap: SpanValue | None = None
+    hold: Holds | None = Field(None, alias="for")
+    keep_firing_for: Keeps | None = None
+    hysteresis: Hysteresis | None = None
+    overrides: list[Override] = Field(default_factory=list)
+
+
+class _LimitRule(_ChannelRule):
+    unit: str = ""
+    above: Limits | None = None
+    below: Limits | None = None
+    clear: Limits | None = None
+
+    @model_validator(mode="after")
+    def _sides(self) -> _LimitRule:
+        if self.above is None and self.below is None:
+            raise ValueError("has no limits: write above: {red: …} or below: {red: …}")
+        if self.clear is not None and self.hysteresis is not None:
+            raise ValueError("has both hysteresis and clear: keep one")
+        if self.clear is not None and self.above is not None and self.below is not None:
+            raise ValueError("clear does not say which side: use hysteresis, or two rules")
+        return self
+
+
+class ThresholdRule(_LimitRule):
+    """The value against limits."""
+
+    kind: Literal["threshold"]
+    over_range: LevelName | None = None
+
+
+class RateRule(_LimitRule):
+    """The change per time over a window against limits."""
+
+    kind: Literal["rate"]
+    window: SpanValue
+    min_points: Annotated[int, Field(ge=2, le=64)] = 2
+    method: Literal["difference", "theil_sen"] = "difference"
+
+
+class EwmaRule(_ChannelRule):
+    """The distance from an exponentially weighted mean, in its own standard deviations."""
+
+    kind: Literal["ewma"]
+    sigma: Limits
+    side: Literal["above", "below", "both"] = "both"
+    lambda_: Annotated[float, Field(gt=0, le=1)] | None = Field(None, alias="lambda")
+    alpha: Annotated[float, Field(gt=0, le=1)] | None = None  # another name of lambda
+    warmup: Warmup
+    floor: AmountValue | None = None  # least standard deviation, in the quantity's unit
+
+    @model_validator(mode="after")
+    def _one_lambda(self) -> EwmaRule:
+        if (self.lambda_ is None) == (self.alpha is None):
+            raise ValueError("needs lambda (0 … 1; also called alpha), once")
+        return self
+
+
+class DeadmanRule(_Rule):
+    """Silence of devices: no frame for so long."""
+
+    kind: Literal["deadman"]
+    select: DeviceSelect
+    klass: Klass = Field("maintenance", alias="class")
+    expect: Literal["registry"] = "registry"
+    missing: Spans
+    at_least: DurationNs = 0  # whatever the interval: shorter silences do not count
+    overrides: list[DeviceOverride] = Field(default_factory=list)
+
+
+class Defaults(Strict):
+    """What holds for every rule of the file unless the rule or its template says otherwise."""
+
+    source: Source | None = None
+    approved_by: str | None = None
+    approved_on: Date | None = None
+    accept: Accept | None = None
+    max_gap: SpanValue | None = None
+    keep_firing_for: Keeps | None = None
+    runbook: str | None = None
+
+
+class RuleFile(Strict):
+    """One file; entries are checked one by one, so all errors show."""
+
+    version: Literal[1]
+    levels: list[Any] | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    rules: list[Any] = Field(default_factory=list)
+
+
+AnyRule = ThresholdRule | RateRule | EwmaRule | DeadmanRule
+KINDS: Final[dict[str, type[AnyRule]]] = {
+    "threshold": ThresholdRule,
+    "rate": RateRule,
+    "ewma": EwmaRule,
+    "deadman": DeadmanRule,
+}
+SETTABLE: Final = (
+    "above", "below", "clear", "sigma", "missing", "hysteresis", "for", "keep_firing_for",
+    "max_gap", "window", "min_points", "warmup", "floor", "at_least",
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""Warnings that need the registry: limits out of reach, holds too short, channels unwatched."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rules.plan import NEVER_NS
+from rules.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from rules.language.ruleset import Rule
+    from rules.language.selection import Selector
+    from rules.plan import ChannelRule, Level
+    from rules.registry import Registry
+
+RATE_POINTS = 64  # what the engine keeps of a window
+
+
+def channel_warnings(
+    rule: Rule, built: ChannelRule, registry: Registry, levels: Sequence[Level]
+) -> list[Problem]:
+    """Return what is odd about one side of a rule on its channels, one warning a kind of oddity."""
+    warn = _Warnings(rule, registry, built.channel)
+    interval = registry.channels.interval_ns[built.channel]
+    if built.kind == "threshold":
+        _range_warnings(warn, built, registry, levels)
+    if built.kind == "rate":
+        points = built.window_ns / interval
+        few = points < built.min_points - 1
+        warn.some(few, ("window",), "window never holds min_points samples")
+        warn.some(points > RATE_POINTS, ("window",), f"only the newest {RATE_POINTS} samples count")
+    holding = ((built.hold_ns > 0) & (built.hold_ns < NEVER_NS)).any(axis=1)
+    stuck = holding & (built.max_gap_ns < interval) & (built.hold_samples == 0).any(axis=1)
+    said = "max_gap is shorter than the sampling interval: the hold can never run"
+    warn.some(stuck, ("max_gap",), said)
+    if not built.fail_loud:
+        for i, level in enumerate(levels):
+            hold = built.hold_ns[:, i]
+            short = (hold > 0) & (hold < 2 * interval) & ~np.isnan(built.raise_at[:, i])
+            short &= built.hold_samples[:, i] == 0
+            said = f"for: {level.name} is held less than two sampling intervals"
+            warn.some(short, ("for",), said)
+    return warn.problems
+
+
+def _range_warnings(
+    warn: _Warnings, built: ChannelRule, registry: Registry, levels: Sequence[Level]
+) -> None:
+    low = registry.channels.range_lo[built.channel]
+    high = registry.channels.range_hi[built.channel]
+    key = "above" if built.side > 0 else "below"
+    for i, level in enumerate(levels):
+        limit = built.raise_at[:, i]
+        beyond = limit > high if built.side > 0 else limit < low
+        word = "above" if built.side > 0 else "below"
+        remedy = "only over_range can raise it" if built.over_range else "it never fires"
+        said = f"limit {level.name} is {word} the sensor's range: {remedy}"
+        warn.some(beyond, (key, level.name), said)
+    if built.over_range:
+        unknown = np.isinf(high) if built.side > 0 else np.isinf(low)
+        warn.some(unknown, ("over_range",), "over_range has no effect without a registered range")
+
+
+class _Warnings:
+    """Collects warnings about some of a rule's channels, naming the first of them."""
+
+    def __init__(self, rule: Rule, registry: Registry, channel: NDArray[np.int32]) -> None:
+        self.rule, self.registry, self.channel = rule, registry, channel
+        self.problems: list[Problem] = []
+
+    def some(self, which: Any, where: tuple[str, ...], said: str) -> None:
+        rows = np.flatnonzero(which)
+        if len(rows):
+            first = self.registry.channels.id[self.channel[rows[0]]]
+            more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+            text = f"{said} ({first}{more})"
+            self.problems.append(self.rule.problem(where, text, "warning", key=True))
+
+
+def coverage(selector: Selector, judged: NDArray[np.bool_]) -> list[Problem]:
+    """Return one warning for each kind of safety channel that no rule judges."""
+    registry = selector.registry
+    safety = np.array([klass == "safety" for klass in registry.channels.klass], np.bool_)
+    missed = np.flatnonzero(selector.live_channels & safety & ~judged)
+    kinds: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for row in missed.tolist():
+        asset = registry.channels.asset[row]
+        quantity = registry.channels.quantity[row]
+        kinds[registry.assets.domain[asset], registry.assets.asset_type[asset], quantity].append(
+            row
+        )
+    problems = []
+    for (domain, asset_type, quantity), rows in kinds.items():
+        first = registry.channels.id[rows[0]]
+        said = (
+            f"no rule judges {len(rows)} channel{'s' if len(rows) > 1 else ''} of class safety:"
+            f" {quantity} of {asset_type} in {domain}, such as {first}"
+        )
+        problems.append(Problem("registry", 0, 0, "", said, "warning"))
+    return problems
