@@ -36,7 +36,6 @@ class Delivered:
     """What the next delivery is compared with to tell whether it rises."""
 
     boot: int
-    sequence: int
     receive_ns: int
 
 
@@ -87,12 +86,14 @@ def deliveries(rows: list[Row]) -> list[list[Row]]:
 def judge(memory: ChannelMemory, delivery: list[Row]) -> None:
     first = delivery[0]
     seen = seen_by_sequence if first.sequence >= 0 else seen_by_payload
+    top = max(memory.seen, default=-1) if first.boot == memory.boot else -1
     if seen(memory, first):
         for row in delivery:
             row.verdict = DUPLICATE
         return
-    count_late(memory, delivery)
-    memory.last = Delivered(first.boot, first.sequence, first.receive_ns)
+    new_top = first.sequence > top and first.boot == memory.boot
+    count_late(memory, delivery, new_top=new_top)
+    memory.last = Delivered(first.boot, first.receive_ns)
     if memory.late_run == EPOCH_RUN:
         memory.late_run = 0
         memory.judged_ns = None
@@ -128,21 +129,21 @@ def seen_by_payload(memory: ChannelMemory, first: Row) -> bool:
     return False
 
 
-def count_late(memory: ChannelMemory, delivery: list[Row]) -> None:
+def count_late(memory: ChannelMemory, delivery: list[Row], *, new_top: bool) -> None:
     newest = max(row.judged_ns for row in delivery)
     if memory.judged_ns is None or newest > memory.judged_ns:
         memory.late_run = 0
-    elif rises(memory.last, delivery[0]):
+    elif rises(memory.last, delivery[0], new_top=new_top):
         memory.late_run += 1
     else:
         memory.late_run = 1
 
 
-def rises(last: Delivered | None, first: Row) -> bool:
+def rises(last: Delivered | None, first: Row, *, new_top: bool) -> bool:
     if last is None:
         return False
     if first.sequence >= 0:
-        return first.boot == last.boot and first.sequence > last.sequence
+        return new_top and first.boot == last.boot
     return first.receive_ns > last.receive_ns
 
 
