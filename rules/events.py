@@ -27,6 +27,7 @@ class EventType(StrEnum):
     HEARTBEAT = "HEARTBEAT"
     RULE_CHANGED = "RULE_CHANGED"
     RESET = "RESET"
+    RERUN_DIFFERS = "RERUN_DIFFERS"  # the log and a re-run of the journal disagree
     ACKED = "ACKED"
     ACK_REVOKED = "ACK_REVOKED"
     ENDED = "ENDED"

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 DOMAINS = ("gas", "bridge", "tunnel", "water", "drain", "heat", "gallery", "env")
@@ -110,3 +111,46 @@ class Registry:
             ("asset_row", self.assets.id),
         ):
             object.__setattr__(self, name, {i: row for row, i in enumerate(ids)})
+
+    @classmethod
+    def empty(cls) -> Registry:
+        """Return a registry of nothing."""
+        real, flags = np.zeros(0), np.zeros(0, np.bool_)
+        short, long = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        assets = Assets(
+            id=(),
+            site=(),
+            domain=(),
+            asset_type=(),
+            name=(),
+            name_zh=(),
+            district=(),
+            zone=(),
+            lon=real,
+            lat=real,
+            exposed_people=long,
+            attributes=(),
+            alive=flags,
+        )
+        devices = Devices(
+            id=(), kind=(), transport=(), codec=(), asset=short, interval_ns=long, alive=flags
+        )
+        channels = Channels(
+            id=(),
+            asset=short,
+            device=short,
+            port=short,
+            key=(),
+            quantity=(),
+            unit=(),
+            klass=(),
+            range_lo=real,
+            range_hi=real,
+            resolution=real,
+            interval_ns=long,
+            lel_basis=real,
+            fault_codes=(),
+            tags=(),
+            alive=flags,
+        )
+        return cls(content_hash="", assets=assets, devices=devices, channels=channels)

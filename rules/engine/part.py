@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.engine.lifecycle import SlotRows
-from rules.readings import Readings
 from rules.segments import Segments, ranges
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from rules.engine.lifecycle import Ticks
     from rules.engine.slots import Slots
+    from rules.readings import Readings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,250 @@
+"""The engine's process: journal in, event log out, snapshots beside; exactly once over any crash.
+
+The event log says how far it goes (``through``). After a restart the engine is restored from the
+newest whole snapshot and runs on from there; events below ``through`` are compared with what the
+log holds and not written again. A difference is an event of its own: the promise "same journal,
+same events" was broken, and somebody must look.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
+from prometheus_client import Counter, Gauge
+
+from ingest.journal import (
+    Cursor,
+    EventLines,
+    JournalFull,
+    JournalReader,
+    JournalWriter,
+    WakeServer,
+    durable_end,
+    last_events,
+)
+from ingest.store.follow import WAIT_S, Follower
+from lifeline.snapshots import SnapshotFolder
+from rules.engine import Engine
+from rules.events import Event, EventType, decode, encode
+from rules.language import compile_plan, rules_from_bytes
+from rules.plan import Plan
+from rules.registry import Registry
+from rules.registry_codec import registry_from_bytes
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from rules.readings import Control
+
+LOG: Any = structlog.get_logger("engine")
+BATCH_ROWS = 100_000  # larger reads are slower per row: the working set leaves the cache
+SNAPSHOT_S = 30.0
+CURSOR_S = 2.0
+FULL_RETRY_S = 1.0
+EVENTS = Counter("lifeline_engine_events_total", "Events written to the event log", ["type"])
+ROWS = Counter("lifeline_engine_records_total", "Journal records folded")
+LAG = Gauge("lifeline_engine_lag_records", "Durable journal records not yet folded")
+DIFFERS = Counter("lifeline_engine_rerun_differences_total", "Re-run events unlike the log's")
+
+
+class SiteTexts:
+    """Registry and rules by the hashes Control records name, read from the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self.hashes: dict[str, str] = {}
+
+    def resolve(self, control: Control) -> tuple[Plan, Registry] | None:
+        """Return the plan and registry from this record on, None while one is still unknown."""
+        digest = str(control.data["hash"])
+        if self.hashes.get(control.type) == digest:
+            return None
+        self.hashes[control.type] = digest
+        return self.load()
+
+    def load(self) -> tuple[Plan, Registry] | None:
+        """Read and compile both texts.
+
+        Raises
+        ------
+        OSError, rules.language.Invalid
+            A text is missing or damaged: the data folder lost what the journal relies on.
+        """
+        if set(self.hashes) < {"registry", "rules"}:
+            return None
+        registry = registry_from_bytes(self._read("registry"))
+        plan, warnings = compile_plan(rules_from_bytes(self._read("rules")), registry)
+        LOG.info(
+            "rules take effect",
+            rules=len(plan.channel_rules) + len(plan.deadman_rules),
+            channels=len(registry.channels.id),
+            warnings=len(warnings),
+        )
+        return plan, registry
+
+    def _read(self, kind: str) -> bytes:
+        return (self._data / kind / f"{self.hashes[kind]}.json").read_bytes()
+
+
+def empty_site() -> tuple[Plan, Registry]:
+    """Return a site of nothing: what holds before the journal's first Control records."""
+    return Plan(content_hash="", levels=()), Registry.empty()
+
+
+class EventLog:
+    """Appends events once: what the log already holds is compared, not written again."""
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data / "events"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (data / "run").mkdir(exist_ok=True)
+        self._wake = WakeServer(data / "run" / "events.sock")
+        self._writer = JournalWriter(self.folder, wake=self._wake)
+        newest = last_events(self.folder, until=self._writer.durable_offset)
+        self.through = newest[1].through if newest else 0
+        self._expected: list[bytes] = []
+
+    def rerun_from(self, offset: int) -> None:
+        """Remember what the log holds from a journal offset on, to compare a re-run with."""
+        self._expected = []
+        if offset >= self.through:
+            return
+        with JournalReader(self.folder) as reader:
+            while some := reader.events(until=self._writer.durable_offset):
+                for _, record in some:
+                    if record.through > offset:
+                        self._expected += [x for x in record.lines if _is_rerun(x, offset)]
+
+    def append(self, events: list[Event], through: int, stop: threading.Event) -> None:
+        """Write the events of journal records below ``through``; durable when this returns."""
+        fresh = [event for event in events if event.offset >= self.through]
+        differing = self._compare([encode(e) for e in events if e.offset < self.through])
+        if through >= self.through and self._expected:
+            differing = differing or self._expected[0]
+            self._expected = []
+        if differing is not None:
+            fresh.insert(0, _differs(through, differing))
+        if fresh:
+            lines = tuple(encode(event) for event in fresh)
+            self._commit(EventLines(through=through, lines=lines), stop)
+            for event in fresh:
+                EVENTS.labels(event.type.value).inc()
+        self.through = max(self.through, through)
+
+    def _compare(self, lines: list[bytes]) -> bytes | None:
+        """Take re-run lines off what the log holds; return the first that differs."""
+        expected, self._expected = self._expected[: len(lines)], self._expected[len(lines) :]
+        if lines == expected:
+            return None
+        pairs = zip([*lines, b""], [*expected, b""], strict=False)
+        return next((x or y for x, y in pairs if x != y), lines[-1])
+
+    def _commit(self, record: EventLines, stop: threading.Event) -> None:
+        """Append and sync; on a full disk wait for room, since an alarm must not be lost."""
+        self._writer.append(record)
+        while True:
+            try:
+                self._writer.commit(use_reserve=True)
+            except JournalFull as error:
+                LOG.critical("the event log has no room: alarms wait", reason=str(error))
+                if stop.wait(FULL_RETRY_S):
+                    raise
+                continue
+            return
+
+    def close(self) -> None:
+        """Give the folder and the socket back."""
+        self._writer.close()
+        self._wake.close()
+
+
+def _is_rerun(line: bytes, offset: int) -> bool:
+    event = decode(line)
+    return event.offset >= offset and event.type is not EventType.RERUN_DIFFERS
+
+
+def _differs(through: int, line: bytes) -> Event:
+    """Say that a re-run gave another event than the log holds."""
+    DIFFERS.inc()
+    LOG.critical("a re-run of the journal gave other events", first=line.decode()[:300])
+    return Event(
+        type=EventType.RERUN_DIFFERS,
+        offset=max(through - 1, 0),
+        row=0,
+        stage=9,
+        ordinal=9,
+        evidence={"line": line.decode()[:1000]},
+    )
+
+
+def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHOT_S) -> None:
+    """Fold the journal of ``data`` until ``stop`` is set; then snapshot and return.
+
+    Raises
+    ------
+    OSError, rules.language.Invalid
+        A registry or rules text the journal names cannot be read: restore ``registry/`` and
+        ``rules/`` of the data folder.
+    ingest.journal.JournalError
+        The event log cannot be written any more.
+    """
+    texts, snapshots = SiteTexts(data), SnapshotFolder(data / "snapshots")
+    engine = _restored(data, texts, snapshots)
+    log = EventLog(data)
+    log.rerun_from(engine.next_offset)
+    follower = Follower(
+        data / "journal", start=engine.next_offset, wake=data / "run" / "journal.sock"
+    )
+    LOG.info("engine runs", journal_offset=engine.next_offset, event_log_through=log.through)
+    cursor_path = data / "cursors" / "engine"
+    next_snapshot_s = time.monotonic() + snapshot_s
+    next_cursor_s = 0.0
+    try:
+        while not stop.is_set():
+            _fold_waiting(engine, log, follower, stop)
+            now_s = time.monotonic()
+            if now_s >= next_cursor_s:
+                LAG.set(follower.lag())
+                Cursor(offset=follower.offset).save(cursor_path)
+                next_cursor_s = now_s + CURSOR_S
+            if now_s >= next_snapshot_s and engine.next_offset > snapshots.newest:
+                snapshots.fork(engine, texts.hashes)
+                next_snapshot_s = now_s + snapshot_s
+        snapshots.write(engine, texts.hashes)
+        Cursor(offset=follower.offset).save(cursor_path)
+    finally:
+        snapshots.close()
+        follower.close()
+        log.close()
+
+
+def _fold_waiting(engine: Engine, log: EventLog, follower: Follower, stop: threading.Event) -> None:
+    """Fold what is there, or wait for more."""
+    if not follower.wait(WAIT_S):
+        return
+    records = follower.read(max_rows=BATCH_ROWS)
+    if records:
+        events = engine.fold(records)
+        log.append(events, records[-1].offset + 1, stop)
+        ROWS.inc(len(records))
+
+
+def _restored(data: Path, texts: SiteTexts, snapshots: SnapshotFolder) -> Engine:
+    """Return the engine at the newest snapshot that is whole and not ahead of the journal."""
+    journal = data / "journal"
+    end = durable_end(journal) if journal.is_dir() else 0
+    found = snapshots.load(until=end)
+    if found is None:
+        return Engine(*empty_site(), resolve=texts.resolve)
+    state, hashes = found
+    texts.hashes = hashes
+    engine = Engine(*(texts.load() or empty_site()), resolve=texts.resolve)
+    for event in engine.restore(state):
+        LOG.error("an alarm's rule is not in the snapshot's own rules", key=event.alarm_key)
+    if state["numpy"] != np.__version__:
+        LOG.warning("numpy changed since the snapshot", was=state["numpy"], now=np.__version__)
+    return engine
