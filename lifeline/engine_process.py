@@ -48,6 +48,9 @@ FULL_RETRY_S = 1.0
 EVENTS = Counter("lifeline_engine_events_total", "Events written to the event log", ["type"])
 ROWS = Counter("lifeline_engine_records_total", "Journal records folded")
 LAG = Gauge("lifeline_engine_lag_records", "Durable journal records not yet folded")
+UNKNOWN = Counter(
+    "lifeline_engine_unknown_rows_total", "Readings of channels no registry record named"
+)
 DIFFERS = Counter("lifeline_engine_rerun_differences_total", "Re-run events unlike the log's")
 
 
@@ -231,6 +234,10 @@ def _fold_waiting(engine: Engine, log: EventLog, follower: Follower, stop: threa
         events = engine.fold(records)
         log.append(events, records[-1].offset + 1, stop)
         ROWS.inc(len(records))
+        if engine.unknown_rows:
+            UNKNOWN.inc(engine.unknown_rows)
+            LOG.critical("readings of channels no registry record named", rows=engine.unknown_rows)
+            engine.unknown_rows = 0
 
 
 def _restored(data: Path, texts: SiteTexts, snapshots: SnapshotFolder) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.engine.threshold import Threshold
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import Block, Control, Readings, Tick, offset_of, position, row_of
+from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
 from rules.segments import Segments, segments_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Engine:
         self._resolve = resolve
         self.judge = Judge(len(registry.channels.id))
         self.next_offset = 0
+        self.unknown_rows = 0  # of channels no registry record named
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -88,6 +90,7 @@ class Engine:
             return []
         rows, g = _rows_of(records)
         ticks = _ticks_of(records)
+        rows = self._known(rows)
         verdicts = self.judge.mark(rows, g)
         events = self.deadman.advance(_heard_of(records, rows, g), ticks)
         accepted = acceptance(rows, self.slots)
@@ -104,6 +107,17 @@ class Engine:
             events += self._run_cut(rows, g, verdicts, ticks, cuts)
         events.sort(key=log_order)
         return events
+
+    def _known(self, rows: Readings) -> Readings:
+        """Keep of rows of channels the registry does not have only that their device spoke.
+
+        This happens only where a Control record was destroyed; ``unknown_rows`` counts it.
+        """
+        if not len(rows) or int(rows.channel.max()) < len(self._scratch):
+            return rows
+        unknown = rows.channel >= len(self._scratch)
+        self.unknown_rows += int(unknown.sum())
+        return replace(rows, channel=np.where(unknown, HEARD_ONLY, rows.channel).astype(np.int32))
 
     def _run_cut(
         self,

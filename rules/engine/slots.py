@@ -1,8 +1,8 @@
 """All slots of all per-channel rules side by side: parameters and lifecycle state, as arrays.
 
 A slot is rule × side × channel. Low limits are mirrored (scores and limits negated, which is
-exact), so that the lifecycle only knows "above". Levels are bits of one mask: bit l for level l, and
-bit L, one past the last, for the hidden level that confirms a first dangerous sample
+exact), so that the lifecycle only knows "above". Levels are bits of one mask: bit l for level l,
+and bit L, one past the last, for the hidden level that confirms a first dangerous sample
 (docs/semantics.md section 4).
 """
 
