@@ -21,11 +21,18 @@ COMMITS = [3, 1, 4, 2, 5]  # records a commit
 TOTAL = sum(COMMITS)
 
 
+class Quiet(list):
+    """A list too long to be printed with every failing example."""
+
+    def __repr__(self) -> str:
+        return "…"
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory):
     """A journal of several commits in one segment, and what stood on disk after each."""
     folder = tmp_path_factory.mktemp("grown")
-    states = []  # (records, bytes of the segment, marker)
+    states = Quiet()  # (records, bytes of the segment, marker)
     with JournalWriter(folder) as writer:
         k = 0
         for count in COMMITS:
@@ -75,7 +82,7 @@ def places(segment: bytes) -> list[int]:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), synced=st.integers(0, 4))
 def test_any_truncation_of_the_last_segment_loses_only_unsynced_records(
-    grown: list[tuple[int, bytes, bytes]], data: st.DataObject, synced: int
+    grown: Quiet, data: st.DataObject, synced: int
 ):
     durable, at_commit, marker = grown[synced]
     whole = grown[-1][1]
@@ -83,8 +90,9 @@ def test_any_truncation_of_the_last_segment_loses_only_unsynced_records(
     tail = data.draw(st.sampled_from([b"", b"\0" * 4096, b"\xc1JRN" + b"\x07" * 90]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        put(folder, whole[:cut] + tail, marker)
-        kept = max(i for i, at in enumerate(places(whole)) if at <= cut)
+        torn = whole[:cut] + tail
+        put(folder, torn, marker)  # zeros may complete a record that ends in zeros
+        kept = max(i for i, at in enumerate(places(whole)) if torn[:at] == whole[:at])
         assert durable_end(folder) == kept >= durable
         with JournalWriter(folder) as writer:
             assert writer.next_offset == kept
@@ -100,7 +108,7 @@ def test_any_truncation_of_the_last_segment_loses_only_unsynced_records(
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), more=st.sampled_from([0, 1]))
 def test_a_cut_into_synced_records_is_reported_and_their_offsets_are_never_given_again(
-    grown: list[tuple[int, bytes, bytes]], data: st.DataObject, more: int
+    grown: Quiet, data: st.DataObject, more: int
 ):
     whole, marker = grown[-1][1:]
     cut = data.draw(st.integers(0, len(whole) - 1))
