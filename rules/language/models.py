@@ -134,7 +134,10 @@ class LevelEntry(Strict):
 
 
 class ChannelSelect(Strict):
-    """Which channels: all given keys must match; a list means any of them; ``{}`` means all."""
+    """Which channels: all given keys must match; a list means any of them; ``{}`` means all.
+
+    ``*`` in a word stands for any characters: ``sensor: "*/plp-*"``.
+    """
 
     domain: Domains | None = None
     asset_type: Words | None = None

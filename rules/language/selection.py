@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class Selector:
             f'{name} "{word}" is not registered{nearest(word, held[name].code)}'
             for name in names
             for word in getattr(select, name) or ()
-            if word not in held[name].code
+            if not held[name].matching(word)
         )
 
     @staticmethod
@@ -99,7 +100,13 @@ class _Codes:
         self.codes = codes if rows is None else np.append(codes, -1)[rows]
 
     def among(self, words: Sequence[str]) -> NDArray[np.bool_]:
-        return np.isin(self.codes, [self.code[word] for word in words if word in self.code])
+        return np.isin(self.codes, [code for word in words for code in self.matching(word)])
+
+    def matching(self, word: str) -> list[int]:
+        """Return the codes of a word; ``*`` in it stands for any characters."""
+        if "*" in word:
+            return [code for text, code in self.code.items() if fnmatchcase(text, word)]
+        return [self.code[word]] if word in self.code else []
 
 
 def _same(held: Any, wanted: Any) -> bool:
