@@ -72,6 +72,15 @@ class _Kept:
             )
         return shed
 
+    def cut(
+        self, until_ns: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+        """Take out and return everything up to a time."""
+        n = int(np.searchsorted(self.t_ns, until_ns, side="right"))
+        taken = self.rows[:n], self.t_ns[:n], self.value[:n]
+        self.rows, self.t_ns, self.value = self.rows[n:], self.t_ns[n:], self.value[n:]
+        return taken
+
 
 class Device:
     """A gateway or module of the registry, from ``begin_ns`` on."""
@@ -96,7 +105,7 @@ class Device:
         self.sequence = 0
         self.shed = 0
         self._registry = registry
-        self._signals = signals
+        self._signals = signals  # for units and resolutions
         self._links = links
         self._random = Random(f"{seed} {self.id} {boot}")
         self._silences = [i for i in incidents if row in i.silenced.tolist()]
@@ -116,6 +125,8 @@ class Device:
         )
         self._begin_ns = begin_ns
         self._kept = _Kept()
+        self._ahead = _Kept()  # sampled already, for later
+        self._planned_ns: int | None = None
         self._held: Message | None = None
         self._silent = False
         self._wakes = [WAKE_AT.get(q) for q in (c.quantity[i] for i in self.channels)]
@@ -131,20 +142,23 @@ class Device:
         )
 
     def wake(self, now_ns: int) -> list[Message]:
-        """Sample everything due up to ``now_ns`` and return what is to be sent, in order."""
+        """Take the samples due up to ``now_ns`` and return what is to be sent, in order.
+
+        They must have been planned and supplied before.
+        """
         if self.next_ns > now_ns:
             return []
-        steps = np.arange(self.next_ns, now_ns + 1, self._step_ns, dtype=np.int64)
-        self.next_ns = int(steps[-1]) + self._step_ns
-        now_ns = int(steps[-1])
+        now_ns = self.next_ns + (now_ns - self.next_ns) // self._step_ns * self._step_ns
+        self.next_ns = now_ns + self._step_ns
         if any(i.silent(self.row, now_ns) for i in self._silences):
             said = [] if self._silent else [Message(self.row, "off", now_ns)]
             self._silent, self._kept, self._held = True, _Kept(), None
+            self._ahead.cut(now_ns)
             return said
         if self._silent:  # power is back: a new start, nothing of the meantime
             self._silent, self.boot, self.sequence = False, self.boot + 1, 0
-            steps = steps[-1:]
-        alert = self._sample(steps)
+            self._ahead.cut(now_ns - 1)
+        alert = self._sample(now_ns)
         due = alert or now_ns - self._reported_ns >= self._report_ns
         if not due or self._unreachable(now_ns) or not len(self._kept.rows):
             return []
@@ -157,17 +171,29 @@ class Device:
         held, self._held = self._held, None
         return [held] if held else []
 
-    def _sample(self, steps: NDArray[np.int64]) -> bool:
-        """Take the samples due at ``steps``; return whether one is worth an early report."""
+    def plan(self, until_ns: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return (rows, times) of the samples due from the last plan's end to ``until_ns``."""
+        first = self.next_ns if self._planned_ns is None else self._planned_ns
+        steps = np.arange(first, until_ns + 1, self._step_ns, dtype=np.int64)
+        self._planned_ns = first + len(steps) * self._step_ns
         due = (steps[:, None] - self._phase_ns) % self._every[None, :] == 0
         at_step, at_channel = np.nonzero(due)
-        rows, t_ns = self.channels[at_channel], steps[at_step]
-        values = self._signals.sample(rows, t_ns)
+        return self.channels[at_channel], steps[at_step]
+
+    def supply(
+        self, rows: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> None:
+        """Take the values of a plan: a city's are computed together, which is 50 times faster."""
+        self._ahead.add(rows, t_ns, values)
+
+    def _sample(self, now_ns: int) -> bool:
+        """Take the samples due up to ``now_ns``; return whether one is worth an early report."""
+        rows, t_ns, values = self._ahead.cut(now_ns)
         self.shed += self._kept.add(rows, t_ns, values)
         if self.transport != "coap":
             return False
-        for wakes, at in zip(self._wakes, range(len(self.channels)), strict=True):
-            if wakes and np.any(wakes[0] * values[at_channel == at] >= wakes[0] * wakes[1]):
+        for wakes, row in zip(self._wakes, self.channels.tolist(), strict=True):
+            if wakes and np.any(wakes[0] * values[rows == row] >= wakes[0] * wakes[1]):
                 return True
         return False
 

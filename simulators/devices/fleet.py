@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from simulators.devices.device import Device
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from simulators.incidents import Incident
     from simulators.scenario import Scenario
     from simulators.signals import Signals
+
+
+AHEAD_NS: Final = 600_000_000_000  # ten minutes of samples are computed at once
 
 
 class Fleet:
@@ -51,6 +56,8 @@ class Fleet:
         )
         # a device without channels of its own (the heartbeat's) is not the city's to play
         self.devices = {device.row: device for device in made if len(device.channels)}
+        self._signals = signals
+        self._prepared_ns = begin_ns
         self._due = [(device.next_ns, row) for row, device in self.devices.items()]
         heapq.heapify(self._due)
 
@@ -62,12 +69,26 @@ class Fleet:
     def wake(self, now_ns: int) -> list[Message]:
         """Wake every device that is due and return their messages in order of time."""
         said: list[Message] = []
+        if now_ns >= self._prepared_ns:
+            self._prepare(now_ns + AHEAD_NS)
         while self._due and self._due[0][0] <= now_ns:
             due_ns, row = heapq.heappop(self._due)
             device = self.devices[row]
             said += device.wake(due_ns)
             heapq.heappush(self._due, (device.next_ns, row))
         return said
+
+    def _prepare(self, until_ns: int) -> None:
+        """Sample all devices up to a time in one pass over the city."""
+        plans = [(device, *device.plan(until_ns)) for device in self.devices.values()]
+        rows = np.concatenate([rows for _, rows, _ in plans])
+        t_ns = np.concatenate([t_ns for _, _, t_ns in plans])
+        values = self._signals.sample(rows, t_ns)
+        at = 0
+        for device, its_rows, its_t_ns in plans:
+            device.supply(its_rows, its_t_ns, values[at : at + len(its_rows)])
+            at += len(its_rows)
+        self._prepared_ns = until_ns
 
     def flush(self) -> list[Message]:
         """Return what devices held back, at the end of a run."""

@@ -1,0 +1,19 @@
+"""Recordings: made from scenarios, played through the real pipeline, exported and imported."""
+
+from simulators.recording.folder import Recording, open_recording, write_recording
+from simulators.recording.mapping import Mapped, open_mapping
+from simulators.recording.replayed import Replayed, event_log, replay, shipped_rules
+from simulators.recording.simulated import simulate
+
+__all__ = [
+    "Mapped",
+    "Recording",
+    "Replayed",
+    "event_log",
+    "open_mapping",
+    "open_recording",
+    "replay",
+    "shipped_rules",
+    "simulate",
+    "write_recording",
+]

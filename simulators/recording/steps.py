@@ -1,0 +1,120 @@
+"""A recording on its way: steps in journal order, from any source to one sink.
+
+A step is a group of frames that arrived together (they go through admission), a tick, or Readings
+and Blocks that were admitted before. Receive times and ticks never decrease along the steps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ingest.admission import Admission
+from ingest.frame import Frame
+from ingest.journal import JournalWriter
+from ingest.quarantine import quarantine_record, raw_record
+from rules.readings import Block, Readings, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from rules.registry import Registry
+
+Step = list[Frame] | Tick | Readings | Block
+
+MAX_GROUP = 5_000  # frames admitted together
+MAX_UNCOMMITTED = 2_000  # steps between two commits at full speed
+
+
+def step_time_ns(step: Step) -> int:
+    """Return the time a step is over: its newest receive time or tick."""
+    if isinstance(step, Tick):
+        return step.tick_ns
+    if isinstance(step, list):
+        return step[-1].receive_ns
+    if isinstance(step, Block):
+        return step.receive_ns
+    return int(step.receive_ns[-1]) if len(step) else 0
+
+
+class Sink:
+    """Writes steps as ingest does: journal, raw side log and quarantine in one folder."""
+
+    def __init__(self, folder: Path, registry: Registry, *, keep_raw: bool = True) -> None:
+        self.counts: Counter[str] = Counter()
+        self.begin_ns = 0
+        self.end_ns = 0
+        self._admission = Admission(registry)
+        self.journal = JournalWriter(folder / "journal")
+        self._raw = JournalWriter(folder / "raw") if keep_raw else None
+        self._quarantine = JournalWriter(folder / "quarantine")
+        self._waiting = 0
+
+    def take(self, step: Step) -> None:
+        """Append one step; commit makes it durable."""
+        at_ns = step_time_ns(step)
+        self.begin_ns = self.begin_ns or at_ns
+        self.end_ns = max(self.end_ns, at_ns)
+        if isinstance(step, list):
+            self._admit(step)
+        else:
+            self.journal.append(step)
+            if isinstance(step, Readings):
+                self.counts["readings"] += len(step)
+        self._waiting += 1
+        if self._waiting >= MAX_UNCOMMITTED:
+            self.commit()
+
+    def _admit(self, frames: list[Frame]) -> None:
+        admitted = self._admission.admit(frames)
+        for body in admitted.bodies():
+            self.journal.append(body)
+        if self._raw is not None:
+            self._raw.append(raw_record(frames))
+        if admitted.quarantined:
+            self._quarantine.append(quarantine_record(admitted.quarantined))
+        self.counts["frames"] += len(frames)
+        self.counts["readings"] += len(admitted.readings)
+        self.counts["quarantined"] += len(admitted.quarantined)
+
+    def commit(self) -> int:
+        """Make everything durable; return the journal's durable end."""
+        self._waiting = 0
+        if self._raw is not None:
+            self._raw.commit()
+        self._quarantine.commit()
+        return self.journal.commit()
+
+    def close(self) -> None:
+        """Commit and close the files."""
+        self.commit()
+        for writer in (self.journal, self._raw, self._quarantine):
+            if writer is not None:
+                writer.close()
+
+
+def with_ticks(
+    frames: Iterable[Frame], tick_ns: int, *, max_group: int = MAX_GROUP
+) -> Iterator[Step]:
+    """Yield frames in groups, a Tick before the first and one every ``tick_ns`` of receive time.
+
+    A group is closed before the Tick at or after its last frame.
+    """
+    group: list[Frame] = []
+    due = -1
+    for frame in frames:
+        if due < 0:
+            due = frame.receive_ns // tick_ns * tick_ns
+            yield Tick(due)
+            due += tick_ns
+        if group and (frame.receive_ns > due or len(group) >= max_group):
+            yield group
+            group = []
+        while frame.receive_ns > due:
+            yield Tick(due)
+            due += tick_ns
+        group.append(frame)
+    if group:
+        yield group
+        yield Tick(due)
