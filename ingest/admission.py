@@ -87,6 +87,11 @@ class Admission:
     def __init__(self, registry: Registry, *, mappings: Sequence[Mapping] = ()) -> None:
         self.table = ChannelTable(registry)
         self.routing = Routing(mappings)
+        self._mappings = mappings
+
+    def with_registry(self, registry: Registry) -> Admission:
+        """Return admission by another registry and the same mappings."""
+        return Admission(registry, mappings=self._mappings)
 
     def admit(self, frames: Sequence[Frame]) -> Admitted:
         """Return the rows of all frames, messages whole and in order, and what was refused."""

@@ -8,7 +8,7 @@ values and times as stamped. It raises Undecodable for a payload it refuses whol
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class Undecodable(Exception):  # noqa: N818 - the word the contract uses
         self.detail = detail
 
 
+class Receipt(Protocol):
+    """How a source is told what became of a frame."""
+
+    def answer(self, refused: str | None) -> None:
+        """Take note: the frame is durable, journaled (None) or in quarantine for this reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message as it came. ``path`` is the MQTT topic or the CoAP Uri-Path without slash."""
@@ -39,7 +46,7 @@ class Frame:
     path: str
     receive_ns: int
     content_format: int | None = None  # CoAP only
-    token: object | None = None  # what the source needs to acknowledge; opaque to everyone else
+    token: Receipt | None = None  # who is to be told; None where nobody waits
 
     @property
     def size(self) -> int:

@@ -171,17 +171,22 @@ def answers(path: str) -> Callable[[Server], bool]:
 def mosquitto(
     *,
     port: int | None = None,
+    users: dict[str, str] | None = None,
     password_file: Path | None = None,
     certificate: tuple[Path, Path] | None = None,
     extra: str = "",
 ) -> contextlib.AbstractContextManager[Server]:
-    """Run mosquitto with persistence; ``certificate`` (cert, key) makes the listener TLS."""
+    """Run mosquitto with persistence.
+
+    ``users`` (name to password) or a ``password_file`` made by mosquitto_passwd shuts out everyone else; ``certificate`` (cert, key) makes the
+    listener TLS.
+    """
 
     def build(folder: Path, chosen: int) -> list[str]:
         folder.chmod(0o777)  # started by root, it drops to its own user and writes here
         lines = [
             f"listener {chosen} {HOST}",
-            "allow_anonymous " + ("false" if password_file else "true"),
+            "allow_anonymous " + ("false" if users or password_file else "true"),
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",
@@ -190,10 +195,19 @@ def mosquitto(
             "log_dest stderr",
             "log_type all" if os.environ.get("LIFELINE_TEST_TRACE") else "log_type notice",
         ]
-        if password_file:
-            lines.append(f"password_file {password_file}")
-        if certificate:
-            lines += [f"certfile {certificate[0]}", f"keyfile {certificate[1]}"]
+        if users or password_file:
+            passwords = folder / "passwords"
+            passwords.write_bytes(password_file.read_bytes() if password_file else b"")
+            for name, password in (users or {}).items():
+                tool = program("mosquitto_passwd")
+                subprocess.run([tool, "-b", str(passwords), name, password], check=True)
+            passwords.chmod(0o644)
+            lines.append(f"password_file {passwords}")
+        for word, source in zip(("certfile", "keyfile"), certificate or (), strict=False):
+            readable = folder / word
+            shutil.copy(source, readable)
+            readable.chmod(0o644)
+            lines.append(f"{word} {readable}")
         config = folder / "mosquitto.conf"
         config.write_text("\n".join([*lines, extra, ""]))
         return [program("mosquitto"), "-c", str(config)]

@@ -1,0 +1,389 @@
+"""The ingest process: sources → intake → admission → journal → one commit → acknowledgements.
+
+The next group begins when the last commit returned, so a group is as large as the disk is slow.
+Nothing is acknowledged before the journal, and for refused frames quarantine, are on disk.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from ingest import metrics
+from ingest.admission import Admission
+from ingest.control import ControlServer, Known, recover
+from ingest.frame import Frame
+from ingest.intake import Clock, Intake, Metronome, Request
+from ingest.journal import BufferFull, JournalFull, JournalWriter, WakeServer
+from ingest.limits import IngestLimits
+from ingest.quarantine import Quarantined, quarantine_record
+from ingest.raw_log import RawLog
+from ingest.sources.coap import CoapSettings, CoapSource
+from ingest.sources.mqtt import MqttSettings, MqttSource
+from rules.problems import Invalid
+from rules.readings import Control, Readings, Tick
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ingest.codecs.json_mapping import Mapping
+    from ingest.intake import Item
+    from rules.readings import Body
+    from rules.registry import Registry
+
+log = structlog.get_logger("ingest")
+
+_IDLE_S = 0.25
+_DRAIN_S = 3.0
+
+
+class Source(Protocol):
+    """What brings frames and takes answers."""
+
+    def start(self) -> None:
+        """Begin; OSError where it cannot."""
+
+    def stop_reading(self) -> None:
+        """Bring no more frames."""
+
+    def close(self, *, timeout_s: float = 2.0) -> None:
+        """Send the answers due and end."""
+
+
+def run_ingest(
+    *,
+    data: Path,
+    registry: Registry,
+    rules_hash: str,
+    clock: Clock,
+    stop: threading.Event,
+    mqtt: MqttSettings | None = None,
+    coap: CoapSettings | None = None,
+    tick_s: float = 1.0,
+    mappings: Sequence[Mapping] = (),
+    limits: IngestLimits | None = None,
+    load_registry: Callable[[str], Registry] | None = None,
+    ready: threading.Event | None = None,
+) -> None:
+    """Run until ``stop``; then what was received is journaled and acknowledged within 5 s.
+
+    ``load_registry`` returns the registry of a content hash when a Control record changes it.
+
+    Raises
+    ------
+    OSError
+        The CoAP port cannot be had.
+    JournalError
+        The journal cannot be opened, or failed in a way that only a restart may mend.
+    """
+    limits = limits or IngestLimits()
+    intake = Intake(clock, limit_bytes=limits.queue_bytes)
+    sources: list[Source] = []
+    if mqtt is not None:
+        sources.append(MqttSource(mqtt, intake))
+    if coap is not None:
+        sources.append(CoapSource(coap, intake))
+    admission = Admission(registry, mappings=mappings)
+    run = data / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    with WakeServer(run / "journal.sock") as wake:
+        ingest = _opened(data, intake, admission, limits=limits, wake=wake, stop=stop)
+        if ingest is None:
+            return
+        try:
+            ingest.load_registry = load_registry
+            ingest.begin(clock, registry_hash=registry.content_hash, rules_hash=rules_hash)
+            control = ControlServer(run / "control.sock", intake)
+            try:
+                for source in sources:
+                    source.start()
+                if ready is not None:
+                    ready.set()
+                ingest.serve(Metronome(tick_s))
+                ingest.drain(sources)
+            finally:
+                control.close()
+                for source in sources:
+                    source.close()
+        finally:
+            ingest.close()
+
+
+def _opened(
+    data: Path,
+    intake: Intake,
+    admission: Admission,
+    *,
+    limits: IngestLimits,
+    wake: WakeServer,
+    stop: threading.Event,
+) -> Ingest | None:
+    """Open the journals; while the disk is full try again, None if stopped meanwhile."""
+    while True:
+        try:
+            return Ingest(data, intake, admission, limits=limits, wake=wake, stop=stop)
+        except JournalFull as error:
+            metrics.DISK_FULL.set(1)
+            log.warning("disk full: ingest cannot begin", cause=str(error))
+            if stop.wait(limits.full_retry_s):
+                return None
+
+
+class _StoppedFull(Exception):  # noqa: N818 - a way out, not an error
+    """Stopped while the disk is full: the group is given up unacknowledged."""
+
+
+class Ingest:
+    """Owns the journal, quarantine and the raw log; single-threaded."""
+
+    def __init__(
+        self,
+        data: Path,
+        intake: Intake,
+        admission: Admission,
+        *,
+        limits: IngestLimits,
+        wake: WakeServer | None,
+        stop: threading.Event,
+    ) -> None:
+        self.intake = intake
+        self.admission = admission
+        self.limits = limits
+        self.stop = stop
+        self.load_registry: Callable[[str], Registry] | None = None
+        self._cursor = data / "cursors" / "ingest"
+        self._uncommitted: list[tuple[int, Control]] = []
+        with ExitStack() as opened:
+            self.journal = opened.enter_context(
+                closing(
+                    JournalWriter(
+                        data / "journal",
+                        segment_bytes=limits.segment_bytes,
+                        reserve_bytes=limits.reserve_bytes,
+                        wake=wake,
+                    )
+                )
+            )
+            self.quarantine = opened.enter_context(
+                closing(JournalWriter(data / "quarantine", segment_bytes=16 << 20))
+            )
+            self.raw = opened.enter_context(closing(RawLog(data / "raw")))
+            durable = self.journal.durable_offset
+            self.known = recover(self._cursor, self.journal.folder, durable=durable)
+            self._opened = opened.pop_all()
+        metrics.DISK_FULL.set(0)
+        for damage in self.journal.damage:
+            log.error("the journal lost records before this start", damage=str(damage))
+
+    # -------------------------------------------------------------- starting, stopping
+
+    def begin(self, clock: Clock, *, registry_hash: str, rules_hash: str) -> None:
+        """Journal the start: a Tick, then what changed while we were away."""
+        clock.not_before(self.journal.last_receive_ns)
+        self._take_down(Tick(clock.now_ns()))
+        for kind, content_hash in (("registry", registry_hash), ("rules", rules_hash)):
+            if self.known.hashes.get(kind) != content_hash:
+                self._journal_control(Control(kind, {"hash": content_hash}))
+        self._commit(use_reserve=True)
+
+    def serve(self, metronome: Metronome) -> None:
+        """Take groups until the stop event."""
+        next_tidy_s = 0.0
+        while not self.stop.is_set():
+            if metronome.due():
+                self.intake.put_tick()
+            wait_s = min(metronome.remaining_s(), _IDLE_S)
+            self.group(self.intake.take(max_bytes=self.limits.group_bytes, timeout_s=wait_s))
+            if time.monotonic() >= next_tidy_s:
+                next_tidy_s = time.monotonic() + 60.0
+                self.tidy()
+
+    def drain(self, sources: Sequence[Source]) -> None:
+        """Journal and acknowledge what was received before the stop."""
+        for source in sources:
+            source.stop_reading()
+        deadline_s = time.monotonic() + _DRAIN_S
+        while not self.intake.empty() and time.monotonic() < deadline_s:
+            self.group(self.intake.take(max_bytes=self.limits.group_bytes, timeout_s=0.0))
+        if not self.intake.empty():
+            log.warning("stopped with frames not journaled; their senders keep them")
+
+    def close(self) -> None:
+        """Give the folders free; what was not committed is not acknowledged either."""
+        self.journal.discard()
+        self.quarantine.discard()
+        with self._opened:
+            self.known.save(self._cursor, durable=self.journal.durable_offset)
+
+    def tidy(self) -> None:
+        """Keep side logs within their bounds and the control state fresh."""
+        self.raw.tidy(
+            max_bytes=self.limits.raw_bytes,
+            max_age_ns=self.limits.raw_age_ns,
+            now_ns=self.journal.last_receive_ns,
+        )
+        RawLog.bound(self.quarantine.folder, max_bytes=self.limits.quarantine_bytes)
+        if self.known.next_offset < self.journal.durable_offset:
+            self.known.save(self._cursor, durable=self.journal.durable_offset)
+            self.known.next_offset = self.journal.durable_offset
+
+    # -------------------------------------------------------------- one group
+
+    def group(self, items: list[Item]) -> None:
+        """Journal a group, commit, answer; on a full disk wait for room and say so."""
+        if not items:
+            return
+        frames = [item for item in items if isinstance(item, Frame)]
+        refused: list[Quarantined] = []
+        try:
+            answers, urgent = self._take_group(items, refused)
+            if frames:
+                age_ns = self.intake.now_ns() - frames[0].receive_ns
+                metrics.JOURNAL_LAG.set(max(0.0, age_ns / 1e9))
+                self.raw.append(frames)
+            if not self._durable(refused, use_reserve=urgent):
+                return
+        except _StoppedFull:
+            return
+        whole = {id(each.frame): each.reason for each in refused if each.whole}
+        for frame in frames:
+            if frame.token is not None:
+                frame.token.answer(whole.get(id(frame)))
+        self.intake.release(sum(frame.size for frame in frames))
+        for request, result in answers:
+            if isinstance(result, ValueError):
+                request.done.set_exception(result)
+            else:
+                request.done.set_result(result)
+
+    def _take_group(
+        self, items: list[Item], refused: list[Quarantined]
+    ) -> tuple[list[tuple[Request, int | ValueError]], bool]:
+        """Append everything in order; return what requests get and whether it is urgent."""
+        answers: list[tuple[Request, int | ValueError]] = []
+        run: list[Frame] = []
+        urgent = not any(isinstance(item, Frame) for item in items)
+        for item in items:
+            if isinstance(item, Frame):
+                run.append(item)
+                continue
+            urgent |= self._admit(run, refused)
+            run = []
+            if isinstance(item, Tick):
+                self._take_down(item)
+            else:
+                answers.append((item, self._requested(item.control)))
+        urgent |= self._admit(run, refused)
+        return answers, urgent
+
+    def _admit(self, frames: list[Frame], refused: list[Quarantined]) -> bool:
+        """Append a run of frames; return whether a safety channel is among their rows."""
+        if not frames:
+            return False
+        admitted = self.admission.admit(frames)
+        for body in admitted.bodies():
+            self._take_down(body)
+        refused += admitted.quarantined
+        metrics.READINGS.inc(len(admitted.readings))
+        metrics.BLOCKS.inc(len(admitted.blocks))
+        for remark, count in admitted.counters.items():
+            if count:
+                metrics.REMARKS.labels(remark).inc(count)
+        return self._is_safety(admitted.readings)
+
+    def _is_safety(self, rows: Readings) -> bool:
+        return bool(self.admission.table.safety[rows.channel[rows.channel >= 0]].any())
+
+    def _take_down(self, body: Body) -> int:
+        """Append one record; where the buffer is full its beginning is committed first."""
+        try:
+            return self.journal.append(body)
+        except BufferFull:
+            if not self._commit(use_reserve=True):
+                raise _StoppedFull from None
+            return self.journal.append(body)
+
+    def _requested(self, control: Control) -> int | ValueError:
+        """Journal what the control socket asked for, once."""
+        command = control.data.get("command")
+        for offset, waiting in self._uncommitted:
+            if command is not None and waiting.data.get("command") == command:
+                return offset
+        if isinstance(command, str) and command in self.known.commands:
+            return self.known.commands[command]
+        if control.type == "registry":
+            try:
+                self._change_registry(str(control.data["hash"]))
+            except (OSError, ValueError, LookupError, Invalid) as error:
+                return ValueError(f"registry {control.data['hash']}: {error}")
+        return self._journal_control(control)
+
+    def _change_registry(self, content_hash: str) -> None:
+        if self.load_registry is None:
+            raise LookupError("this process has no registry to load from; restart it")
+        registry = self.load_registry(content_hash)
+        self.admission = self.admission.with_registry(registry)
+        log.info("registry changed", hash=content_hash)
+
+    def _journal_control(self, control: Control) -> int:
+        offset = self._take_down(control)
+        self._uncommitted.append((offset, control))  # known once it is durable, not before
+        return offset
+
+    # -------------------------------------------------------------- committing
+
+    def _durable(self, refused: list[Quarantined], *, use_reserve: bool) -> bool:
+        """Bring quarantine and journal to disk; False only when stopped while the disk is full."""
+        if refused:
+            self.quarantine.append(quarantine_record(refused))
+            if not self._until_room(self.quarantine, use_reserve=False):
+                return False
+            for each in refused:
+                counter = metrics.REFUSED if each.whole else metrics.PARTS_REFUSED
+                counter.labels(each.reason).inc()
+        return self._commit(use_reserve=use_reserve)
+
+    def _commit(self, *, use_reserve: bool) -> bool:
+        began_s = time.perf_counter()
+        done = self._until_room(self.journal, use_reserve=use_reserve)
+        if done:
+            for offset, control in self._uncommitted:
+                self.known.note(offset, control)
+            self._uncommitted.clear()
+            metrics.COMMIT_SECONDS.observe(time.perf_counter() - began_s)
+            metrics.COMMITS.inc()
+            metrics.JOURNAL_OFFSET.set(self.journal.durable_offset)
+        return done
+
+    def _until_room(self, writer: JournalWriter, *, use_reserve: bool) -> bool:
+        """Commit; while the disk is full nothing is acknowledged and sources stop reading."""
+        full = False
+        try:
+            while True:
+                try:
+                    writer.commit(use_reserve=use_reserve)
+                except JournalFull as error:
+                    if not full:
+                        full = True
+                        self.intake.block("disk full")
+                        metrics.DISK_FULL.set(1)
+                        log.warning("disk full: nothing is acknowledged", cause=str(error))
+                    self.raw.give_up_room()
+                else:
+                    return True
+                if self.stop.wait(self.limits.full_retry_s):
+                    log.warning("stopped on a full disk; senders keep what was not acknowledged")
+                    return False
+        finally:
+            if full:
+                self.intake.block("")
+                metrics.DISK_FULL.set(0)
+                log.info("the disk has room again" if not self.stop.is_set() else "stopping")
+
+
+__all__ = ["Ingest", "IngestLimits", "Known", "Source", "run_ingest"]
