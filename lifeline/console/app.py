@@ -1,0 +1,264 @@
+"""The page's API: what an operator reads and orders, over HTTP on loopback.
+
+Times are Unix milliseconds. Commands carry an id of their own (``command``), so that a repeated
+request does nothing twice, and what the person had seen (``expected_seq``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Query
+from fastapi import Path as InPath
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+
+from lifeline import metrics
+from lifeline.console import answers, view
+from lifeline.console.guard import Guard, local_hosts
+from lifeline.console.trend import MAX_POINTS, trend_json
+from lifeline.console.vendor import vendor_files
+from lifeline.ledger import Unknown
+from rules.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from lifeline.console.desk import Desk
+    from rules.alarms import Alarm
+
+STATIC = Path(__file__).parent / "static"
+STREAM_POLL_S = 0.1
+PULSE_S = 1.0
+
+AlarmId = Annotated[str, InPath(pattern="^[0-9a-f]{12}$")]
+Person = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
+CommandId = Annotated[str, Field(min_length=1, max_length=64)]
+Text = Annotated[str, Field(max_length=1_000)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class AckBody(_Body):
+    """Acknowledge: who, what they say, what they had seen."""
+
+    by: Person
+    comment: Text = ""
+    expected_seq: Annotated[int, Field(ge=0)]
+    command: CommandId
+
+
+class RevokeBody(_Body):
+    """Take an acknowledgement back."""
+
+    by: Person
+    command: CommandId
+
+
+class ResetBody(_Body):
+    """Reset an over-range alarm: a reason (the re-test) is required."""
+
+    by: Person
+    reason: Annotated[str, Field(min_length=1, max_length=1_000)]
+    command: CommandId
+
+
+def create_app(desk: Desk) -> FastAPI:
+    """Return the ASGI application for ``desk``, guarded."""
+    app = FastAPI(title="City Lifeline", docs_url=None, redoc_url=None, openapi_url=None)
+    answers.install(app)
+    _reading(app, desk)
+    _alarms(app, desk)
+    _commands(app, desk)
+    _stream(app, desk)
+    _pages(app)
+    app.add_middleware(Guard, hosts=local_hosts(desk.settings.port))
+    return app
+
+
+def _reading(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/state")
+    def _state() -> JSONResponse:
+        return JSONResponse(view.state(desk))
+
+    @app.get("/api/health")
+    def _health() -> JSONResponse:
+        told = view.pulse(desk)
+        well = not (told["problems"] or told["stale"] or told["blind"])
+        return JSONResponse({"ok": well, **told}, status_code=200 if well else 503)
+
+    @app.get("/metrics")
+    def _metrics() -> Response:
+        view.pulse(desk)  # the gauges of age and sight are as old as the last look
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/api/map")
+    def _map() -> JSONResponse:
+        told = view.map_json(desk)
+        streets = desk.data / "map.geojson"
+        if streets.is_file():
+            told["features"] += json.loads(streets.read_bytes()).get("features", [])
+        return JSONResponse(told)
+
+    @app.get("/api/channels")
+    def _channels(
+        q: Annotated[str, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    ) -> JSONResponse:
+        return JSONResponse({"channels": _channel_rows(desk, q, limit)})
+
+    @app.get("/api/trend")
+    def _trend(
+        channel: Annotated[str, Query(min_length=1, max_length=200)],
+        from_ms: Annotated[int | None, Query(alias="from", ge=0, lt=2**43)] = None,
+        to_ms: Annotated[int | None, Query(alias="to", ge=0, lt=2**43)] = None,
+        points: Annotated[int, Query(ge=10, le=MAX_POINTS)] = 1_500,
+    ) -> JSONResponse:
+        told = trend_json(desk, channel=channel, from_ms=from_ms, to_ms=to_ms, max_points=points)
+        return JSONResponse(told)
+
+
+def _channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
+    site = desk.keeper.site
+    if site is None:
+        return []
+    channels, rows = site.registry.channels, []
+    for row, name in enumerate(channels.id):
+        if not channels.alive[row] or q not in name:
+            continue
+        last = desk.hot.last(row)
+        quantity = QUANTITIES.get(channels.quantity[row])
+        rows.append(
+            {
+                "id": name,
+                "asset": site.registry.assets.id[channels.asset[row]],
+                "quantity": channels.quantity[row],
+                "unit": quantity.unit if quantity else channels.unit[row],
+                "class": channels.klass[row],
+                "last_ms": view.ms(last[0]) if last else None,
+                "value": view.finite(last[1]) if last else None,
+            }
+        )
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _one(desk: Desk, alarm: Alarm, *, simulation: bool) -> dict[str, Any]:
+    zone = desk.settings.zone
+    return view.alarm_json(alarm, desk.keeper.site, zone=zone, simulation=simulation)
+
+
+def _alarms(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/alarms")
+    def _list(
+        *,
+        ended: bool | None = False,
+        min_severity: Annotated[int, Query(ge=0, le=4)] = 0,
+        rule: Annotated[str, Query(max_length=200)] = "",
+        subject: Annotated[str, Query(max_length=200)] = "",
+        word: Annotated[str, Query(pattern="^(|UNACK|RTNUN|ACKED|NORM|SHLVD|DSUPR|OOSRV)$")] = "",
+        limit: Annotated[int, Query(ge=1, le=5_000)] = 500,
+    ) -> JSONResponse:
+        found = desk.ledger.list(
+            ended=ended,
+            min_severity=min_severity,
+            rule=rule,
+            subject=subject,
+            word=word,
+            limit=limit,
+        )
+        return JSONResponse({"alarms": [_one(desk, a, simulation=s) for a, s in found]})
+
+    @app.get("/api/alarms/{alarm_id}")
+    def _detail(alarm_id: AlarmId) -> JSONResponse:
+        found = desk.ledger.alarm(alarm_id)
+        if found is None:
+            raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
+        told = _one(desk, found[0], simulation=found[1])
+        history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
+        return JSONResponse({"alarm": told, "events": history})
+
+
+def _commands(app: FastAPI, desk: Desk) -> None:
+    def answer(alarm: Alarm) -> JSONResponse:
+        desk.bell.ring()
+        return JSONResponse({"alarm": _one(desk, alarm, simulation=desk.keeper.simulation)})
+
+    @app.post("/api/alarms/{alarm_id}/ack")
+    def _ack(alarm_id: AlarmId, body: AckBody) -> JSONResponse:
+        return answer(
+            desk.ledger.acknowledge(
+                alarm_id, body.by, body.comment, body.expected_seq, body.command
+            )
+        )
+
+    @app.post("/api/alarms/{alarm_id}/ack/revoke")
+    def _revoke(alarm_id: AlarmId, body: RevokeBody) -> JSONResponse:
+        return answer(desk.ledger.revoke(alarm_id, body.by, body.command))
+
+    @app.post("/api/alarms/{alarm_id}/reset", status_code=202)
+    def _reset(alarm_id: AlarmId, body: ResetBody) -> JSONResponse:
+        told = answer(desk.ledger.reset(alarm_id, body.by, body.reason, body.command))
+        told.status_code = 202  # the engine answers with a RESET event when it has seen it
+        return told
+
+
+def _stream(app: FastAPI, desk: Desk) -> None:
+    open_streams = [0]
+
+    async def lines() -> AsyncIterator[bytes]:
+        open_streams[0] += 1
+        metrics.STREAMS.set(open_streams[0])
+        try:
+            seen, waited_s = -1, 0.0
+            while not desk.stopping.is_set():
+                if desk.bell.revision != seen:
+                    seen, waited_s = desk.bell.revision, 0.0
+                    told = await asyncio.to_thread(view.state, desk)
+                    yield _event("state", told)
+                elif waited_s >= PULSE_S:
+                    waited_s = 0.0
+                    yield _event("pulse", await asyncio.to_thread(view.pulse, desk))
+                await asyncio.sleep(STREAM_POLL_S)
+                waited_s += STREAM_POLL_S
+        finally:
+            open_streams[0] -= 1
+            metrics.STREAMS.set(open_streams[0])
+
+    @app.get("/api/stream")
+    async def _sse() -> Response:
+        if open_streams[0] >= desk.settings.max_streams:
+            metrics.STREAMS_REFUSED.inc()
+            raise HTTPException(503, f"{desk.settings.max_streams} pages are open already")
+        headers = {"Cache-Control": "no-store"}
+        return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+
+
+def _event(name: str, told: dict[str, Any]) -> bytes:
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {name}\ndata: {body}\n\n".encode()
+
+
+def _pages(app: FastAPI) -> None:
+    vendor = vendor_files()
+
+    @app.get("/", include_in_schema=False)
+    def _index() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/vendor/{name}", include_in_schema=False)
+    def _vendor(name: str) -> FileResponse:
+        if name not in vendor:
+            raise HTTPException(404, f"there is no {name!r}; there are {', '.join(vendor)}")
+        return FileResponse(vendor[name], headers={"Cache-Control": "max-age=86400"})
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")

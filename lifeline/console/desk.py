@@ -1,0 +1,91 @@
+"""Everything the page needs, in one place: what `serve` fills and the API reads."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lifeline.clock import Clock
+    from lifeline.hot_buffer import HotBuffer
+    from lifeline.ledger import Ledger
+    from lifeline.notify import WebhookSettings
+    from lifeline.site import SiteKeeper
+    from lifeline.watchdog import Watchdog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """How `serve` is set up. Loopback only, until there is a login."""
+
+    host: str = "127.0.0.1"
+    port: int = 8480
+    zone: str = "Asia/Shanghai"  # IANA name; how times are shown
+    simulation: bool = False  # the data folder holds a demo or a replay
+    ledger_url: str = ""  # "" = ledger.sqlite in the data folder
+    webhook: WebhookSettings | None = None
+    max_streams: int = 32
+    max_listed: int = 500
+    replay: bool = False
+
+    def __post_init__(self) -> None:
+        if self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError(
+                f"host = {self.host!r}: the page has no login yet, so it listens on loopback "
+                "only; use 127.0.0.1 and an SSH tunnel"
+            )
+
+
+class Archive(Protocol):
+    """What a trend needs of the archive."""
+
+    def trend(self, channel: int, from_ns: int, to_ns: int, max_points: int) -> Any:
+        """Return columns event_ns, receive_ns, value, qc_flag, verdict."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """How the data flows, as the tail thread sees it; plain attributes, written by one thread."""
+
+    last_receive_ns: int = 0
+    journal_offset: int = 0
+    event_offset: int = 0
+    behind: bool = False
+    blinds: list[tuple[int, int]] = field(default_factory=list)  # (from, to), newest last
+    problems: dict[str, str] = field(default_factory=dict)  # where: one line
+
+
+class Bell:
+    """Counts changes; streams poll the number, so a slow page holds nobody up."""
+
+    def __init__(self) -> None:
+        self._numbers: Iterator[int] = itertools.count(1)
+        self._lock = threading.Lock()
+        self.revision = 0
+
+    def ring(self) -> None:
+        """Say that something a page shows has changed."""
+        with self._lock:
+            self.revision = next(self._numbers)
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """The parts behind the page."""
+
+    data: Path
+    settings: ServeSettings
+    clock: Clock
+    ledger: Ledger
+    keeper: SiteKeeper
+    hot: HotBuffer
+    watchdog: Watchdog
+    archive: Archive | None = None
+    flow: Flow = field(default_factory=Flow)
+    bell: Bell = field(default_factory=Bell)
+    stopping: threading.Event = field(default_factory=threading.Event)

@@ -1,0 +1,94 @@
+"""Who may talk to a page that has no login yet: this machine's own browser, from this page.
+
+A page on loopback is open to every web site the same browser visits: by DNS rebinding (their name,
+our address: the Host header tells) and by cross-site requests (Origin, Sec-Fetch-Site and the
+content type tell). Plain ASGI, so that a stream is not buffered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+
+from lifeline import metrics
+from lifeline.console.answers import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 64 << 10
+SECURITY_HEADERS = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+            b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+def local_hosts(port: int) -> tuple[str, ...]:
+    """Return the names a browser on this machine may call us by."""
+    names = ("127.0.0.1", "localhost", "[::1]")
+    return tuple(f"{name}:{port}" for name in names)
+
+
+class Guard:
+    """Refuses strangers with 403, too long bodies with 413, and adds the security headers."""
+
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
+        self._app = app
+        self._hosts = frozenset(h.lower() for h in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        reason = self._refusal(scope["method"], headers)
+        if reason:
+            metrics.HTTP_REFUSED.labels(reason[0]).inc()
+            await problem(reason[1], reason[2], **reason[3])(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+    def _refusal(
+        self, method: str, headers: Headers
+    ) -> tuple[str, int, str, dict[str, str]] | None:
+        host = headers.get("host", "").lower()
+        if host not in self._hosts:
+            said = {"field": "Host", "value": host, "remedy": f"open http://{min(self._hosts)}/"}
+            return "host", 403, "this page answers only to this machine's own names", said
+        if method in ("GET", "HEAD"):
+            return None
+        origin = headers.get("origin", "").lower()
+        if origin and origin != f"http://{host}":
+            said = {"field": "Origin", "value": origin, "remedy": "use the page itself"}
+            return "origin", 403, "commands are taken from this page only", said
+        site = headers.get("sec-fetch-site", "same-origin")
+        if site not in ("same-origin", "none"):
+            said = {"field": "Sec-Fetch-Site", "value": site, "remedy": "use the page itself"}
+            return "site", 403, "commands are taken from this page only", said
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind != "application/json":
+            remedy = "send Content-Type: application/json"
+            said = {"field": "Content-Type", "value": kind, "remedy": remedy}
+            return "type", 415, "commands are JSON", said
+        length = headers.get("content-length", "")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
+            said = {"field": "Content-Length", "value": length, "remedy": remedy}
+            return "length", 413, "the body is too long or of unknown length", said
+        return None

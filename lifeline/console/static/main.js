@@ -1,0 +1,209 @@
+// The console: takes the state as it streams in, draws it, and carries out what the keyboard orders.
+import { ask, commandId, listen } from "./api.js";
+import { byId, h, mark } from "./dom.js";
+import * as list from "./list.js";
+import * as map from "./map.js";
+import * as panel from "./panel.js";
+import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
+
+const UNDO_MS = 10000;
+let state = null; // the newest from serve
+let pulse = { at: 0 };
+let held = new Map(); // alarms by id, with those that just ended
+let selected = "";
+let lostSince = 0, heardAt = performance.now();
+let undo = null;
+
+const now_ms = () => (pulse.now_ms ?? Date.now()) + (performance.now() - pulse.at) * (pulse.factor ?? 1);
+const view = {
+  get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
+  get now_ms() { return now_ms; }, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), tell: (text) => tell(text),
+};
+const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms() });
+
+function take(told) {
+  const fresh = new Map(told.alarms.map((a) => [a.id, a]));
+  for (const [id, a] of held) { // what has ended stays readable until one lets go
+    if (!fresh.has(id) && (list.reading() || id === selected)) fresh.set(id, { ...a, ended: true });
+  }
+  state = told;
+  held = fresh;
+  beat(told);
+  list.place([...held.values()], selected);
+  draw();
+}
+function beat(told) {
+  pulse = { ...pulse, ...told, at: performance.now() };
+  top();
+}
+function draw() {
+  if (!state) return;
+  list.draw(held, listView());
+  map.draw([...held.values()], view);
+  tiles();
+  top();
+  const alarm = held.get(selected);
+  if (alarm) panel.show(alarm, view);
+  else panel.clear();
+}
+
+function top() {
+  if (!state) return;
+  const put = (id, text, shown = true) => { byId(id).textContent = text; byId(id).hidden = !shown; };
+  const mode = state.simulation ? "simulation" : state.replay ? "replay" : "live";
+  put("mode", pulse.behind ? `${say(mode)} · ${say("behind")}` : say(mode));
+  put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
+  byId("age").classList.toggle("loud", Boolean(pulse.stale));
+  put("silent", say("silent", state.silent));
+  const sight = pulse.blind ? say("blind", length(pulse.heartbeat_age_s)) : "";
+  put("blind", sight, Boolean(sight));
+  put("limits", state.approved ? say("approved") : say("notApproved"));
+  put("banner", state.simulation || state.replay ? say("banner") : "", state.simulation || state.replay);
+  put("new", say("newRows", list.waitingCount()), list.waitingCount() > 0);
+  const blinds = state.blinds.slice(-1).map((b) => say("blindTimes", clock(b.from_ms, state.zone, true), clock(b.to_ms, state.zone)));
+  const problems = [...Object.values(pulse.problems ?? {}), ...(state.more ? [say("more")] : [])];
+  put("problems", problems.join(" · "), problems.length > 0);
+  put("by-label", say("operator"));
+  put("foot", [say("safety"), ...(pulse.watched === false ? [say("unwatched")] : []), ...blinds].join("   ·   "));
+}
+function tiles() {
+  const system = state.counts[""] ? [{ domain: "", en: pick(["system", "系统"]), zh: "系统" }] : [];
+  byId("tiles").replaceChildren(...[...state.domains, ...system].map((d) => h("div", { class: "tile" }, h("b", {}, lang() === "zh" ? d.zh : d.en),
+    ...state.levels.map((level) => {
+      const [all, open] = state.counts[d.domain]?.[level.severity] ?? [0, 0];
+      const word = lang() === "zh" ? level.zh : level.name;
+      return h("span", { class: `count${all ? "" : " zero"}`, title: word, "aria-label": `${word} ${all}` }, mark(level.severity, open ? "unacked" : ""), String(all));
+    }))));
+}
+
+function choose(id, { keyboard = false } = {}) {
+  list.touch();
+  selected = id;
+  draw();
+  if (keyboard) document.querySelector(".row.chosen")?.scrollIntoView({ block: "nearest" });
+}
+function move(by) {
+  const ids = list.order().filter((id) => held.has(id));
+  if (!ids.length) return;
+  const at = ids.indexOf(selected);
+  choose(ids[Math.min(ids.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : ids.length - 1) : at + by))], { keyboard: true });
+}
+function letGo({ keep = false } = {}) {
+  list.letGo();
+  if (!keep) selected = "";
+  held = new Map([...held].filter(([, a]) => !a.ended));
+  list.place([...held.values()], selected);
+  draw();
+}
+
+function who() {
+  const by = byId("by").value.trim();
+  byId("by").classList.toggle("missing", !by);
+  if (!by) { byId("by").focus(); tell(say("askOperator")); }
+  return by;
+}
+async function acknowledge(alarm) {
+  if (!alarm || alarm.acked || alarm.ended) return;
+  const by = who();
+  if (!by) return;
+  list.touch();
+  try {
+    const body = { by, comment: byId("comment")?.value ?? "", expected_seq: alarm.seq, command: commandId() };
+    const { alarm: told } = await ask(`/api/alarms/${alarm.id}/ack`, body);
+    held.set(told.id, told);
+    undo = { alarm: told, by, until: performance.now() + UNDO_MS };
+    draw();
+    toast();
+  } catch (error) { tell(error.message); }
+}
+async function takeBack() {
+  if (!undo) return;
+  const { alarm, by } = undo;
+  undo = null;
+  try {
+    const { alarm: told } = await ask(`/api/alarms/${alarm.id}/ack/revoke`, { by, command: commandId() });
+    held.set(told.id, told);
+    tell(say("undone"));
+    draw();
+  } catch (error) { tell(error.message); }
+}
+async function reset(alarm) {
+  const by = who();
+  const reason = by && window.prompt(say("resetAsk"));
+  if (!reason) return;
+  try {
+    await ask(`/api/alarms/${alarm.id}/reset`, { by, reason, command: commandId() });
+    tell(say("resetSent"));
+  } catch (error) { tell(error.message); }
+}
+
+let toastEnds = 0;
+function tell(text) {
+  byId("toast").replaceChildren(h("span", {}, text));
+  byId("toast").hidden = false;
+  toastEnds = performance.now() + 8000;
+}
+function toast() {
+  const left = undo ? Math.ceil((undo.until - performance.now()) / 1000) : 0;
+  if (left <= 0) {
+    if (undo) { undo = null; byId("toast").hidden = true; }
+    return;
+  }
+  const w = undo.alarm.words[lang()];
+  byId("toast").replaceChildren(h("span", {}, say("done", `${w.what} ${w.value} – ${w.place}`)), h("button", { onclick: takeBack }, say("undo", left)));
+  byId("toast").hidden = false;
+  toastEnds = Infinity;
+}
+function help() {
+  const rows = keys().map(([key, text]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, text)));
+  byId("help").replaceChildren(h("h2", {}, say("help")), h("table", {}, ...rows), h("p", {}, say("safety")));
+  if (byId("help").open) byId("help").close();
+  else byId("help").showModal();
+}
+const ORDERS = {
+  j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), z: takeBack,
+  Enter: () => { if (!selected) move(1); map.centre(held.get(selected)); }, m: map.whole, n: () => letGo({ keep: true }), Escape: () => letGo(),
+  l: () => { toggle(); draw(); }, "?": help,
+};
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target instanceof HTMLInputElement) {
+    if (event.key === "Escape" || event.key === "Enter") event.target.blur();
+    return;
+  }
+  if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
+  const order = ORDERS[event.key];
+  if (!order || (byId("help").open && event.key !== "?")) return;
+  if (event.repeat && event.key === "a") return;
+  event.preventDefault();
+  order();
+});
+byId("by").value = localStorage.getItem("by") ?? "";
+byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by").value.trim()); byId("by").classList.remove("missing"); });
+byId("language").addEventListener("click", () => { toggle(); draw(); });
+byId("help-button").addEventListener("click", help);
+byId("new").addEventListener("click", () => letGo({ keep: true }));
+byId("lists").addEventListener("pointermove", list.touch);
+document.documentElement.lang = lang();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
+
+setInterval(() => {
+  const silent = performance.now() - heardAt;
+  if (silent > 4000 && !lostSince) lostSince = heardAt;
+  byId("lost").hidden = !lostSince;
+  if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
+  if (undo) toast();
+  if (performance.now() > toastEnds) byId("toast").hidden = true;
+  list.tick(held, now_ms());
+  if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
+  const alarm = held.get(selected);
+  if (alarm) panel.refresh(alarm, view);
+}, 1000);
+panel.clear();
+map.start(() => ask("/api/map")).then(draw).catch((error) => tell(error.message));
+const source = listen({
+  state: take, pulse: beat,
+  heard: () => { heardAt = performance.now(); lostSince = 0; },
+});
+addEventListener("pagehide", () => source.close());
+document.addEventListener("DOMContentLoaded", draw);

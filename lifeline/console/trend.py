@@ -1,0 +1,115 @@
+"""A channel's trend: the archive's past and the hot buffer's hours as one, with its limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
+
+from lifeline.console.answers import BadInput
+from lifeline.console.sentences import unit_word
+from lifeline.console.view import finite, ms
+from lifeline.hot_buffer import Points, thin
+from rules.judge import LATE
+from rules.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from lifeline.console.desk import Desk
+    from lifeline.site import Limit, Site
+
+LOG = structlog.get_logger("trend")
+MAX_POINTS = 3_000
+LONGEST_MS = 400 * 86_400_000
+NS = 1_000_000
+GAP_INTERVALS = 3
+SUSPECT_FLAGS = (3, 4)
+
+
+def trend_json(
+    desk: Desk, *, channel: str, from_ms: int | None, to_ms: int | None, max_points: int
+) -> dict[str, Any]:
+    """Return columns t, value, suspect, late, received and the limits over the same time.
+
+    Raises
+    ------
+    BadInput
+        No such channel, or a time range that is none.
+    """
+    site = desk.keeper.site
+    row = site.registry.channel_row.get(channel) if site is not None else None
+    if site is None or row is None:
+        remedy = "take an id of GET /api/channels"
+        raise BadInput("channel", channel, remedy, message=f"there is no channel {channel!r}")
+    now_ms = desk.clock.now_ns() // NS
+    to = now_ms if to_ms is None else to_ms
+    begin = to - 6 * 3_600_000 if from_ms is None else from_ms
+    if not begin < to:
+        raise BadInput("from", begin, f"give a time before to = {to} (Unix milliseconds)")
+    if to - begin > LONGEST_MS:
+        raise BadInput("from", begin, f"give at most {LONGEST_MS} ms before to = {to}")
+    points, problem = _points(desk, row, begin * NS, to * NS, max_points)
+    channels = site.registry.channels
+    quantity = QUANTITIES.get(channels.quantity[row])
+    return {
+        "channel": channel,
+        "from_ms": begin,
+        "to_ms": to,
+        "quantity": channels.quantity[row],
+        "label": {"en": quantity.label, "zh": quantity.label_zh} if quantity else None,
+        "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
+        "decimals": quantity.decimals if quantity else 3,
+        "gap_ms": int(GAP_INTERVALS * channels.interval_ns[row]) // NS,
+        "range": [finite(channels.range_lo[row]), finite(channels.range_hi[row])],
+        "t": (points.event_ns // NS).tolist(),
+        "received": (points.receive_ns // NS).tolist(),
+        "value": [finite(v) for v in points.value.tolist()],
+        "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
+        "late": (points.verdict == LATE).tolist(),
+        "limits": _limits(desk.keeper.plans, site, row, begin * NS),
+        "problem": problem,
+    }
+
+
+def _points(desk: Desk, row: int, from_ns: int, to_ns: int, max_points: int) -> tuple[Points, str]:
+    """Return hot and archived readings as one; an archive that fails leaves the hot ones."""
+    hot, since_ns = desk.hot.read(row, from_ns, to_ns)
+    if since_ns <= from_ns or desk.archive is None:
+        return thin(hot, max_points), ""
+    try:
+        old = desk.archive.trend(row, from_ns, min(to_ns + 1, since_ns), max_points)
+    except Exception as error:  # noqa: BLE001 - the page must not go blank with the archive
+        LOG.warning("archive did not answer", error=str(error))
+        return thin(hot, max_points), f"archive: {error}"[:300]
+    names = ("event_ns", "receive_ns", "value", "qc_flag", "verdict")
+    joined = {k: np.concatenate([getattr(old, k), getattr(hot, k)]) for k in names}
+    return thin(Points(**joined), max_points), ""
+
+
+def _limits(
+    plans: list[tuple[int, Site]], site: Site, row: int, from_ns: int
+) -> list[dict[str, Any]]:
+    """Return each level as a step line: [[from when, limit], …], by the plans of that time."""
+    steps: dict[tuple[str, int, int], list[list[Any]]] = {}
+    newest: dict[tuple[str, int, int], Limit] = {}
+    for at_ns, held in plans or [(0, site)]:
+        if row >= len(held.registry.channels.id):
+            continue
+        for limit in held.limits(row):
+            key = (limit.rule, limit.side, limit.severity)
+            line, newest[key] = steps.setdefault(key, []), limit
+            if not line or line[-1][1] != limit.raise_at:
+                line.append([ms(max(at_ns, from_ns)), limit.raise_at])
+    return [
+        {
+            "rule": limit.rule,
+            "side": limit.side,
+            "severity": limit.severity,
+            "kind": limit.kind,
+            "source": limit.source,
+            "approved": bool(limit.approved_by),
+            "clear_at": finite(limit.clear_at),
+            "steps": steps[key],
+        }
+        for key, limit in newest.items()
+    ]

@@ -1,0 +1,230 @@
+"""What the page shows, as JSON: times in Unix milliseconds, words in both languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifeline import metrics
+from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, words
+from lifeline.ledger import Unavailable
+from rules.alarms import Ack
+
+if TYPE_CHECKING:
+    from lifeline.console.desk import Desk
+    from lifeline.site import Site
+    from rules.alarms import Alarm
+    from rules.events import Event
+
+COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
+SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
+STALE_AFTER_S = 60.0
+
+
+def ms(ns: int) -> int | None:
+    """Return Unix milliseconds, None where there is no time."""
+    return ns // 1_000_000 if ns else None
+
+
+def finite(value: float | None) -> float | str | None:
+    """Return a number JSON can hold; infinities become words."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return None
+    if value in (float("inf"), float("-inf")):
+        return "over" if value > 0 else "under"
+    return value
+
+
+def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) -> dict[str, Any]:
+    """Return one alarm as the list shows it."""
+    said = {language: words(alarm, site, language, zone=zone) for language in LANGUAGES}
+    asset = site.asset_of(alarm.subject) if site is not None else -1
+    known = site is not None and asset >= 0
+    return {
+        "id": alarm.alarm_id,
+        "seq": alarm.seq,
+        "word": alarm.word.value,
+        "severity": alarm.shown_severity,
+        "max_severity": alarm.max_severity,
+        "active": alarm.condition.value == "active",
+        "acked": alarm.ack is Ack.ACKED,
+        "confirmed": alarm.confirmed,
+        "over_range": alarm.over_range,
+        "late": alarm.late,
+        "ended": alarm.ended,
+        "class": alarm.klass,
+        "simulation": simulation,
+        "domain": site.domain_of(alarm.subject) if site is not None else "",
+        "rule": alarm.rule,
+        "subject": alarm.subject,
+        "channel": alarm.subject
+        if site is not None and alarm.subject in site.registry.channel_row
+        else "",
+        "asset": site.registry.assets.id[asset] if site is not None and known else "",
+        "at": _at(site, asset) if site is not None and known else None,
+        "value": finite(alarm.value),
+        "limit": finite(alarm.limit),
+        "onset_ms": ms(alarm.onset_ns),
+        "raised_ms": ms(alarm.raised_ns),
+        "event_ms": ms(alarm.event_ns),
+        "received_ms": ms(alarm.receive_ns),
+        "cleared_ms": ms(alarm.cleared_ns),
+        "acked_by": alarm.acked_by,
+        "acked_ms": ms(alarm.acked_ns),
+        "comment": alarm.ack_comment,
+        "words": {
+            language: {
+                "what": w.what,
+                "value": w.value,
+                "limit": w.limit,
+                "place": w.place,
+                "since": w.since,
+                "why": w.why,
+                "sentence": w.sentence,
+            }
+            for language, w in said.items()
+        },
+    }
+
+
+def _at(site: Site, asset: int) -> list[float]:
+    assets = site.registry.assets
+    return [float(assets.lon[asset]), float(assets.lat[asset])]
+
+
+def event_json(seq: int, event: Event) -> dict[str, Any]:
+    """Return one line of an alarm's history."""
+    return {
+        "seq": seq,
+        "type": event.type.value,
+        "severity": event.severity,
+        "event_ms": ms(event.event_ns),
+        "received_ms": ms(event.receive_ns),
+        "value": finite(event.value),
+        "limit": finite(event.limit),
+        "by": event.evidence.get("by", ""),
+        "comment": event.evidence.get("comment", ""),
+    }
+
+
+def state(desk: Desk) -> dict[str, Any]:
+    """Return the whole first screen but for its clock (see `pulse`)."""
+    site, settings = desk.keeper.site, desk.settings
+    try:
+        held = desk.ledger.list(limit=settings.max_listed + 1)
+        desk.flow.problems.pop("ledger", None)
+    except Unavailable as error:
+        desk.flow.problems["ledger"] = str(error)
+        held = []
+    listed = held[: settings.max_listed]
+    alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
+    _gauge(alarms)
+    return {
+        "revision": desk.bell.revision,
+        "simulation": desk.keeper.simulation,
+        "replay": settings.replay,
+        "zone": settings.zone,
+        "approved": site.approved if site is not None else False,
+        "domains": _domains(site),
+        "levels": _levels(site),
+        "counts": _counts(alarms),
+        "silent": _silent(alarms, site),
+        "alarms": alarms,
+        "more": len(held) > len(listed),
+        "blinds": [{"from_ms": ms(a), "to_ms": ms(b)} for a, b in desk.flow.blinds],
+        "site": site is not None,
+        **pulse(desk),
+    }
+
+
+def pulse(desk: Desk) -> dict[str, Any]:
+    """Return what moves by itself: the clock, the age of the data, sight, problems."""
+    now_ns = desk.clock.now_ns()
+    last_ns = desk.flow.last_receive_ns
+    age_s = desk.clock.wall_s(max(0, now_ns - last_ns)) if last_ns else None
+    if age_s is not None:
+        metrics.DATA_AGE.set(age_s)
+    sight = desk.watchdog.sight()
+    problems = dict(desk.flow.problems)
+    if desk.keeper.problem:
+        problems["site"] = desk.keeper.problem
+    return {
+        "now_ms": now_ns // 1_000_000,
+        "factor": desk.clock.factor,
+        "data_age_s": age_s,
+        "stale": age_s is None or age_s > STALE_AFTER_S,
+        "behind": desk.flow.behind,
+        "watched": sight.watched,
+        "blind": sight.blind,
+        "heartbeat_age_s": round(sight.age_s, 1),
+        "problems": problems,
+    }
+
+
+def _domains(site: Site | None) -> list[dict[str, str]]:
+    held = set(site.registry.assets.domain) if site is not None else set()
+    return [{"domain": d, "en": en, "zh": zh} for d, (en, zh) in DOMAIN_WORDS.items() if d in held]
+
+
+def _levels(site: Site | None) -> list[dict[str, Any]]:
+    """Return every level there is, worst first; a site that declares three has three."""
+    named = {x.severity: x for x in site.plan.levels} if site is not None else {}
+    return [
+        {
+            "severity": s,
+            "name": named[s].name if s in named else LEVEL_WORDS["en"][s],
+            "zh": LEVEL_WORDS["zh"][s],
+            "colour": COLOURS[s],
+            "shape": SHAPES[s],
+        }
+        for s in (4, 3, 2, 1)
+        if not named or s in named
+    ]
+
+
+def _counts(alarms: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """Return {domain: {severity: [standing, of these unacknowledged]}}."""
+    counts: dict[str, dict[str, list[int]]] = {}
+    for alarm in alarms:
+        of_domain = counts.setdefault(alarm["domain"], {})
+        pair = of_domain.setdefault(str(alarm["severity"]), [0, 0])
+        pair[0] += 1
+        pair[1] += not alarm["acked"]
+    return counts
+
+
+def _silent(alarms: list[dict[str, Any]], site: Site | None) -> int:
+    if site is None:
+        return 0
+    return len({a["subject"] for a in alarms if a["active"] and a["rule"] in site.deadman})
+
+
+def _gauge(alarms: list[dict[str, Any]]) -> None:
+    metrics.OPEN_ALARMS.clear()
+    for alarm in alarms:
+        metrics.OPEN_ALARMS.labels(alarm["severity"], alarm["word"]).inc()
+
+
+def map_json(desk: Desk) -> dict[str, Any]:
+    """Return the assets as GeoJSON (RFC 7946)."""
+    site = desk.keeper.site
+    features: list[dict[str, Any]] = []
+    if site is not None:
+        assets = site.registry.assets
+        features = [
+            {
+                "type": "Feature",
+                "id": assets.id[row],
+                "geometry": {"type": "Point", "coordinates": _at(site, row)},
+                "properties": {
+                    "kind": "asset",
+                    "domain": assets.domain[row],
+                    "type": assets.asset_type[row],
+                    "name": assets.name[row],
+                    "name_zh": assets.name_zh[row],
+                    "district": assets.district[row],
+                },
+            }
+            for row in range(len(assets.id))
+            if assets.alive[row] and assets.lon[row] == assets.lon[row]
+        ]
+    return {"type": "FeatureCollection", "features": features}

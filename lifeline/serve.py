@@ -1,0 +1,185 @@
+"""The serve process: event log → ledger → page, API and webhook; operators' commands → journal.
+
+Threads: *tail* reads the event log and the journal, *outside* sends the outbox, *mirror* puts
+commands into the journal, and the web server. What one of them cannot do is shown on the page and
+tried again; one that dies takes the process with it, so that the supervisor starts a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvicorn
+
+from ingest.store.history import History
+from lifeline.console.app import create_app
+from lifeline.console.desk import Desk, ServeSettings
+from lifeline.console.sentences import words
+from lifeline.hot_buffer import HotBuffer
+from lifeline.ledger import Ledger, LedgerError, mirror
+from lifeline.ledger.book import facts
+from lifeline.notify import Webhook
+from lifeline.site import SiteKeeper
+from lifeline.tail import Tail
+from lifeline.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lifeline.clock import Clock
+    from rules.alarms import Alarm
+    from rules.events import Event
+
+__all__ = ["ServeSettings", "run_serve"]
+
+LOG = structlog.get_logger("serve")
+RETRY_S = 1.0
+
+
+def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: threading.Event) -> None:
+    """Run until ``stop`` is set; returns after a clean stop.
+
+    Raises
+    ------
+    OSError
+        The address is in use.
+    LedgerError
+        The ledger cannot be opened at all.
+    RuntimeError
+        A thread of ours died; its error is the cause.
+    """
+    listener = _listen(settings)
+    keeper = SiteKeeper(data, simulation=settings.simulation)
+    desk = Desk(
+        data=data,
+        settings=settings,
+        clock=clock,
+        ledger=_open_ledger(data, settings, clock, keeper),
+        keeper=keeper,
+        hot=HotBuffer(),
+        watchdog=Watchdog(clock),
+        archive=History(data / "archive"),
+    )
+    crew = _Crew(stop)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(desk),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    try:
+        crew.start("tail", Tail(desk, stop).run)
+        crew.start("mirror", lambda: _mirror(desk, stop))
+        if settings.webhook is not None:
+            webhook = Webhook(desk.ledger, settings.webhook)
+            crew.start("outside", lambda: _outside(desk, webhook, stop))
+        crew.start("web", lambda: server.run(sockets=[listener]))
+        LOG.info("page ready", url=f"http://{settings.host}:{settings.port}/")
+        stop.wait()
+    finally:
+        stop.set()
+        desk.stopping.set()
+        server.should_exit = True
+        crew.join()
+        desk.ledger.close()
+        listener.close()
+    crew.report()
+
+
+def _listen(settings: ServeSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno,
+            f"{settings.host}:{settings.port}: {error.strerror}; is another lifeline running? "
+            "set another port",
+        ) from error
+    return listener
+
+
+def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: SiteKeeper) -> Ledger:
+    def compose(event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
+        said = {
+            language: words(alarm, keeper.site, language, zone=settings.zone).sentence
+            for language in ("en", "zh")
+        }
+        return facts(event, alarm, seq=seq) | {"sentence": said}
+
+    return Ledger(
+        settings.ledger_url or f"sqlite:///{data / 'ledger.sqlite'}",
+        now_ns=clock.now_ns,
+        outlets=(settings.webhook.outlet,) if settings.webhook is not None else (),
+        compose=compose,
+    )
+
+
+class _Crew:
+    """Our threads: the death of one ends all, and is told to who waits for them."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._threads: list[threading.Thread] = []
+        self._died: list[tuple[str, BaseException]] = []
+
+    def start(self, name: str, work: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._died.append((name, error))
+                LOG.exception("thread died", thread=name)
+            finally:
+                self._stop.set()
+
+        thread = threading.Thread(target=run, name=f"serve-{name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def join(self, timeout_s: float = 4.0) -> None:
+        for thread in self._threads:
+            thread.join(timeout=timeout_s)
+            if thread.is_alive():
+                LOG.warning("thread did not stop", thread=thread.name)
+
+    def report(self) -> None:
+        for name, error in self._died:
+            raise RuntimeError(f"serve: thread {name} died: {error}") from error
+
+
+def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
+    with contextlib.closing(webhook):
+        while not stop.is_set():
+            try:
+                sent = webhook.deliver_due()
+                desk.flow.problems.pop("webhook", None)
+            except LedgerError as error:
+                sent, desk.flow.problems["webhook"] = 0, str(error)
+            if not sent:
+                stop.wait(RETRY_S)
+
+
+def _mirror(desk: Desk, stop: threading.Event) -> None:
+    path = desk.data / "run" / "control.sock"
+    while not stop.is_set():
+        try:
+            mirror(desk.ledger, path)
+            desk.flow.problems.pop("commands", None)
+        except (OSError, LedgerError) as error:
+            # The command itself stands in the ledger; only its copy in the journal waits.
+            desk.flow.problems["commands"] = f"commands wait for ingest: {error}"
+        stop.wait(RETRY_S / 2)

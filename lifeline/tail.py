@@ -1,0 +1,209 @@
+"""Follow the journal (site, hot buffer, age of data) and the event log (ledger, watchdog)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from ingest.journal import (
+    EventLines,
+    JournalReader,
+    OffsetGone,
+    WakeClient,
+    durable_end,
+)
+from ingest.journal.segments import segments
+from lifeline import metrics
+from lifeline.ledger import Unavailable
+from rules.events import Event, EventType, decode
+from rules.judge import Judge
+from rules.readings import Block, Control, Readings, position
+
+if TYPE_CHECKING:
+    import threading
+
+    from lifeline.console.desk import Desk
+    from rules.readings import Record
+
+LOG = structlog.get_logger("tail")
+POLL_S = 0.2
+BACK_SEGMENTS = 3
+"""How many journal segments are read at start to warm the hot buffer; the archive has the rest."""
+KEPT_BLINDS = 20
+
+
+class Tail:
+    """One thread's work: bring the desk up to what the disk holds, again and again."""
+
+    def __init__(self, desk: Desk, stop: threading.Event) -> None:
+        self._desk = desk
+        self._stop = stop
+        self._journal_folder = desk.data / "journal"
+        self._events_folder = desk.data / "events"
+        self._judge = Judge(0)
+        self._journal: JournalReader | None = None
+        self._events: JournalReader | None = None
+
+    def run(self) -> None:
+        """Work until stopped; the event log's wake-up or POLL_S, whichever is first."""
+        desk = self._desk
+        # A shorter way than polling, where the engine runs; its answer is only a hint.
+        with WakeClient(desk.data / "run" / "events.sock") as wake:
+            while not self._stop.is_set():
+                try:
+                    moved = self.step()
+                    desk.flow.problems.pop("ledger", None)
+                except Unavailable as error:
+                    moved = False
+                    desk.flow.problems["ledger"] = str(error)
+                    desk.bell.ring()
+                if not moved:
+                    wake.wait(POLL_S)
+        for reader in (self._journal, self._events):
+            if reader is not None:
+                reader.close()
+
+    def step(self) -> bool:
+        """Read what is new of both; return whether there was anything.
+
+        The journal goes first: an event's site and simulation mark stand in it before the event.
+        """
+        seen = self._follow_journal()
+        told = self._follow_events()
+        self._desk.flow.behind = told == 2
+        return seen or told > 0
+
+    # ── journal ──────────────────────────────────────────────────────────────────────────────
+
+    def _follow_journal(self) -> bool:
+        if not self._journal_folder.is_dir():
+            return False
+        if self._journal is None:
+            self._journal = self._start_journal()
+        until = durable_end(self._journal_folder)
+        records = _read(self._journal, until)
+        if records:
+            before = dict(self._desk.keeper.state)
+            self._take(records)
+            if dict(self._desk.keeper.state) != before:
+                self._remember()
+        self._report(self._journal, "journal")
+        return bool(records)
+
+    def _start_journal(self) -> JournalReader:
+        """Go on with the site as last known, from a few segments back for the hot buffer."""
+        known = self._desk.ledger.cursor("journal")
+        if known.extra:
+            self._desk.keeper.restore(known.extra)
+        held = segments(self._journal_folder)
+        start = held[-BACK_SEGMENTS:][0].first if held else 0
+        # Whatever Control records were not seen before must be, however far back they are.
+        start = min(start, max(known.position, held[0].first if held else 0))
+        if (site := self._desk.keeper.site) is not None:
+            self._desk.watchdog.follow(site)
+        return JournalReader(self._journal_folder, start=start)
+
+    def _remember(self) -> None:
+        desk = self._desk
+        if self._journal is not None:
+            at = self._journal.next_offset
+            desk.ledger.move_cursor("journal", through=at, position=at, extra=desk.keeper.state)
+
+    def _take(self, records: list[Record]) -> None:
+        desk, flow = self._desk, self._desk.flow
+        for record in records:
+            body = record.body
+            if isinstance(body, Readings):
+                self._keep(record.offset, body)
+                if len(body):
+                    flow.last_receive_ns = max(flow.last_receive_ns, int(body.receive_ns[-1]))
+            elif isinstance(body, Block):
+                flow.last_receive_ns = max(flow.last_receive_ns, body.receive_ns)
+            elif isinstance(body, Control):
+                at_ns = flow.last_receive_ns
+                if desk.keeper.take(body, at_ns=at_ns) and desk.keeper.site is not None:
+                    desk.watchdog.follow(desk.keeper.site)
+                desk.bell.ring()
+        flow.journal_offset = records[-1].offset + 1
+
+    def _keep(self, offset: int, rows: Readings) -> None:
+        top = int(rows.channel.max(initial=-1)) + 1
+        if top > self._judge.channels:
+            site = self._desk.keeper.site
+            known = len(site.registry.channels.id) if site is not None else 0
+            self._judge.grow(max(top, known))
+        g = position(offset) + np.arange(len(rows), dtype=np.int64)
+        kept = self._desk.hot.put(rows, self._judge.mark(rows, g).verdict)
+        metrics.HOT_ROWS.inc(kept)
+
+    # ── event log ────────────────────────────────────────────────────────────────────────────
+
+    def _follow_events(self) -> int:
+        """Apply the next records; return 0 nothing, 1 some, 2 some and there may be more."""
+        if not self._events_folder.is_dir():
+            return 0
+        desk = self._desk
+        if self._events is None:
+            start = desk.ledger.cursor("events").position
+            self._events = JournalReader(self._events_folder, start=start)
+        reader = self._events
+        came_from = reader.next_offset
+        found = reader.events(until=durable_end(self._events_folder), max_rows=2_000)
+        self._report(reader, "events")
+        if not found:
+            return 0
+        try:
+            self._apply([lines for _, lines in found], reader.next_offset)
+        except Unavailable:
+            # Nothing was written: the same records come again.
+            reader.close()
+            self._events = JournalReader(self._events_folder, start=came_from)
+            raise
+        desk.flow.event_offset = reader.next_offset
+        desk.bell.ring()
+        return 2 if sum(len(lines.lines) for _, lines in found) >= 1_000 else 1
+
+    def _apply(self, found: list[EventLines], next_offset: int) -> None:
+        desk = self._desk
+        events: list[Event] = []
+        for lines in found:
+            for line in lines.lines:
+                try:
+                    events.append(decode(line))
+                except ValueError as error:
+                    metrics.READER_DAMAGE.labels("event line").inc()
+                    desk.flow.problems["events"] = str(error)[:300]
+        desk.ledger.apply(
+            events,
+            max(lines.through for lines in found),
+            position=next_offset,
+            simulation=desk.keeper.simulation,
+        )
+        for event in events:
+            if event.type is EventType.HEARTBEAT:
+                desk.watchdog.hear(event)
+            elif event.type is EventType.BLIND:
+                desk.flow.blinds = [*desk.flow.blinds, (event.onset_ns, event.event_ns)][
+                    -KEPT_BLINDS:
+                ]
+
+    # ── damage ───────────────────────────────────────────────────────────────────────────────
+
+    def _report(self, reader: JournalReader, log: str) -> None:
+        while reader.damage:
+            damage = reader.damage.pop(0)
+            metrics.READER_DAMAGE.labels(log).inc()
+            self._desk.flow.problems[log] = f"damaged, skipped: {damage}"[:300]
+            LOG.error("damage skipped", log=log, damage=str(damage))
+
+
+def _read(reader: JournalReader, until: int) -> list[Record]:
+    try:
+        return reader.read(until=until, max_rows=100_000)
+    except OffsetGone as gone:
+        LOG.warning("retention was faster than serve", error=str(gone))
+        metrics.READER_DAMAGE.labels("retention").inc()
+        reader.next_offset = gone.oldest
+        return []

@@ -1,0 +1,80 @@
+"""The watcher is watched: a synthetic reading must come out of the far end, or we are blind.
+
+It travels source, journal, engine, event log; here it arrives as a HEARTBEAT event. No heartbeat
+of a probe for longer than three of its intervals (wall time): the page and a gauge say BLIND.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifeline import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifeline.clock import Clock
+    from lifeline.site import Site
+    from rules.events import Event
+
+INTERVALS = 3
+LEAST_LIMIT_S = 5.0
+"""In a city faster than the wall, three intervals may be milliseconds; processes need not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the watchdog says now: ``watched`` is False where the rules name no probe."""
+
+    watched: bool
+    blind: bool
+    age_s: float
+    limit_s: float
+
+
+class Watchdog:
+    """Receives HEARTBEAT events; asked, it tells whether the chain still sees."""
+
+    def __init__(self, clock: Clock, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._monotonic_s = monotonic_s
+        self._began_s = monotonic_s()
+        self._lock = threading.Lock()
+        self._heard_s: dict[str, float] = {}
+        self._limit_s: dict[str, float] = {}
+
+    def follow(self, site: Site) -> None:
+        """Expect the probes of this site's plan."""
+        limits: dict[str, float] = {}
+        channels = site.registry.channels
+        for row in site.plan.probe_channels:
+            interval_s = self._clock.wall_s(int(channels.interval_ns[row]))
+            limits[channels.id[row]] = max(INTERVALS * interval_s, LEAST_LIMIT_S)
+        with self._lock:
+            self._limit_s = limits
+
+    def hear(self, heartbeat: Event) -> None:
+        """Note a heartbeat at the time it was received, not at the time we read it."""
+        behind_s = self._clock.wall_s(max(0, self._clock.now_ns() - heartbeat.receive_ns))
+        heard_s = self._monotonic_s() - behind_s
+        with self._lock:
+            before_s = self._heard_s.get(heartbeat.subject, heard_s)
+            self._heard_s[heartbeat.subject] = max(before_s, heard_s)
+
+    def sight(self) -> Sight:
+        """Return the worst of all probes, and set the gauges."""
+        now_s = self._monotonic_s()
+        with self._lock:
+            late = [
+                (now_s - max(self._heard_s.get(probe, self._began_s), 0.0), limit_s)
+                for probe, limit_s in self._limit_s.items()
+            ]
+        if not late:
+            return Sight(watched=False, blind=False, age_s=0.0, limit_s=0.0)
+        age_s, limit_s = max(late, key=lambda pair: pair[0] / pair[1])
+        metrics.BLIND.set(age_s > limit_s)
+        metrics.HEARTBEAT_AGE.set(age_s)
+        return Sight(watched=True, blind=age_s > limit_s, age_s=age_s, limit_s=limit_s)
