@@ -129,7 +129,8 @@ class Slot:
             kept = t - level.clear_onset >= level.keep_ns
             if level.is_set and kept and not self.range_latch:
                 level.is_set = False
-                self.just_reset.append(level)
+                if level is not self.hidden:
+                    self.just_reset.append(level)
         else:
             level.end_breach()
             level.end_clear()
