@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.readings import NO_SEQUENCE, ROW_BITS, Readings
-from rules.segments import Segments, segments_of
+from rules.segments import Segments, ranges, segments_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,9 @@ NO_BOOT = np.int64(-1)
 HORIZON = 64  # sequences told apart behind the highest seen
 RING = 8  # payload hashes remembered where a device sends no sequence
 EPOCH_FRAMES = 3  # consecutive all-late frames with rising sequence that open a clock epoch
+
+_BIT = np.append(np.uint64(1) << np.arange(HORIZON, dtype=np.uint64), np.uint64(0))
+"""The bit of a sequence so many behind the highest; none beyond the horizon."""
 
 _STATE: dict[str, tuple[Any, Any]] = {
     "boot": (np.int64, NO_BOOT),
@@ -104,14 +107,13 @@ class Judge:
     ) -> NDArray[np.bool_]:
         """Find the segments in which all is new and newer, and take them up; bool[s]."""
         key, order, first = segments.key, segments.order, segments.start
-        state = self._columns
         identity = segments.single and len(order) == len(rows)
         judged = rows.judged_ns if identity else rows.judged_ns[order]
-        boot = rows.boot if identity else rows.boot[order]
         sequence = rows.sequence if identity else rows.sequence[order]
-        lowest = sequence[first]
+        boot = rows.boot if identity else rows.boot[order]
+        state = self._columns
         clean: NDArray[np.bool_] = judged[first] > state["judged_ns"][key]
-        known = state["boot"][key]
+        known, lowest = state["boot"][key], sequence[first]
         numbered = lowest >= 0
         clean &= np.where(
             numbered,
@@ -121,7 +123,9 @@ class Judge:
         if not numbered.all():
             clean |= self._clean_hashes(judged, boot, segments, numbered)
         if not segments.single:
-            clean &= ~self._odd_inside(rows, g, segments, judged, boot, sequence)
+            odd = self._odd_inside(rows, g, segments, judged, boot, sequence)
+            if odd is not None:
+                clean &= ~odd
         self._take_up(rows, segments, clean, boot, sequence, judged)
         return clean
 
@@ -148,22 +152,26 @@ class Judge:
         judged: NDArray[np.int64],
         boot: NDArray[np.int64],
         sequence: NDArray[np.int64],
-    ) -> NDArray[np.bool_]:
-        """Tell segments whose rows do not simply rise: bool[s]."""
-        order = segments.order
-        index = rows.index[order]
-        record = g[order] >> ROW_BITS
-        same = (
-            (sequence[1:] == sequence[:-1]) & (index[1:] > index[:-1]) & (record[1:] == record[:-1])
+    ) -> NDArray[np.bool_] | None:
+        """Tell segments whose rows do not simply rise: bool[s], or None where all do."""
+        rises = (judged[1:] > judged[:-1]) & (sequence[1:] > sequence[:-1])
+        rises &= boot[1:] == boot[:-1]
+        rises[segments.start[1:] - 1] = True
+        if rises.all():
+            return None
+        # a second look at the few: rows of one message, and readings without sequence or hash
+        at = np.flatnonzero(~rises) + 1
+        this, before = segments.order[at], segments.order[at - 1]
+        same = rows.sequence[this] == rows.sequence[before]
+        same &= (rows.index[this] > rows.index[before]) & (
+            g[this] >> ROW_BITS == g[before] >> ROW_BITS
         )
-        odd = (judged[1:] <= judged[:-1]) | (boot[1:] != boot[:-1])
-        odd |= ~same & (sequence[1:] <= sequence[:-1]) & ((boot[1:] != 0) | (sequence[1:] >= 0))
-        odd |= (sequence[1:] < 0) != (sequence[:-1] < 0)
-        inside = np.ones(len(order), np.bool_)
-        inside[segments.start] = False
-        at = np.flatnonzero(odd & inside[1:]) + 1
+        untold = (rows.sequence[this] < 0) & (rows.boot[this] == 0)
+        untold &= rows.sequence[before] < 0
+        fine = (same | untold) & (rows.boot[this] == rows.boot[before])
+        fine &= rows.judged_ns[this] > rows.judged_ns[before]
         result = np.zeros(len(segments.start), np.bool_)
-        result[np.searchsorted(segments.start, at, side="right") - 1] = True
+        result[np.searchsorted(segments.start, at[~fine], side="right") - 1] = True
         return result
 
     def _take_up(
@@ -213,21 +221,21 @@ class Judge:
         self, segments: Segments, clean: NDArray[np.bool_], sequence: NDArray[np.int64]
     ) -> None:
         """Set the bits of sequences before the last one of clean segments of several rows."""
-        chosen = np.flatnonzero(clean & (segments.length > 1) & (sequence[segments.start] >= 0))
-        if not len(chosen):
+        if not clean.all():
+            chosen = np.flatnonzero(clean & (sequence[segments.start] >= 0))
+            places = ranges(segments.start[chosen], segments.length[chosen])
+            key, length, sequence = segments.key[chosen], segments.length[chosen], sequence[places]
+        else:
+            key, length = segments.key, segments.length
+        if not len(key):
             return
-        start, length = segments.start[chosen], segments.length[chosen]
-        owner = np.repeat(np.arange(len(chosen)), length)
-        place = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-        place += start[owner]
-        behind = sequence[start + length - 1][owner] - sequence[place]
-        bit = np.where(
-            behind < HORIZON,
-            np.uint64(1) << np.minimum(behind, HORIZON - 1).astype(np.uint64),
-            np.uint64(0),
-        )
-        merged = np.bitwise_or.reduceat(bit, np.cumsum(length) - length)
-        self._columns["seen"][segments.key[chosen]] |= merged
+        stop = np.cumsum(length)
+        behind = np.repeat(sequence[stop - 1], length)
+        behind -= sequence
+        np.minimum(behind, HORIZON, out=behind)
+        merged = np.bitwise_or.reduceat(_BIT[behind], stop - length)
+        numbered = sequence[stop - 1] >= 0
+        self._columns["seen"][key] |= np.where(numbered, merged, np.uint64(0))
 
     # ---- delivery by delivery -----------------------------------------------------------------
 
