@@ -268,7 +268,7 @@ def silent_gateway(registry: Registry, onset: Onset) -> Incident:
         onset,
         int(registry.devices.asset[device]),
         kind="silent_gateway",
-        severity=SEVERITY["blue"],
+        severity=SEVERITY["orange"],
         parts=(0, 0, missing_s, 120),
         channels=np.zeros(0, np.int32),
         silenced=np.array([device], np.int32),

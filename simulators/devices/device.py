@@ -129,6 +129,7 @@ class Device:
         self._planned_ns: int | None = None
         self._held: Message | None = None
         self._silent = False
+        self._spared = False
         self._wakes = [WAKE_AT.get(q) for q in (c.quantity[i] for i in self.channels)]
         self._late = self._is_late(seed, incidents)
 
@@ -287,13 +288,17 @@ class Device:
         """Return what the link makes of a good message: lost, doubled, overtaken, garbled."""
         links, random = self._links, self._random
         lost = links.lost.mqtt if self.transport == "mqtt" else links.lost.coap
-        if random.random() < lost:
-            return [_as(good, "lost")]
         if self._held is not None:
             overtaken, self._held = self._held, None
             return [good, overtaken]
-        if random.random() < links.out_of_order:
-            self._held = _as(good, "good", out_of_order=True)
+        # after a message that did not come, or came late, the next one comes plainly: a link of
+        # this quality does not make a device look dead
+        spared, self._spared = self._spared, False
+        if not spared and not self._late and random.random() < lost:
+            self._spared = True
+            return [_as(good, "lost")]
+        if not spared and random.random() < links.out_of_order:
+            self._held, self._spared = _as(good, "good", out_of_order=True), True
             return []
         sent = [good]
         if random.random() < links.duplicate:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.codecs import compact
 from ingest.frame import Frame
 from rules.registry_file import load_registry
 from simulators.city import write_registry
@@ -66,7 +68,9 @@ def simulate(
         begin_ns=begin,
     )
     meta: dict[str, Any] = {"scenario": scenario.name, "seed": scenario.seed}
-    steps = with_ticks(_frames(fleet, held, stats, end_ns), TICK_NS)
+    city = _frames(fleet, held, stats, end_ns)
+    probes = _probes(held, begin, end_ns)
+    steps = with_ticks(heapq.merge(city, probes, key=lambda frame: frame.receive_ns), TICK_NS)
     return write_recording(out, held, _told(steps, stats, meta, incidents, held, end_ns), meta)
 
 
@@ -82,6 +86,25 @@ def _told(
     yield from steps
     document = stats.document(incidents, registry, city_ns=end_ns, wall_ns=0, done=True)
     meta |= {k: v for k, v in document.items() if k not in ("wall_ns", "begin_ns")}
+
+
+def _probes(registry: Registry, begin_ns: int, end_ns: int) -> Iterator[Frame]:
+    """Yield the heartbeats that ingest itself would put in: a recording is all it journals."""
+    c, d = registry.channels, registry.devices
+    rows = [r for r, q in enumerate(c.quantity) if q == "heartbeat" and c.alive[r]]
+    period_ns = min((int(c.interval_ns[row]) for row in rows), default=end_ns - begin_ns + 1)
+    for beat, at_ns in enumerate(range(begin_ns, end_ns, period_ns)):
+        for row in rows:
+            device = d.id[int(c.device[row])]
+            payload = compact.encode(
+                device=device,
+                boot=1,
+                sequence=beat,
+                time_base_ms=at_ns // 1_000_000,
+                simulation=True,
+                blocks=[compact.Series(port=int(c.port[row]), offsets_ms=0, values=float(beat))],
+            )
+            yield Frame(payload, "mqtt", f"lifeline/v1/{device}/up", at_ns)
 
 
 def _frames(fleet: Fleet, registry: Registry, stats: Stats, end_ns: int) -> Iterator[Frame]:
