@@ -178,8 +178,8 @@ def mosquitto(
 ) -> contextlib.AbstractContextManager[Server]:
     """Run mosquitto with persistence.
 
-    ``users`` (name to password) or a ``password_file`` made by mosquitto_passwd shuts out everyone else; ``certificate`` (cert, key) makes the
-    listener TLS.
+    ``users`` (name to password) or a ``password_file`` made by mosquitto_passwd shut out everyone
+    else; ``certificate`` (cert, key) makes the listener TLS.
     """
 
     def build(folder: Path, chosen: int) -> list[str]:
