@@ -20,7 +20,7 @@ from ingest.journal.record import (
     parse_header,
     payload_is_good,
 )
-from ingest.journal.segments import Damage, Segment, next_good, read_marker, segments
+from ingest.journal.segments import Damage, Segment, behind, next_good, read_marker, segments
 from rules.readings import Body, Record
 
 if TYPE_CHECKING:
@@ -167,7 +167,9 @@ class JournalReader:
             self._leave()
             return True
         below = min(until, following.first) if following is not None else until
-        found = next_good(rest, 1, lowest=self.next_offset, below=below)
+        found = next_good(
+            rest, behind(rest, 0, self.next_offset), lowest=self.next_offset, below=below
+        )
         if found is not None:
             if found[1].offset > self.next_offset:
                 self._lost(found[1].offset - 1, "damaged")

@@ -143,6 +143,21 @@ def _is_plausible(place: int, passed: int, missing: int) -> bool:
     return place % ALIGNMENT == 0 and missing <= passed // HEADER_BYTES + 1
 
 
+def behind(data: bytes, at: int, offset: int) -> int:
+    """Return where to search on from a damaged record at ``at``.
+
+    When its header is whole and the next record stands where it says, nothing within its payload
+    can be taken for a record.
+    """
+    header = parse_header(data, at)
+    if header is None or header.offset != offset:
+        return at + 1
+    end = at + header.total
+    following = parse_header(data, end)
+    is_next = following is not None and following.offset == offset + 1
+    return end if is_next or end == len(data) else at + 1
+
+
 class Stretch(NamedTuple):
     """A run of good records without a hole between them."""
 
@@ -165,7 +180,7 @@ def stretches(data: bytes, *, first: int) -> list[Stretch]:
             at, offset = at + header.total, offset + 1
         if offset > begin_offset:
             found.append(Stretch(begin, at, begin_offset, offset, durable, time_ns))
-        further = next_good(data, at + 1, lowest=offset)
+        further = next_good(data, behind(data, at, offset), lowest=offset)
         if further is None:
             break
         at, offset = further[0], further[1].offset
