@@ -159,7 +159,7 @@ class Archive:
             or sum(f.rows for f in members) > self._limits.compact_rows
         ):
             return False
-        whole = pa.concat_tables([pq.read_table(self.folder / f.name) for f in members])
+        whole = pa.concat_tables([pq.ParquetFile(self.folder / f.name).read() for f in members])
         file = self._write(
             tables.by_channel(whole), first=members[0].first, last=members[-1].last, tier=tier + 1
         )

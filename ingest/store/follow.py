@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log: Any = structlog.get_logger("store")
 
 WAIT_S = 0.2  # how long one wait lasts at most, so that a stop is seen
+RECOVERY_S = 2.0  # how long an end before our cursor may be that of a writer still recovering
 _JUDGE = "judge."
 
 
@@ -49,7 +50,7 @@ class Follower:
         self._folder = folder
         self._reader = JournalReader(folder, start=start)
         self._wake = WakeClient(wake) if wake else None
-        self._end = durable_end(folder) if folder.is_dir() else 0
+        self._end = _end_of(folder, start)
         self._told_damage = 0
         compare_cursor(folder, start, self._end)
 
@@ -114,6 +115,16 @@ class Follower:
         self._reader.close()
         if self._wake:
             self._wake.close()
+
+
+def _end_of(folder: Path, start: int) -> int:
+    """Return the durable end; a writer that is just recovering gets time to say it."""
+    until = time.monotonic() + RECOVERY_S
+    while True:
+        end = durable_end(folder) if folder.is_dir() else 0
+        if end >= start or time.monotonic() >= until:
+            return end
+        time.sleep(0.05)
 
 
 def collect(

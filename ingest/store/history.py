@@ -132,7 +132,7 @@ class History:
             offset = files[0].last + 1
 
     def _table(self, file: ArchiveFile) -> Any:
-        return pq.read_table(self._folder / file.name)
+        return pq.ParquetFile(self._folder / file.name).read()
 
     def _reading(self, ask: Any, span: dict[str, int]) -> Any:
         """Ask over the files that may hold the span; again if one was just replaced."""

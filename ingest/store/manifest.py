@@ -100,7 +100,7 @@ class Manifest:
         """Replace the manifest in one step; on disk when it returns."""
         aside = folder / (NAME + ".new")
         with aside.open("w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, **asdict(self)}, file, separators=(",", ":"))
+            file.write(json.dumps({"version": VERSION, **asdict(self)}, separators=(",", ":")))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(folder / NAME)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ingest.journal import Cursor, CursorAhead, JournalReader
-from ingest.store import archive, history
+from ingest.store import archive, follow, history
 from ingest.store.manifest import Manifest, ManifestDamaged
 from rules.judge import Judge
 from rules.readings import Block, Control, Readings, Tick, position
@@ -196,15 +196,15 @@ run_archive(data=Path({data!r}), registry=store_twin.registry(), stop=threading.
 
 
 def test_killed_in_the_middle_of_writing_each_record_is_archived_once(tmp_path):
-    bodies = _bodies(8, records=500, rows=60)
+    bodies = _bodies(8, records=300, rows=60)
     end = store_data.write_journal(tmp_path, bodies)
     program = PROGRAM.format(data=str(tmp_path))
     reached = []
-    for more in (20, 60, 100):
+    for more in (20, 60):
         enough = _archived(tmp_path) + more
         store_data.run_and_kill(program, when=lambda n=enough: _archived(tmp_path) >= n)
         reached.append(_archived(tmp_path))
-    assert 0 < reached[0] <= reached[1] <= reached[2] < end
+    assert 0 < reached[0] <= reached[1] < end
     with _running(tmp_path, roll_s=0.05):
         store_data.until(lambda: _archived(tmp_path) == end)
     past = history.History(tmp_path / "archive")
@@ -238,7 +238,8 @@ def test_a_damaged_manifest_is_said_with_the_remedy(tmp_path):
         Manifest.load(folder)
 
 
-def test_a_journal_shorter_than_the_archive_is_said(tmp_path):
+def test_a_journal_shorter_than_the_archive_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(follow, "RECOVERY_S", 0.0)
     _whole(tmp_path, _bodies(9, records=5))
     (tmp_path / "journal").rename(tmp_path / "journal-lost")
     store_data.write_journal(tmp_path, [Tick(1)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.journal import Cursor, CursorAhead, JournalReader, durable_end
-from ingest.store import service
+from ingest.store import follow, service
 from ingest.store.settings import InfluxSettings
 from rules.judge import Judge
 from rules.readings import Readings, Tick, position
@@ -158,7 +158,8 @@ def test_a_refused_line_is_in_quarantine_with_the_server_s_reason_before_the_cur
     assert kept.path[0] == "b journal 0..0"
 
 
-def test_a_journal_that_lost_its_tail_is_said_and_not_written_over(tmp_path):
+def test_a_journal_that_lost_its_tail_is_said_and_not_written_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(follow, "RECOVERY_S", 0.0)
     store_data.write_journal(tmp_path, [Tick(1)])
     Cursor(7).save(tmp_path / "cursors" / "store")
     stop = threading.Event()
@@ -201,7 +202,7 @@ def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_pat
         store_server.query(influxd, "CREATE DATABASE b")
         program = PROGRAM.format(data=str(tmp_path), hash=registry.content_hash, url=proxy.url)
         reached = []
-        for more in (5, 9, 14):
+        for more in (5, 14):
             enough = proxy.requests + more
             store_data.run_and_kill(program, when=lambda n=enough: proxy.requests >= n)
             reached.append(_cursor(tmp_path))
@@ -220,6 +221,14 @@ def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_pat
             for (s, when), v in expected.items()
         }
         assert found == keyed
+        on_time = 'SELECT count("value") FROM "gas" WHERE "late" = \'\''
+        (series,) = store_server.query(influxd, on_time)
+        assert series["values"][0][1] == sum(
+            s[:4] == "gas," and ",late" not in s for s, _ in expected
+        )
+        state = 'SELECT last("severity") FROM "alarm_state" GROUP BY "rule", "channel", "side"'
+        (now,) = store_server.query(influxd, state)
+        assert now["values"][0][1] == 0  # the last of the forty cleared it
         (alarms,) = store_server.query(influxd, "SELECT count(severity) FROM alarm_state")
         assert alarms["values"][0][1] == 40
         assert reached == sorted(reached)
