@@ -95,7 +95,7 @@ def check(
         found = compile_plan(rules, registry, today=today)[1]
     except Invalid as invalid:
         found = invalid.problems
-    if any(p.severity == "error" for p in problems):
+    if any(p.severity == "error" for p in (*problems, *found)):
         found = [p for p in found if p.rule]  # coverage says nothing while rules are left out
     return sorted({*problems, *found})
 

@@ -41,12 +41,11 @@ def channel_warnings(
     said = "max_gap is shorter than the sampling interval: the hold can never run"
     warn.some(stuck, ("max_gap",), said)
     if not built.fail_loud:
-        for i, level in enumerate(levels):
-            hold = built.hold_ns[:, i]
-            short = (hold > 0) & (hold < 2 * interval) & ~np.isnan(built.raise_at[:, i])
-            short &= built.hold_samples[:, i] == 0
-            said = f"for: {level.name} is held less than two sampling intervals"
-            warn.some(short, ("for",), said)
+        short = (built.hold_ns > 0) & (built.hold_ns < 2 * interval[:, None])
+        short &= ~np.isnan(built.raise_at) & (built.hold_samples == 0)
+        names = ", ".join(lv.name for i, lv in enumerate(levels) if short[:, i].any())
+        said = f"for: a hold shorter than two sampling intervals waits for one sample only: {names}"
+        warn.some(short.any(axis=1), ("for",), said)
     return warn.problems
 
 

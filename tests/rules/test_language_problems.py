@@ -1,0 +1,331 @@
+"""What is wrong with a rule file is said all at once, with place and remedy; nothing is ignored."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules.language import Invalid, check, compile_plan, load_rules
+from rules.language.models import FILE_NOT_YET, KEYS_NOT_YET, KINDS_NOT_YET
+from rules.registry_file import registry_of
+from rules.yaml_text import read_yaml
+
+HEAD = "version: 1\nrules:\n"
+GOOD = "- {id: a, kind: threshold, source: estimate, select: {quantity: pressure}, "
+ZONE = "overrides: [{match: {zone: z}, set:"
+LOUD = (
+    "- {id: a, kind: threshold, source: clause, fail_loud: true, over_range: red,"
+    ' select: {quantity: ch4}, unit: "%{vol}", '
+)
+REGISTRY = """
+version: 1
+devices:
+- {id: 410100-gas-nb-000001, kind: module, transport: coap, codec: compact,
+   asset: 410100-gas-mh-000001, every: 10m}
+assets:
+- id: 410100-gas-mh-000001
+  type: manhole
+  sensors:
+  - id: x
+    device: 410100-gas-nb-000001
+    channels:
+    - {id: ch4, quantity: ch4, range: [0, 5], every: 1m}
+    - {id: p, quantity: pressure, range: [0, 500], every: 1m}
+    - {id: t, quantity: temperature, every: 1m}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return registry_of({"city.yaml": REGISTRY})
+
+
+def found(text, registry=None):
+    return "\n".join(map(str, check({"site.yaml": HEAD + text}, registry)))
+
+
+def test_problems_name_file_line_column_rule_and_remedy():
+    text = """\
+- {id: b1, kind: threshhold, select: {}}
+- {id: b2, kind: threshold, selct: {domain: heat}, above: {rad: 3}, for: {red: 22:30}}
+- {id: b3, kind: threshold, source: estimate, select: {domain: haet}, above: {red: high}}
+- id: b4
+  kind: threshold
+  source: guess
+  select: {quantity: presure}
+  above: {red: 3}
+  above: {red: 4}
+  message: "{{ asset.nam }} on {{ value | round }}"
+- {id: B5, kind: threshold, source: estimate, select: {}, above: {red: 3 kPa}, fail_loud: no}
+- {id: b6, kind: deadman, source: estimate, select: {kind: gateway}, missing: {amber: 3x}}
+- {id: b6, kind: deadman, source: estimate, select: {kind: gateway}, missing: {red: 3x}}
+"""
+    told = found(text)
+    for said in (
+        'site.yaml:3:18: rule "b1": unknown kind \'threshhold\' (did you mean "threshold"?)',
+        'site.yaml:4:29: rule "b2": unknown key "selct" (did you mean "select"?)',
+        'rule "b2": key "select" is missing',
+        'rule "b2": key "source" is missing',
+        'site.yaml:4:80: YAML reads 22:30 as a number to base 60: quote it "22:30"',
+        'rule "b3": domain: unknown domain \'haet\' (did you mean "heat"?)',
+        "rule \"b3\": above: red: 'high' is not a number",
+        "rule \"b4\": source: must be 'clause', 'vendor' or 'estimate', not 'guess'",
+        "unknown quantity 'presure' (did you mean \"pressure\"?)",
+        'site.yaml:11:3: key "above" stands twice, first on line 10',
+        'unknown placeholder {{ asset.nam }} (did you mean "asset.name"',
+        "YAML reads no as true or false",
+        "'B5' is no id",
+        'site.yaml:14:80: rule "b6": missing: unknown level "amber"',
+        "the id stands twice, first at site.yaml:14",
+    ):
+        assert said in told, f"{said}\n--\n{told}"
+
+
+@pytest.mark.parametrize("key", FILE_NOT_YET)
+def test_a_section_that_is_foreseen_and_not_built_is_refused_by_name(key):
+    told = [str(p) for p in check({"site.yaml": f"version: 1\n{key}: []\n"})]
+    assert told == [f"site.yaml:2:1: not supported yet: {key}"]
+
+
+@pytest.mark.parametrize("kind", KINDS_NOT_YET)
+def test_a_kind_that_is_foreseen_and_not_built_is_refused_by_name(kind):
+    assert f'rule "a": not supported yet: kind {kind}' in found(f"- {{id: a, kind: {kind}}}\n")
+
+
+@pytest.mark.parametrize("key", KEYS_NOT_YET)
+def test_a_key_that_is_foreseen_and_not_built_is_refused_by_name(key):
+    told = found(f"{GOOD}below: {{red: 1 kPa}}, {key}: {{}}}}\n")
+    assert told == f'site.yaml:3:97: rule "a": not supported yet: {key}'
+
+
+def test_refused_keys_are_found_in_defaults_and_templates_too():
+    text = "version: 1\ndefaults: {latch: {}}\ntemplates: {t: {labels: {}, x: 1}}\nrules: []\n"
+    told = "\n".join(map(str, check({"site.yaml": text})))
+    assert "site.yaml:2:12: not supported yet: latch" in told
+    assert "site.yaml:3:17: not supported yet: labels" in told
+    assert 'template "t": unknown key "x"' in told
+
+
+def test_a_problem_in_a_template_is_placed_there():
+    text = "version: 1\ntemplates: {t: {hysteresis: wide}}\nrules:\n" + GOOD.replace(
+        "id: a,", "id: a, extends: t,"
+    )
+    told = check({"site.yaml": text + "above: {red: 1 kPa}}\n"})
+    assert str(told[0]).startswith('site.yaml:2:29: rule "a": hysteresis:')
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (GOOD + "above: {red: 1 kPa, yellow: 2 kPa}}", "limits must rise with the level: yellow"),
+        (GOOD + "below: {yellow: 1 kPa, red: 2 kPa}}", "limits must fall with the level: yellow"),
+        (GOOD + "above: {red: 3}}", "3 has no unit: write unit: 'kPa', or \"3 kPa\""),
+        (GOOD + "above: {red: 3 m}}", "unit 'm' does not measure pressure, which is kept in kPa"),
+        (GOOD + "above: {red: 3 kpa}}", '"kPa"'),
+        (GOOD + "above: {red: 3 kPa}, clear: {red: 4 kPa}}", "it could never clear"),
+        (GOOD + "above: {red: 3 kPa}, clear: {red: 2 kPa}, hysteresis: 1 kPa}", "keep one"),
+        (GOOD + "above: {red: 3 kPa}, for: {yellow: 1m, red: 1m}}", 'has no level "yellow"'),
+        (
+            GOOD + "above: {red: 3 kPa, yellow: 2 kPa}, for: {red: 1m}}",
+            'for: level "yellow" is missing',
+        ),
+        (GOOD + "above: {red: 3 kPa}, for: 60}", "60 has no unit of time: write 60s or 60m"),
+        (GOOD + "above: {red: 3 kPa}, for: {segments: 3, of: 5}}", "not supported yet: segments"),
+        (GOOD + "above: {red: 3 kPa}, accept: [god]}", "unknown flag 'god' (did you mean \"good\""),
+        (GOOD + "hysteresis: 1 kPa}", "has no limits"),
+        (
+            GOOD + "above: {red: 3 kPa}, over_range: yellow}",
+            "must name the top level of above, red",
+        ),
+        (
+            GOOD + "above: {red: 3 kPa}, overrides: [{match: {}, set: {for: 1m}, reason: x}]}",
+            "would override the rule for all",
+        ),
+        (
+            GOOD + "above: {red: 3 kPa}, overrides: [{match: {zone: z}, set: {for: 1m}}]}",
+            'key "reason" is missing',
+        ),
+        (
+            f"{GOOD}above: {{red: 3 kPa}}, {ZONE} {{abov.red: 1}}, reason: x}}]}}",
+            'override: "abov.red" cannot be set (did you mean "above"',
+        ),
+        (
+            f"{GOOD}above: {{red: 3 kPa}}, {ZONE} {{fail_loud: false}}, reason: x}}]}}",
+            '"fail_loud" cannot be set',
+        ),
+        (LOUD + "above: {orange: 1, red: 2}, for: 30s}", "orange must have no hold"),
+        (LOUD + "above: {red: 2}, for: 31s}", "red may wait for {samples: 2, or: 30s} at most"),
+        (LOUD + "above: {red: 2}, for: {red: {samples: 2}}}", "red may wait for"),
+        (LOUD + "above: {red: 2}, for: {red: {samples: 3, or: 30s}}}", "red may wait for"),
+        (LOUD.replace("over_range: red,", "") + "above: {red: 2}}", "fail_loud needs over_range"),
+        (LOUD.replace(" source: clause,", "") + "above: {red: 2}}", 'key "source" is missing'),
+        (
+            LOUD + "above: {red: 2}, overrides: [{match: {zone: z}, set: {for: 5m}, reason: x}]}",
+            "override: fail_loud: red may wait",
+        ),
+    ],
+)
+def test_a_mistake_is_an_error_that_says_what_to_write(rule, said, registry):
+    told = check({"site.yaml": f"{HEAD}{rule}\n"}, registry)
+    errors = [str(p) for p in told if p.severity == "error"]
+    assert any(said in e and e.startswith("site.yaml:3") for e in errors), errors
+    with pytest.raises(Invalid):
+        compile_plan(load_rules({"site.yaml": f"{HEAD}{rule}\n"}), registry)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (GOOD + "above: {red: 600 kPa}}", "limit red is above the sensor's range: it never fires"),
+        (GOOD + "below: {red: -1 kPa}}", "limit red is below the sensor's range"),
+        (GOOD + "above: {red: 3 kPa}, for: 90s}", "shorter than two sampling intervals"),
+        (GOOD + "above: {red: 3 kPa}, for: 5m, max_gap: 30s}", "the hold can never run"),
+        (
+            GOOD + "above: {red: 3 kPa, orange: 2 kPa}, hysteresis: 1.5 kPa}",
+            "hysteresis is wider than the gap between orange and red",
+        ),
+        (
+            GOOD.replace("quantity: pressure", "quantity: pressure, asset_type: manhol")
+            + "above: {red: 3 kPa}}",
+            'channel: asset_type "manhol" is not registered (did you mean "manhole"?)',
+        ),
+        (
+            GOOD
+            + "above: {red: 3 kPa}, overrides: [{match: {zone: z}, set: {for: 3m}, reason: x}]}",
+            "override matches nothing the rule matches",
+        ),
+        (
+            GOOD.replace("threshold", "rate, window: 2m, min_points: 4")
+            + "above: {red: 3 kPa/min}}",
+            "window never holds min_points samples",
+        ),
+        (
+            "- {id: a, kind: deadman, source: vendor, select: {}, missing: {red: 1x}}",
+            "red comes within one interval",
+        ),
+        (LOUD + "above: {red: 2}, accept: [good]}", "accept is ignored"),
+        (GOOD + "above: {red: 3 kPa}}", "no rule judges 1 channel of class safety: ch4 of manhole"),
+    ],
+)
+def test_what_depends_on_the_registry_warns_and_stops_no_alarm(rule, said, registry):
+    rules = load_rules({"site.yaml": f"{HEAD}{rule}\n"})
+    compile_plan(rules, registry)
+    told = check({"site.yaml": f"{HEAD}{rule}\n"}, registry)
+    assert any(said in str(p) for p in told), [str(p) for p in told]
+    assert {p.severity for p in told} == {"warning"}
+
+
+def test_the_hold_of_a_fail_loud_rule_may_be_shorter_than_two_intervals(registry):
+    told = found(LOUD + "above: {yellow: 1, red: 2}, for: {yellow: 1m, red: 30s}}\n", registry)
+    assert "sampling interval" not in told
+
+
+def test_select_must_be_written_even_to_mean_all(registry):
+    told = found("- {id: a, kind: ewma, source: vendor, lambda: 0.1, warmup: 9, sigma: {red: 5}}\n")
+    assert 'key "select" is missing' in told
+    rest = "lambda: 0.1, warmup: 9, sigma: {red: 5}}\n"
+    everything = f"- {{id: a, kind: ewma, source: vendor, select: {{}}, {rest}"
+    plan, _ = compile_plan(load_rules({"a.yaml": HEAD + everything}), registry)
+    assert len(plan.channel_rules[0].channel) == 3
+
+
+def test_a_rule_over_quantities_of_different_units_is_told_to_split(registry):
+    rule = GOOD.replace("[", "").replace("quantity: pressure", "asset_type: manhole")
+    told = found(rule + 'unit: "%{vol}", above: {red: 3}}\n', registry)
+    assert "does not measure pressure" in told
+
+
+def test_the_sound_rules_of_a_wrong_file_are_checked_against_the_registry_too(registry):
+    told = found(GOOD + "above: {red: 600 kPa}}\n- {id: b, kind: nope}\n", registry)
+    assert "never fires" in told
+    assert "unknown kind" in told
+
+
+def test_files_must_agree_on_their_levels():
+    texts = {"a.yaml": "version: 1\nlevels: [blue, red]\n", "b.yaml": "version: 1\nlevels: [red]\n"}
+    assert str(check(texts)[0]) == ("b.yaml:2:9: differ from those in a.yaml: a site has one set")
+
+
+def test_templates_that_extend_each_other_in_a_circle_are_told():
+    text = (
+        "version: 1\ntemplates: {s: {extends: t}, t: {extends: s}}\nrules:\n- {id: a, extends: s}\n"
+    )
+    assert "goes in a circle" in "\n".join(map(str, check({"site.yaml": text})))
+
+
+TRAPS = "- on\n- 22:30\n- 010\n- 1_000\n- 0x1f\n- true\n- 1e3\n- .5\n- 2027-03-31\n- ~\n- '22:30'\n"
+
+
+def test_yaml_traps_are_problems_and_everything_else_is_what_it_looks_like():
+    document = read_yaml("t.yaml", TRAPS)
+    assert document.value[5:] == [True, 1000.0, 0.5, "2027-03-31", None, "22:30"]
+    assert [p.line for p in document.problems] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested deeper than 32 levels"),
+        ("a: &x [1]\nb: {<<: *x}\n", "merge keys"),
+        ("a: 1\n---\nb: 2\n", "a second document"),
+        ("a: &x [*x]\n", "before its anchor"),
+        ("? [a]\n: 1\n", "a key must be a word"),
+        ("a: 1\n\tb: 2\n", "indent with spaces"),
+        ("a: !!python/object:os.system x\n", "is not used here"),
+        ("\0", "control characters"),
+        ("a: &a [1,1,1,1,1,1,1,1]\n" + "".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 8)}]\n"
+            for i in range(9)
+        ), "aliases unfold"),
+    ],
+)  # fmt: skip
+def test_hostile_yaml_is_one_problem(text, said):
+    assert said in "\n".join(map(str, read_yaml("t.yaml", text).problems))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["3x", "5m", "red", "ch4", "50 %LEL", "threshold", "rate", "-1 kPa/min"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["red", "yellow", "samples", "or", "quantity", "match", "set", "x"]),
+        inner, max_size=3,
+    ),
+    max_leaves=6,
+)  # fmt: skip
+KEYS = st.sampled_from(
+    ["id", "kind", "select", "above", "below", "clear", "for", "keep_firing_for", "hysteresis",
+     "overrides", "unit", "source", "over_range", "fail_loud", "window", "sigma", "lambda",
+     "warmup", "floor", "missing", "at_least", "max_gap", "accept", "message", "extends"]
+)  # fmt: skip
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.integers(0, 3), VALUES)
+def test_no_rule_raises_anything_but_invalid(registry, changes, which, other):
+    rule = [
+        {"id": "a", "kind": "threshold", "source": "vendor", "select": {},
+         "above": {"red": "1 kPa"}},
+        {"id": "a", "kind": "rate", "source": "vendor", "window": "5m",
+         "select": {"quantity": "ch4"}, "above": {"red": "1 %LEL/min"}},
+        {"id": "a", "kind": "ewma", "source": "vendor", "select": {}, "sigma": {"red": 3},
+         "lambda": 0.5, "warmup": 3},
+        {"id": "a", "kind": "deadman", "source": "vendor", "select": {}, "missing": {"red": "3x"}},
+    ][which]  # fmt: skip
+    whole = {"version": 1, "levels": other, "templates": {"t": other}, "defaults": {"x": other}}
+    for extra in ({}, {"levels": ["red", "yellow"]}, whole):
+        file = {"version": 1, **extra, "rules": [{**rule, **changes}]}
+        text = yaml.safe_dump(file, allow_unicode=True)
+        for problem in check({"site.yaml": text}, registry):
+            assert problem.message
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=200) | st.binary(max_size=80).map(lambda b: b.decode("latin-1")))
+def test_no_text_raises_anything_but_invalid(text):
+    for whole in (text, HEAD + text, HEAD + GOOD + text):
+        try:
+            load_rules({"site.yaml": whole})
+        except Invalid as invalid:
+            assert invalid.problems  # noqa: PT017
