@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import rules.engine
+from rules.engine.snapshot import from_bytes, to_bytes
 from rules.events import encode
 from rules.readings import Readings, Record
 from tests.journals import Case, case
@@ -56,10 +57,9 @@ def cut(records: list[Record], size: int) -> Iterator[list[Record]]:
 
 
 def restarted(drawn: Case, engine: Engine) -> Engine:
-    """A new engine with the state of ``engine``, copied so that nothing is shared."""
-    state = {name: np.array(part, copy=True) for name, part in engine.snapshot().items()}
+    """A new engine with the state of ``engine`` as it is read back from a snapshot's bytes."""
     new = fresh(drawn)
-    new.restore(state)
+    new.restore(from_bytes(to_bytes(engine.snapshot())))
     return new
 
 
