@@ -25,6 +25,7 @@ from ingest.journal import (
     durable_end,
     last_events,
 )
+from ingest.journal.segments import segments
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
@@ -116,7 +117,8 @@ class EventLog:
         self._expected = []
         if offset >= self.through:
             return
-        with JournalReader(self.folder) as reader:
+        oldest = segments(self.folder)[0].first  # retention may have taken what came before
+        with JournalReader(self.folder, start=oldest) as reader:
             while some := reader.events(until=self._writer.durable_offset):
                 for _, record in some:
                     if record.through > offset:
