@@ -66,11 +66,11 @@ class Ewma:
         fresh = self.learned[own] == 0
         mean0 = np.where(fresh, x[start], self.mean[own])
         with np.errstate(over="ignore", invalid="ignore"):
-            before = _before(x, alpha, mean0, start, length)
+            before = _before(x, alpha, mean0, start, length, fresh)
             deviation = x - before
             rest = 1.0 - alpha[segment]
             q = rest * (deviation * deviation)
-            spread_before = _before(q, alpha, self.variance[own], start, length)
+            spread_before = _before(q, alpha, self.variance[own], start, length, fresh)
             learned = self.learned[own][segment] + np.arange(len(x)) - start[segment]
             score = self._deviations(deviation, spread_before, own[segment], learned)
             last = start + length - 1
@@ -110,8 +110,12 @@ def _before(
     carried: NDArray[np.float64],
     start: NDArray[np.int64],
     length: NDArray[np.int64],
+    fresh: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return, at each row, the recurrence ``y = a*x + (1-a)*y`` over the rows before it."""
+    """Return, at each row, the recurrence ``y = a*x + (1-a)*y`` over the rows before it.
+
+    The first row of a ``fresh`` segment sets ``y`` to itself, exactly.
+    """
     out = np.empty(len(x))
     if len(start) == len(x):
         out[:] = carried
@@ -124,6 +128,8 @@ def _before(
         at = begin[:active] + wave
         out[at] = y[:active]
         y[:active] = a[:active] * x[at] + rest[:active] * y[:active]
+        if wave == 0:
+            y[fresh[order]] = x[begin[fresh[order]]]
     for i in range(int(np.searchsorted(-size, -WAVES, side="left"))):
         first, stop = int(begin[i]) + WAVES, int(begin[i] + size[i])
         b = float(rest[i])

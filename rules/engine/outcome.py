@@ -130,7 +130,7 @@ def _events(
     moved = now != was
     raised = moved & (was < 0)
     episode, highest = _episodes(slots, groups, owner, raised, severity)
-    decided = _deciding(groups, now, levels)
+    decided = _deciding(groups, was, now, levels)
     onset = groups.transitions.onset_ns[decided]
     column = groups.transitions.column[decided]
     up = now > was
@@ -190,15 +190,18 @@ def _kind(was: int, now: int) -> EventType:
     return EventType.ESCALATED if now > was else EventType.LOWERED
 
 
-def _deciding(groups: Groups, now: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
+def _deciding(
+    groups: Groups, was: NDArray[np.int64], now: NDArray[np.int64], levels: int
+) -> NDArray[np.int64]:
     """Return, per group, the transition that decides: the level reached, or the highest reset."""
     t = groups.transitions
     decided = np.zeros(len(groups.g), np.int64)
     index = np.arange(len(t.g))
-    # written in order of column, so the highest reset level stays; the level reached then wins
+    # written in order of column, so the highest reset level stays; on the way up the level
+    # reached wins, on the way down it may have been set by the same row and must not
     reset = ~t.on & (t.column < levels)
     decided[groups.of[reset]] = index[reset]
-    reached = t.on & (t.column == now[groups.of])
+    reached = t.on & (t.column == np.where(now > was, now, -1)[groups.of])
     decided[groups.of[reached]] = index[reached]
     return decided
 
