@@ -79,8 +79,8 @@ class Answering(ThreadingHTTPServer):
             self.requests.append((time.monotonic(), len(body), status))
         if forced == "reset":
             handler.reset()
-        elif forced == "slow":
-            time.sleep(0.6)
+        elif forced in ("slow", "hang"):
+            time.sleep(0.6 if forced == "slow" else 4.0)
             with contextlib.suppress(OSError):
                 handler.give(204)
         elif forced == "stored, then reset":

@@ -18,8 +18,10 @@ What an answer means (InfluxDB 2.x; 1.x and VictoriaMetrics give fewer kinds):
 from __future__ import annotations
 
 import re
+import threading
 import time
 import zlib
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +35,14 @@ from influxdb_client.service.write_service import WriteService
 from ingest.store import metrics
 
 if TYPE_CHECKING:
-    import threading
-
     from ingest.store.settings import InfluxSettings
 
 log: Any = structlog.get_logger("store")
 
 GZIP_LEVEL = 1  # 7.7 times smaller at 0.13 s a million lines; the client's own level 9 is slow
 SAY_EVERY_S = 60.0
+STOP_WAIT_S = 2.0  # how long a stop waits for an answer that is under way
+STOP_LOOK_S = 0.25
 MOST_RETRY_AFTER_S = 600.0  # what we believe of a server's Retry-After
 
 
@@ -174,7 +176,7 @@ class InfluxWriter:
             before_sleep=self._say,
         )
         try:
-            lost, reason = retrying(self._post, body)
+            lost, reason = retrying(self._post_or_stop, body)
         except tenacity.RetryError as error:
             raise Stopped from error
         if self._down_since_s:
@@ -209,6 +211,28 @@ class InfluxWriter:
             reason=str(error)[:500],
             next_try_s=round(state.next_action.sleep if state.next_action else 0.0, 1),
         )
+
+    def _post_or_stop(self, body: bytes) -> tuple[int, str]:
+        """Post in a thread of its own, which a stop does not wait for longer than STOP_WAIT_S.
+
+        A server that hangs would otherwise hold up the program's end for a whole time-out.
+        """
+        outcome: Future[tuple[int, str]] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(self._post(body))
+            except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, name="store-post", daemon=True).start()
+        stopping_at: float | None = None
+        while not wait([outcome], timeout=STOP_LOOK_S).done:
+            if self._stop.is_set():
+                stopping_at = stopping_at or time.monotonic()
+                if time.monotonic() - stopping_at >= STOP_WAIT_S:
+                    raise Stopped
+        return outcome.result()
 
     def _post(self, body: bytes) -> tuple[int, str]:
         """Post once; return (lines the server dropped, why). Other answers raise."""

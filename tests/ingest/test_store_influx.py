@@ -137,6 +137,18 @@ def test_a_stop_ends_the_waiting_without_an_answer(server):
     assert time.monotonic() - began < 2
 
 
+def test_a_server_that_hangs_does_not_hold_up_a_stop(server, monkeypatch):
+    monkeypatch.setattr(influx, "STOP_WAIT_S", 0.1)
+    stop = threading.Event()
+    server.script = ["hang"]
+    writer = _writer(server, stop, timeout_s=30.0)
+    threading.Timer(0.1, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(influx.Stopped):
+        writer.write(*_lines(5))
+    assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize(
     "failure",
     [(429, "slow down"), (503, "down"), (500, "oops"), "reset", "slow", "stored, then reset"],

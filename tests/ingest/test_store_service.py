@@ -195,7 +195,7 @@ run_store(data=data, registry=registry, settings=settings, stop=threading.Event(
 def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_path):
     registry = _registry()
     store_data.registry_text(tmp_path, registry)
-    bodies = [store_data.change(registry), *store_data.stream(seed=3, records=700, rows=100)]
+    bodies = [store_data.change(registry), *store_data.stream(seed=3, records=250, rows=100)]
     end = store_data.write_journal(tmp_path, bodies)
     store_data.write_events(tmp_path, 40)
     with servers.influxd() as influxd, store_server.v2_proxy(influxd) as proxy:
