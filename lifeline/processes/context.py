@@ -49,6 +49,7 @@ class Context:
     data: Path
     origin: ClockOrigin = field(default_factory=ClockOrigin)
     scenario: str = ""
+    begin_ns: int = 0  # city time at which the scenario begins; 0 = when its process starts
     stop: threading.Event = field(default_factory=threading.Event)
 
     def config(self) -> CityConfig:
@@ -61,8 +62,9 @@ def command(name: str, context: Context, *, parent: int, json_logs: bool) -> lis
     words = [sys.executable, "-m", "lifeline.processes", name]
     words += ["--site", str(context.site), "--data", str(context.data)]
     words += ["--clock", str(context.origin), "--parent", str(parent)]
-    words += ["--scenario", context.scenario] if context.scenario else []
-    return words + (["--json-logs"] if json_logs else [])
+    if context.scenario:
+        words += ["--scenario", context.scenario, "--begin-ns", str(context.begin_ns)]
+    return [*words, "--json-logs"] if json_logs else words
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
@@ -75,8 +77,15 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--clock", type=ClockOrigin.parse, default=ClockOrigin())
     parser.add_argument("--scenario", default="", help="what happens in the simulated city")
+    parser.add_argument("--begin-ns", type=int, default=0, help="city time it begins at")
     parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     said = parser.parse_args(arguments)
-    context = Context(site=said.site, data=said.data, origin=said.clock, scenario=said.scenario)
+    context = Context(
+        site=said.site,
+        data=said.data,
+        origin=said.clock,
+        scenario=said.scenario,
+        begin_ns=said.begin_ns,
+    )
     return said.name, context, said.parent, said.json_logs

@@ -1,0 +1,49 @@
+"""All commands, in the order of --help."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from lifeline.cli import alarms, bench, demo, doctor, feeds, rules, site
+
+app = typer.Typer(
+    name="lifeline",
+    help="Monitoring and alarming for a city's lifelines: gas, bridges, tunnels, water, drainage, "
+    "heating, utility tunnels. Not SIL-rated: it supplements and never replaces local gas alarms, "
+    "interlocks and barriers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"City Lifeline {version('city-lifeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Hold what stands before the command's name."""
+
+
+app.command("demo")(demo.demo)
+app.command("init")(site.init)
+app.command("run")(site.run)
+app.command("simulate")(feeds.simulate)
+app.command("replay")(feeds.replay)
+app.add_typer(feeds.recording, name="recording")
+app.add_typer(rules.app, name="rules")
+app.add_typer(alarms.app, name="alarms")
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench")

@@ -1,0 +1,149 @@
+"""``lifeline simulate``, ``replay`` and ``recording``: the test bench's way in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from lifeline.cli.ending import ending_by_signal
+
+if TYPE_CHECKING:
+    from rules.events import Event
+
+recording = typer.Typer(help="Recordings: others' files in and out.", no_args_is_help=True)
+
+
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="A shipped scenario's name, or a file.")],
+    *,
+    to: Annotated[str, typer.Option(help="A broker: mqtt://HOST:PORT.")] = "",
+    coap: Annotated[str, typer.Option(help="Where modules post, with --to: coap://HOST:PORT")] = "",
+    out: Annotated[Path | None, typer.Option(help="A recording's folder, or a .zip.")] = None,
+    factor: Annotated[float, typer.Option(min=0.01, help="Speed with --to; 1 is real time.")] = 1.0,
+    lasts: Annotated[str, typer.Option(help="City time, as 30m; the scenario's own.")] = "",
+    registry: Annotated[
+        Path | None, typer.Option(help="A folder of registry files; the scenario's own city.")
+    ] = None,
+    stats: Annotated[Path | None, typer.Option(help="Write what was sent here, as JSON.")] = None,
+) -> None:
+    """Let a simulated city speak to a broker, or write a recording of it at full speed."""
+    from lifeline.simulate import record_scenario, send_scenario
+
+    said = Console(highlight=False, soft_wrap=True)
+    if (out is None) == (not to):
+        raise typer.BadParameter("give either --to mqtt://HOST:PORT or --out RECORDING")
+    if out is not None:
+        meta = record_scenario(scenario, out=out, lasts=lasts, registry=registry)
+        said.print(f"{out}: {meta['readings_sent']} readings, {len(meta['incidents'])} incidents")
+        return
+    with ending_by_signal() as stop:
+        told = send_scenario(
+            scenario,
+            to=to,
+            coap=coap,
+            factor=factor,
+            lasts=lasts,
+            registry=registry,
+            stats=stats,
+            stop=stop,
+        )
+    said.print(f"sent {told['readings_sent']} readings, {told['readings_acked']} acknowledged")
+
+
+def replay(
+    source: Annotated[
+        Path, typer.Argument(help="A recording, a data folder, or a mapping file of a CSV.")
+    ],
+    *,
+    speed: Annotated[str, typer.Option(help="Times as fast as it was, or max.")] = "max",
+    rules: Annotated[
+        Path | None, typer.Option(help="Rules to try: a folder or file; the shipped ones.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="The CSV, where the mapping's is not.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Keep the data folder of the run here.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Write all events here, as JSONL.")] = None,
+    quiet: Annotated[bool, typer.Option(help="Only the sums.")] = False,
+) -> None:
+    """Play a recording through the real pipeline; the events are those of the live run."""
+    from rules.events import encode
+    from simulators.recording import replay as play
+
+    factor = _speed(speed)
+    said = Console(highlight=False, soft_wrap=True)
+
+    def tell(new: list[Event]) -> None:
+        for event in [] if quiet else new:
+            if line := _told(event):
+                said.print(line)
+
+    with ending_by_signal() as stop:
+        done = play(
+            source, speed=factor, rules=rules, data=data, file=file, stop=stop, on_events=tell
+        )
+    for warning in done.warnings:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(warning), markup=False)
+    if events is not None:
+        events.write_bytes(b"".join(encode(event) + b"\n" for event in done.events))
+    rate = done.readings / max(done.wall_s, 1e-9)
+    said.print(
+        f"{done.readings} readings in {done.wall_s:.1f} s ({rate:,.0f}/s), "
+        f"{done.quarantined} in quarantine, {len(done.events)} events, {len(done.alarms)} alarms"
+    )
+
+
+@recording.command("export")
+def export_recording(
+    source: Annotated[Path, typer.Argument(help="A recording or a data folder.")],
+    out: Annotated[Path, typer.Argument(help="A file: .csv, .parquet or .jsonl.")],
+) -> None:
+    """Write a recording as a file others read."""
+    from simulators.recording import export
+
+    counts = export(source, out)
+    print(f"{out}: " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items()))
+
+
+@recording.command("import")
+def import_recording(
+    source: Annotated[Path, typer.Argument(help="A .csv, .parquet or .jsonl as exported.")],
+    out: Annotated[Path, typer.Argument(help="The recording's folder, or a .zip.")],
+    *,
+    registry: Annotated[
+        Path | None, typer.Option(help="A folder of registry files, where the file has none.")
+    ] = None,
+) -> None:
+    """Make a recording of a file."""
+    from rules.registry_file import load_registry
+    from simulators.recording import import_
+
+    meta = import_(source, out, registry=load_registry(registry) if registry else None)
+    print(f"{out}: {meta.get('readings', 0)} readings")
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise typer.BadParameter(f"--speed {text}: a number above 0, or max")
+    return value
+
+
+def _told(event: Event) -> str:
+    from datetime import UTC, datetime
+
+    colours = {1: "blue", 2: "yellow", 3: "dark_orange", 4: "red"}
+    if not event.severity and not event.previous:
+        return ""
+    at = datetime.fromtimestamp(event.event_ns / 1e9, UTC)
+    value = "" if event.value is None else f" value {event.value:.6g}"
+    limit = "" if event.limit is None else f" limit {event.limit:.6g}"
+    colour = colours.get(event.severity, "default")
+    name = f"[{colour}]{event.type.value:12}[/]"
+    return f"{at:%Y-%m-%d %H:%M:%S}  {name} {event.rule} {event.subject}{value}{limit}"

@@ -1,0 +1,58 @@
+"""``lifeline init`` and ``lifeline run``: a user's own city."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lifeline.cli.ending import ending_by_signal
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to; it may exist if it is empty.")],
+) -> None:
+    """Make a folder for your own city: city.toml, registry/ and rules/, explained by comments."""
+    from lifeline.new_site import write_new_site
+
+    for path in write_new_site(folder):
+        print(f"wrote {path}")
+    print(f"now edit {folder / 'city.toml'}, then: lifeline run {folder}")
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="The folder with city.toml.")] = Path(),
+    *,
+    data: Annotated[Path | None, typer.Option(help="The data folder (FOLDER/data).")] = None,
+    json_logs: Annotated[bool, typer.Option(help="Log one JSON object a line.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check everything, start nothing.")
+    ] = False,
+) -> None:
+    """Run a city against its broker and InfluxDB until Ctrl-C."""
+    from lifeline.data_folder import DataFolder
+    from lifeline.logs import configure_logs
+    from lifeline.preflight import preflight
+    from lifeline.processes import Context
+    from lifeline.supervisor import Supervisor
+
+    said = Console(stderr=True, highlight=False)
+    config = preflight(folder, data)
+    if check:
+        said.print(f"{folder}: configuration, registry, rules and servers are in order")
+        return
+    configure_logs(json_lines=json_logs, process="supervisor")
+    names = ["ingest", "engine", "archive", "serve"] + (["store"] if config.entry.influx else [])
+    where = data or config.data
+    with (
+        DataFolder(where),
+        ending_by_signal() as stop,
+        Supervisor(Context(site=folder, data=where), names, json_logs=json_logs) as supervisor,
+    ):
+        supervisor.start_all()
+        page = config.entry.page
+        said.print(f"{config.entry.site.name}: page at http://{page.bind}:{page.port}/")
+        supervisor.run(stop)
+        said.print("stopping")

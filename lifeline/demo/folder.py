@@ -1,0 +1,45 @@
+"""The demo city's own folder: a configuration, its registry and the shipped rules."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from lifeline.broker import free_port
+from lifeline.config import FILE_NAME
+from lifeline.packs import copy_packs
+from simulators.city import write_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from simulators.scenario import Scenario
+
+TEXT = """# Written by `lifeline demo`; everything here is simulated.
+[site]
+name = "Simulated city"
+name_zh = "仿真城市"
+timezone = "Asia/Shanghai"
+simulation = true
+
+[mqtt]
+host = "127.0.0.1"
+port = {mqtt}
+
+[coap]
+bind = "127.0.0.1"
+port = {coap}
+
+[page]
+bind = "127.0.0.1"
+port = {page}
+"""
+
+
+def write_city_folder(folder: Path, scenario: Scenario, *, page_port: int) -> None:
+    """Write the folder anew: the ports are those free now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ports = {"mqtt": free_port(), "coap": free_port(socket.SOCK_DGRAM), "page": page_port}
+    (folder / FILE_NAME).write_text(TEXT.format(**ports), encoding="utf-8")
+    write_registry(folder / "registry", scenario.entry.profile, scenario.seed)
+    copy_packs(folder / "rules")

@@ -1,0 +1,175 @@
+"""Looks at an installation and a city's folder, and says what is well and what needs a person."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import TYPE_CHECKING, Literal
+
+from ingest.journal import Cursor, JournalError, durable_end
+from ingest.store.manifest import Manifest
+from lifeline.broker import program
+from lifeline.config import load_config
+from lifeline.data_folder import VERSION, holder_pid
+from lifeline.errors import Missing
+from lifeline.ledger import Ledger, LedgerError
+from lifeline.preflight import ports_taken, read_site
+from lifeline.reachable import broker_trouble, influx_trouble
+from rules.problems import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lifeline.config import CityConfig
+
+State = Literal["ok", "note", "trouble"]
+PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap", "fastapi")
+LEAST_FREE_BYTES = 2 << 30
+FAR_BEHIND = 10_000  # records
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    state: State
+    what: str
+    found: str
+    remedy: str = ""
+
+
+def examine(folder: Path | None, data: Path | None = None) -> list[Finding]:
+    """Return all findings; nothing is changed and nothing is started."""
+    held = list(_installation())
+    if folder is not None:
+        config, findings = _configuration(folder)
+        held += findings
+        where = data or (config.data if config else folder / "data")
+        if config is not None:
+            held += _site(config, where)
+            held += _servers(config, running=holder_pid(where) is not None)
+        held += _data(where)
+    elif data is not None:
+        held += _data(data)
+    return held
+
+
+def _installation() -> Iterator[Finding]:
+    yield Finding("ok", "Python", platform.python_version())
+    for name in PACKAGES:
+        try:
+            yield Finding("ok", name, version(name))
+        except PackageNotFoundError:
+            yield Finding("trouble", name, "not installed", "make setup")
+    owners = packages_distributions().get("rules", [])
+    if "city-lifeline" in owners or not owners:
+        yield Finding("ok", "package rules", "ours")
+    else:
+        said = f"belongs to {', '.join(owners)}"
+        yield Finding("trouble", "package rules", said, "use an environment of its own: make setup")
+    try:
+        yield Finding("ok", "demo's broker", str(program()))
+    except Missing as error:
+        yield Finding("note", "demo's broker", "not installed", str(error))
+
+
+def _configuration(folder: Path) -> tuple[CityConfig | None, list[Finding]]:
+    try:
+        config = load_config(folder)
+    except Invalid as error:
+        return None, [Finding("trouble", "city.toml", str(p)) for p in error.problems]
+    return config, [Finding("ok", "city.toml", str(folder / "city.toml"))]
+
+
+def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
+    try:
+        site = read_site(config, data)
+    except Invalid as error:
+        for problem in error.problems:
+            yield Finding("trouble", "registry and rules", str(problem))
+        return
+    channels, rules = len(site.registry.channels.id), len(site.plan.channel_rules)
+    said = f"{channels} channels, {rules + len(site.plan.deadman_rules)} compiled rules"
+    yield Finding("ok", "registry and rules", said)
+    for warning in site.warnings:
+        yield Finding("note", "registry and rules", str(warning))
+
+
+def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
+    mqtt, influx = config.entry.mqtt, config.entry.influx
+    for name, trouble in (
+        ("broker", broker_trouble(config, mqtt) if mqtt else None),
+        ("InfluxDB", influx_trouble(config, influx) if influx else None),
+    ):
+        if trouble is None:
+            yield Finding("note", name, "not configured")
+        elif trouble:
+            yield Finding("trouble", name, trouble)
+        else:
+            yield Finding("ok", name, "reachable, takes us")
+    if running:
+        return  # then the ports are held by our own instance
+    for line in ports_taken(config):
+        yield Finding("trouble", "port", line)
+
+
+def _data(data: Path) -> Iterator[Finding]:
+    if not data.exists():
+        yield Finding("note", "data folder", f"{data} is not there yet", "the first run makes it")
+        return
+    writable = os.access(data, os.W_OK)
+    state: State = "ok" if writable else "trouble"
+    yield Finding(state, "data folder", str(data), "" if writable else f"chown it to {os.getuid()}")
+    text = data / "VERSION"
+    held = text.read_text(encoding="utf-8").strip() if text.exists() else "none"
+    known = held in (str(VERSION), "none")
+    yield Finding("ok" if known else "trouble", "data version", held)
+    pid = holder_pid(data)
+    yield Finding("ok", "running", "no" if pid is None else f"yes, process {pid}")
+    free = shutil.disk_usage(data).free
+    enough = free >= LEAST_FREE_BYTES
+    said = f"{free / 2**30:.1f} GiB"
+    yield Finding("ok" if enough else "trouble", "free disk", said, "" if enough else "make room")
+    yield from _readers(data)
+
+
+def _readers(data: Path) -> Iterator[Finding]:
+    ends = {room: _end(data / room) for room in ("journal", "events")}
+    for room, end in ends.items():
+        yield Finding("ok", f"{room} ends at", str(end))
+    for path in sorted((data / "cursors").glob("*")):
+        if path.name.endswith(".new"):
+            continue
+        room = "events" if path.name.endswith("events") else "journal"
+        try:
+            yield _lag(f"cursor {path.name}", Cursor.load(path).offset, ends[room])
+        except JournalError as error:
+            yield Finding("trouble", f"cursor {path.name}", str(error))
+    if (data / "archive").is_dir():
+        yield _lag("archive", Manifest.load(data / "archive").next_offset, ends["journal"])
+    if (data / "ledger.sqlite").exists():
+        yield _ledger(data / "ledger.sqlite", ends["journal"])
+
+
+def _ledger(path: Path, end: int) -> Finding:
+    ledger = Ledger(f"sqlite:///{path}")
+    try:
+        return _lag("ledger", ledger.cursor().through, end)
+    except LedgerError as error:
+        return Finding("trouble", "ledger", str(error))
+    finally:
+        ledger.close()
+
+
+def _lag(what: str, offset: int, end: int) -> Finding:
+    behind = max(end - offset, 0)
+    state: State = "note" if behind > FAR_BEHIND else "ok"
+    return Finding(state, what, f"at {offset}, {behind} records behind")
+
+
+def _end(folder: Path) -> int:
+    return durable_end(folder) if folder.is_dir() else 0

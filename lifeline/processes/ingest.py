@@ -1,0 +1,61 @@
+"""Ingest as a process: the journal's only writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.service import IngestLimits, run_ingest
+from ingest.sources.coap import CoapSettings
+from ingest.sources.mqtt import MqttSettings
+from lifeline.preflight import read_site
+from lifeline.reachable import broker_port
+from rules.registry_codec import registry_from_bytes
+
+if TYPE_CHECKING:
+    from lifeline.config import CityConfig
+    from lifeline.processes.context import Context
+    from rules.registry import Registry
+
+
+def run(context: Context) -> None:
+    """Take in, journal and acknowledge until stopped."""
+    config = context.config()
+    texts = read_site(config, context.data)
+    for warning in texts.warnings:
+        structlog.get_logger("ingest").warning(str(warning))
+    texts.store(context.data)
+
+    def load_registry(name: str) -> Registry:
+        return registry_from_bytes((context.data / "registry" / f"{name}.json").read_bytes())
+
+    journal, coap = config.entry.journal, config.entry.coap
+    run_ingest(
+        data=context.data,
+        registry=registry_from_bytes(texts.registry_text),
+        rules_hash=texts.rules_hash,
+        clock=context.origin.clock(),
+        stop=context.stop,
+        mqtt=_mqtt(config),
+        coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
+        limits=IngestLimits(segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep),
+        load_registry=load_registry,
+    )
+
+
+def _mqtt(config: CityConfig) -> MqttSettings | None:
+    entry = config.entry.mqtt
+    if entry is None:
+        return None
+    password = config.secret(entry.password_file, entry.password_env)
+    return MqttSettings(
+        host=entry.host,
+        port=broker_port(entry),
+        client_id=entry.client_id,
+        username=entry.user or None,
+        password=password or None,
+        tls=entry.tls,
+        ca_file=str(config.path(entry.ca_file)) if entry.ca_file else None,
+        topics=tuple(entry.topics),
+    )

@@ -1,0 +1,38 @@
+"""The page, ledger and webhook as a process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifeline.notify.webhook import WebhookSettings
+from lifeline.serve import ServeSettings, run_serve
+
+if TYPE_CHECKING:
+    from lifeline.config import CityConfig
+    from lifeline.processes.context import Context
+
+
+def run(context: Context) -> None:
+    """Serve until stopped."""
+    config = context.config()
+    page, site = config.entry.page, config.entry.site
+    settings = ServeSettings(
+        host=page.bind,
+        port=page.port,
+        zone=site.timezone,
+        simulation=site.simulation,
+        webhook=_webhook(config),
+    )
+    clock = context.origin.clock()
+    run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)
+
+
+def _webhook(config: CityConfig) -> WebhookSettings | None:
+    entry = config.entry.webhook
+    if entry is None:
+        return None
+    return WebhookSettings(
+        url=entry.url,
+        secret=config.secret(entry.secret_file, entry.secret_env).encode(),
+        min_severity=entry.min_severity,
+    )

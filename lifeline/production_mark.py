@@ -1,0 +1,91 @@
+"""A broker that serves a real city says so, by a retained message; simulated data keep away.
+
+``lifeline run`` puts the mark where its site is not a simulation; the simulators look for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from paho.mqtt import publish
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from lifeline.errors import Unreachable
+
+if TYPE_CHECKING:
+    from ingest.sources.mqtt import MqttSettings
+
+TOPIC = "lifeline/v1/production"
+ANSWER_WITHIN_S = 5.0
+
+
+class ProductionBroker(Unreachable):
+    """The broker carries the mark: simulated data would mix with real alarms."""
+
+
+def put_mark(settings: MqttSettings, name: str) -> None:
+    """Say on the broker that it serves ``name``; it stays until somebody removes it."""
+    publish.single(
+        TOPIC,
+        name,
+        qos=1,
+        retain=True,
+        hostname=settings.host,
+        port=settings.port,
+        auth={"username": settings.username, "password": settings.password or ""}
+        if settings.username
+        else None,
+        tls={"ca_certs": settings.ca_file} if settings.tls else None,
+        protocol=MQTTProtocolVersion.MQTTv311,
+    )
+
+
+def read_mark(host: str, port: int) -> str:
+    """Return the city a broker serves, "" where it is not marked.
+
+    Raises
+    ------
+    Unreachable
+        It does not answer.
+    """
+    found: list[str] = []
+    connected, subscribed, unsubscribed = (threading.Event() for _ in range(3))
+
+    def on_connect(client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if not reason.is_failure:
+            connected.set()
+            client.subscribe(TOPIC, 1)
+
+    def on_message(_client: Client, _data: Any, message: MQTTMessage) -> None:
+        found.append(message.payload.decode(errors="replace"))
+
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+    client.on_connect = on_connect
+    client.on_message = on_message
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_unsubscribe = lambda *_: unsubscribed.set()
+    try:
+        client.connect(host, port, keepalive=10)
+        client.loop_start()
+        if not subscribed.wait(ANSWER_WITHIN_S):
+            said = "refuses us" if not connected.is_set() else "does not answer a subscription"
+            raise Unreachable(f"broker {host}:{port}: {said}")
+        client.unsubscribe(TOPIC)  # answered after the retained message, if there is one
+        unsubscribed.wait(ANSWER_WITHIN_S)
+    except OSError as error:
+        raise Unreachable(f"broker {host}:{port}: no answer ({error}); is it running?") from error
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return found[0] if found else ""
+
+
+def refuse_production(host: str, port: int) -> None:
+    """Raise ProductionBroker where the broker serves a real city."""
+    if name := read_mark(host, port):
+        raise ProductionBroker(
+            f"broker {host}:{port} serves the city {name!r} (retained {TOPIC}); simulated data go "
+            "to a broker of their own"
+        )

@@ -1,0 +1,111 @@
+"""A scenario sent to somebody's broker, or written down as a recording."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lifeline.clock import Clock
+from lifeline.production_mark import refuse_production
+from rules.durations import parse_duration
+from rules.problems import Invalid, Problem
+from rules.registry_file import load_registry
+from simulators.devices.coap import CoapTarget
+from simulators.devices.mqtt import MqttTarget
+from simulators.devices.run import run_city
+from simulators.recording.simulated import city_registry
+from simulators.recording.simulated import simulate as write_simulated
+from simulators.scenario import load_scenario
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from rules.registry import Registry
+    from simulators.scenario import Scenario
+
+
+def record_scenario(name: str, *, out: Path, lasts: str, registry: Path | None) -> dict[str, Any]:
+    """Write a recording at full speed; return its meta, the ground truth in it."""
+    scenario = load_scenario(name)
+    held = load_registry(registry) if registry else None
+    return write_simulated(scenario, out=out, registry=held, lasts_ns=_lasts(lasts))
+
+
+def send_scenario(
+    name: str,
+    *,
+    to: str,
+    coap: str,
+    factor: float,
+    lasts: str,
+    registry: Path | None,
+    stats: Path | None,
+    stop: threading.Event,
+) -> dict[str, Any]:
+    """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
+
+    Raises
+    ------
+    Invalid
+        An address, the scenario or the registry is wrong.
+    ProductionBroker
+        The broker serves a real city.
+    """
+    mqtt = _address(to, "mqtt", 1883)
+    post = _address(coap, "coap", 5683) if coap else None
+    scenario = load_scenario(name)
+    now_ns = time.time_ns()
+    refuse_production(*mqtt)
+    clock = _EndingClock(
+        now_ns, now_ns, factor, stop=stop, end_ns=now_ns + _length(scenario, lasts)
+    )
+    held: Registry = load_registry(registry) if registry else city_registry(scenario)
+    return run_city(
+        registry=held,
+        scenario=scenario,
+        clock=clock,
+        mqtt=MqttTarget(host=mqtt[0], port=mqtt[1]),
+        coap=CoapTarget(host=post[0], port=post[1]) if post else None,
+        stop=stop,
+        stats_file=stats,
+    )
+
+
+class _EndingClock(Clock):
+    """A Clock that sets ``stop`` when the scenario's time is over."""
+
+    def __init__(
+        self, wall_ns: int, city_ns: int, factor: float, *, stop: threading.Event, end_ns: int
+    ) -> None:
+        super().__init__(wall_ns, city_ns, factor)
+        self._stop = stop
+        self._end_ns = end_ns
+
+    def now_ns(self) -> int:
+        """Return the city time."""
+        now_ns = super().now_ns()
+        if now_ns >= self._end_ns:
+            self._stop.set()
+        return now_ns
+
+
+def _lasts(text: str) -> int | None:
+    return parse_duration(text) if text else None
+
+
+def _length(scenario: Scenario, lasts: str) -> int:
+    return _lasts(lasts) or scenario.lasts_ns
+
+
+def _address(text: str, scheme: str, port: int) -> tuple[str, int]:
+    said = f"not an address; write {scheme}://127.0.0.1:{port}"
+    try:
+        parts = urlsplit(text)
+        host, named = parts.hostname, parts.port
+    except ValueError as error:
+        raise Invalid([Problem(text, 0, 0, "", said)]) from error
+    if parts.scheme != scheme or not host or parts.username:
+        raise Invalid([Problem(text, 0, 0, "", said)])
+    return host, named or port
