@@ -61,7 +61,7 @@ def parse(line: bytes) -> Control:
     if not isinstance(asked, dict) or set(asked) != {"type", "data"}:
         raise ValueError('wanted {"type": …, "data": {…}}')
     kind, data = asked["type"], asked["data"]
-    if kind not in _NEEDED:
+    if not isinstance(kind, str) or kind not in _NEEDED:
         raise ValueError(f"unknown type {str(kind)[:40]!r}: wanted {', '.join(_NEEDED)}")
     if not isinstance(data, dict):
         raise ValueError(f"data of {kind} is no object")  # noqa: TRY004 - one kind of refusal

@@ -17,7 +17,7 @@ from ingest.admission import Admission
 from ingest.control import ControlServer, Known, recover
 from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
-from ingest.journal import BufferFull, JournalFull, JournalWriter, WakeServer
+from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
 from ingest.limits import IngestLimits
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
@@ -69,6 +69,7 @@ def run_ingest(
     limits: IngestLimits | None = None,
     load_registry: Callable[[str], Registry] | None = None,
     ready: threading.Event | None = None,
+    files: FileLayer = OS_FILES,
 ) -> None:
     """Run until ``stop``; then what was received is journaled and acknowledged within 5 s.
 
@@ -92,7 +93,7 @@ def run_ingest(
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake:
-        ingest = _opened(data, intake, admission, limits=limits, wake=wake, stop=stop)
+        ingest = _opened(data, intake, admission, limits=limits, wake=wake, stop=stop, files=files)
         if ingest is None:
             return
         try:
@@ -122,11 +123,12 @@ def _opened(
     limits: IngestLimits,
     wake: WakeServer,
     stop: threading.Event,
+    files: FileLayer,
 ) -> Ingest | None:
     """Open the journals; while the disk is full try again, None if stopped meanwhile."""
     while True:
         try:
-            return Ingest(data, intake, admission, limits=limits, wake=wake, stop=stop)
+            return Ingest(data, intake, admission, limits=limits, wake=wake, stop=stop, files=files)
         except JournalFull as error:
             metrics.DISK_FULL.set(1)
             log.warning("disk full: ingest cannot begin", cause=str(error))
@@ -150,6 +152,7 @@ class Ingest:
         limits: IngestLimits,
         wake: WakeServer | None,
         stop: threading.Event,
+        files: FileLayer = OS_FILES,
     ) -> None:
         self.intake = intake
         self.admission = admission
@@ -165,12 +168,13 @@ class Ingest:
                         data / "journal",
                         segment_bytes=limits.segment_bytes,
                         reserve_bytes=limits.reserve_bytes,
+                        files=files,
                         wake=wake,
                     )
                 )
             )
             self.quarantine = opened.enter_context(
-                closing(JournalWriter(data / "quarantine", segment_bytes=16 << 20))
+                closing(JournalWriter(data / "quarantine", segment_bytes=16 << 20, files=files))
             )
             self.raw = opened.enter_context(closing(RawLog(data / "raw")))
             durable = self.journal.durable_offset

@@ -10,7 +10,7 @@ from ingest.admission import Admission
 from ingest.codecs import json_mapping, senml
 from ingest.codecs.compact import Series, Wave
 from rules.readings import HEARD_ONLY, Block, Readings
-from tests.ingest.intake_site import (
+from tests.intake_site import (
     BRIDGE,
     GATEWAY,
     MODULE,

@@ -8,7 +8,7 @@ import pytest
 from ingest.admission import Admission
 from ingest.codecs import compact
 from ingest.codecs.compact import FLOAT32, FLOAT64, Series
-from tests.ingest.intake_site import mqtt, site
+from tests.intake_site import mqtt, site
 
 VECTORS = Path(__file__).parents[2] / "gateway-firmware-sim" / "vectors"
 ALL = sorted(VECTORS.glob("*.json"))

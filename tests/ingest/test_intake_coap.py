@@ -16,8 +16,8 @@ from ingest.intake import Intake
 from ingest.sources.coap import CoapSettings, CoapSource
 from lifeline.clock import Clock
 from tests import servers
-from tests.ingest.intake_run import Running, quarantined, running, sequences, until
-from tests.ingest.intake_site import MODULE, NOW_NS, compact_payload, one_reading
+from tests.intake_run import Running, quarantined, running, sequences, until
+from tests.intake_site import MODULE, NOW_NS, compact_payload, one_reading
 
 pytestmark = pytest.mark.real
 

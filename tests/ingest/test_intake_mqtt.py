@@ -15,8 +15,8 @@ from ingest.sources.mqtt import MqttSettings, MqttSource
 from lifeline.clock import Clock
 from rules.readings import Control, Readings, Tick
 from tests import servers
-from tests.ingest.intake_run import Running, quarantined, records, running, sequences, topic, until
-from tests.ingest.intake_site import one_reading
+from tests.intake_run import Running, quarantined, records, running, sequences, topic, until
+from tests.intake_site import one_reading
 
 pytestmark = pytest.mark.real
 

@@ -10,7 +10,7 @@ from ingest.journal import JournalReader, durable_end
 from ingest.service import run_ingest
 from lifeline.clock import Clock
 from rules.readings import Readings
-from tests.ingest.intake_site import GATEWAY, site
+from tests.intake_site import GATEWAY, site
 
 PATIENCE_S = 15.0
 
