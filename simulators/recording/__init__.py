@@ -1,5 +1,6 @@
 """Recordings: made from scenarios, played through the real pipeline, exported and imported."""
 
+from simulators.recording.exchange import export, import_
 from simulators.recording.folder import Recording, open_recording, write_recording
 from simulators.recording.mapping import Mapped, open_mapping
 from simulators.recording.replayed import Replayed, event_log, replay, shipped_rules
@@ -10,6 +11,8 @@ __all__ = [
     "Recording",
     "Replayed",
     "event_log",
+    "export",
+    "import_",
     "open_mapping",
     "open_recording",
     "replay",

@@ -22,6 +22,7 @@ import orjson
 from ingest.frame import Frame
 from ingest.journal import Frames, JournalReader, durable_end
 from rules.problems import Invalid, Problem
+from rules.quantities import QUANTITIES
 from rules.readings import Block, Control, Readings, Tick
 from rules.registry_file import registry_bytes, registry_from_bytes
 from simulators.recording.steps import Sink, Step, step_time_ns
@@ -68,12 +69,23 @@ class Recording:
 
     def steps(self) -> Iterator[Step]:
         """Yield frames as they came where they are kept, otherwise admitted readings; and ticks."""
-        if _has_records(self.folder / "raw"):
-            yield from _merged(self._ticks(), self._groups())
-        else:
-            for body in self._bodies():
-                if not isinstance(body, Control):
-                    yield body
+        if self.has_frames:
+            return _merged(self._ticks(), self._groups())
+        return self.admitted()
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames are kept as they came."""
+        return _has_records(self.folder / "raw")
+
+    def admitted(self) -> Iterator[Readings | Block | Tick]:
+        """Yield what was admitted, and ticks, in journal order."""
+        return (body for body in self._bodies() if not isinstance(body, Control))
+
+    def unit(self, channel: int) -> str:
+        """Return the canonical unit of a channel's values, "" for row −1."""
+        held = QUANTITIES.get(self.registry.channels.quantity[channel]) if channel >= 0 else None
+        return held.unit if held else ""
 
     def _bodies(self) -> Iterator[Readings | Block | Tick | Control]:
         folder = self.folder / "journal"

@@ -122,12 +122,16 @@ class Mapped:
         """The gateway that speaks for the file."""
         return self.registry.devices.id[0]
 
+    @property
+    def tick_ns(self) -> int:
+        """How far apart the ticks are that are put between: half an interval, at least 1 s."""
+        return self.entry.tick or max(self.entry.every // 2, 1_000_000_000)
+
     def steps(self) -> Iterator[Step]:
         """Yield the file's lines as frames with ticks between, in order of time."""
         entry = self.entry
         lines = sorted(_read(entry, self.file), key=lambda line: line[0])
-        tick_ns = entry.tick or min(entry.every, 60_000_000_000)
-        return with_ticks(self._frames(lines), tick_ns, max_group=1)
+        return with_ticks(self._frames(lines), self.tick_ns, max_group=1)
 
     def _frames(self, lines: list[tuple[int, list[float | None]]]) -> Iterator[Frame]:
         path = f"lifeline/v1/{self.device}/up"

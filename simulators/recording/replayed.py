@@ -87,7 +87,14 @@ def replay(
         mapped = open_mapping(source, file=file)
         registry, steps, own = mapped.registry, mapped.steps(), mapped.rules
         return _replay(
-            registry, steps, rules or own, speed=speed, data=data, stop=stop, on_events=on_events
+            registry,
+            steps,
+            rules or own,
+            tick_ns=mapped.tick_ns,
+            speed=speed,
+            data=data,
+            stop=stop,
+            on_events=on_events,
         )
     with open_recording(source) as recording:
         return _replay(
@@ -106,6 +113,7 @@ def _replay(
     steps: Iterable[Step],
     rules: Path | RuleSet | None,
     *,
+    tick_ns: int = 0,
     speed: float | None,
     data: Path | None,
     stop: threading.Event | None,
@@ -118,7 +126,7 @@ def _replay(
     if data is not None and data.exists() and any(data.iterdir()):
         raise refuse(data, "is not empty: a replay needs a folder of its own")
     with tempfile.TemporaryDirectory(prefix="lifeline-replay-") as name:
-        run = _Run(data or Path(name), marked, ruleset, on_events)
+        run = _Run(data or Path(name), marked, ruleset, on_events, tick_ns=tick_ns)
         began_s = time.monotonic()
         try:
             run.play(steps, speed=speed, stop=stop)
@@ -148,8 +156,12 @@ class _Run:
         registry: Registry,
         rules: RuleSet,
         on_events: Callable[[list[Event]], None] | None,
+        *,
+        tick_ns: int,
     ) -> None:
         plan, self.warnings = compile_plan(rules, registry)
+        # ticks that were put in by interval are no sign that anything of ours stood still
+        plan = replace(plan, blind_after_ns=max(plan.blind_after_ns, 2 * tick_ns))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "VERSION").write_text("1\n", encoding="utf-8")
         for room, held, text in (

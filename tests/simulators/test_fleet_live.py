@@ -3,27 +3,22 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import aiocoap
 import aiocoap.resource
 import paho.mqtt.client as paho
 import pytest
+import servers
+from city_fixture import BEGIN_NS, demo_registry
 
 from ingest.admission import Admission
 from ingest.frame import Frame
 from lifeline.clock import Clock
 from simulators.devices import CoapTarget, MqttTarget, run_city
 from simulators.scenario import load_scenario, scenario_of
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import servers
-from city_fixture import BEGIN_NS, demo_registry
 
 LINKS = """
 version: 1
@@ -72,8 +67,7 @@ class CoapServer(threading.Thread):
         site.add_resource(["up"], Post(self.admission, self.frames))
         context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", self.port))
         self.ready.set()
-        while not self.stop.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self.stop.wait)
         await context.shutdown()
 
 
@@ -113,9 +107,9 @@ def test_what_the_fleet_counts_is_what_broker_and_coap_server_received(tmp_path)
 
     assert json.loads((tmp_path / "city.json").read_text()) == stats
     assert stats["done"]
-    for name, frames in (("mqtt", got), ("coap", coap.frames)):
+    for name, kept in (("mqtt", got), ("coap", coap.frames)):
         counts = stats["transports"][name]
-        frames = [Frame(f.payload, f.transport, f.path, 1 << 62, f.content_format) for f in frames]
+        frames = [Frame(f.payload, f.transport, f.path, 1 << 62, f.content_format) for f in kept]
         admitted = admission.admit(frames)
         whole = [q for q in admitted.quarantined if q.whole]
         assert len(whole) == len(admitted.quarantined) == counts["frames_malformed"] > 0
