@@ -1,0 +1,287 @@
+"""The shipped rules: their limits are those of the domain, and they raise what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rules
+from rules.engine import Engine
+from rules.language import check, compile_plan, load_rules
+from rules.plan import NEVER_NS
+from rules.readings import Readings, Record, Tick
+from rules.registry_file import registry_of
+
+PACKS = Path(rules.__file__).parent / "packs"
+FILES = sorted(p.name for p in PACKS.glob("*.yaml"))
+S = 1_000_000_000
+START = 1_800_000_000 * S
+LEVELS = ("blue", "yellow", "orange", "red")
+
+# asset code, type: sensor/channel quantity unit low high quiet (in the canonical unit) [interval]
+CITY = {
+    ("gas-mh", "manhole"): ["ch4-01/vol ch4 %{vol} 0 5 0.02"],
+    ("gas-vw", "valve_well"): ["ch4-01/vol ch4 %{vol} 0 5 0.02"],
+    ("gas-rg", "regulator"): [
+        "ch4-01/lel ch4 %{LEL} 0 100 0.03",
+        "plp-01/mean pressure kPa 0 10 2.2",
+        "pmp-01/mean pressure MPa 0 0.6 200",
+    ],
+    ("bridge-sp", "span"): [
+        "st-01/peak strain um/m -1500 1500 40",
+        "df-01/peak deflection mm -500 500 2",
+        "ac-01/rms accel m/s2 0 20 0.02",
+    ],
+    ("bridge-br", "bridge"): [
+        "wim-01/max gvw t 0 200 30",
+        "wd-01/mean wind m/s 0 60 3",
+        "jt-01/mean displacement mm 0 300 150",
+        "tl-01/mean tilt deg -15 15 0",
+    ],
+    ("tunnel-ts", "tunnel_section"): [
+        "co-01/value co [ppm] 0 300 9",
+        "vis-01/k visibility 1/m 0 0.015 0.001",
+        "ft-01/max temperature Cel -20 120 22",
+        "lvl-01/level level m 0 5 0.02",
+    ],
+    ("water-pp", "pressure_point"): ["p-01/mean pressure kPa 0 1600 300"],
+    ("water-wq", "quality_point"): [
+        "cl-01/value chlorine mg/L 0 5 0.4",
+        "tu-01/value turbidity {NTU} 0 20 0.2",
+    ],
+    ("drain-up", "underpass"): [
+        "pond-01/depth ponding cm 0 200 0",
+        "rain-01/rate rain mm/h 0 240 0",
+    ],
+    ("drain-mh", "manhole"): [
+        "lvl-01/level level m 0 10 0.3",
+        "ch4-01/vol ch4 %{vol} 0 5 0.1",
+        "h2s-01/value h2s mg/m3 0 150 1",
+    ],
+    ("drain-ps", "pump_station"): ["lvl-01/level level m 0 10 0.8"],
+    ("heat-hs", "heat_station"): [
+        "mu-01/mean makeup % 0 10 0.25",
+        "pr-01/return pressure kPa 0 2500 400",
+    ],
+    ("heat-mh", "manhole"): ["temp-01/air temperature Cel -20 120 20 5m"],
+    ("gallery-gs", "gallery_section"): [
+        "o2-01/vol o2 %{vol} 0 25 20.9",
+        "ch4-01/vol ch4 %{vol} 0 5 0.02",
+        "h2s-01/value h2s mg/m3 0 150 1",
+        "co-01/value co mg/m3 0 230 2",
+        "temp-01/air temperature Cel -40 85 18",
+        "rh-01/value humidity %{RH} 0 100 60",
+        "lvl-01/level level m 0 3 0.02",
+        "cable-01/max temperature Cel -20 120 35",
+        "bat-01/level battery % 0 100 80 10m",
+    ],
+}
+
+PPM_CO = 28.010 / 24.0550  # mg/m3, at 20 Cel
+# rule, side: blue, yellow, orange, red in the canonical unit (None: no such level)
+DOMAIN = {
+    ("gas-ch4-space", 1): (0.5, 1.0, 1.25, 2.5),
+    ("gas-ch4-station", 1): (0.5, 1.0, 1.25, 2.5),  # 10, 20, 25, 50 %LEL
+    ("gas-pressure-low-side-high", 1): (3.0, 3.5, 5, 10),
+    ("gas-pressure-low-side-low", -1): (1.6, 1.4, 1.0, 0.6),
+    ("gas-pressure-medium", 1): (210, 220, 230, 240),  # 5, 10, 15, 20 % of 200 kPa
+    ("gas-pressure-medium", -1): (190, 180, 170, 160),
+    ("bridge-strain", 1): (90, 120, 150, 180),  # 60, 80, 100, 120 % of 150
+    ("bridge-deflection", 1): (6, 8, 10, 12),  # … of 10
+    ("bridge-vibration", 1): (0.10, 0.20, 0.315, 0.5),
+    ("bridge-overload", 1): (55, 75, 100, 130),
+    ("bridge-wind", 1): (10.8, 17.2, 20.8, 25),
+    ("bridge-movement", 1): (6, None, None, None),
+    ("bridge-movement", -1): (-6, None, None, None),
+    ("bridge-tilt", 1): (6, None, None, None),
+    ("bridge-tilt", -1): (-6, None, None, None),
+    ("tunnel-co", 1): tuple(x * PPM_CO for x in (50, 70, 100, 150)),
+    ("tunnel-visibility", 1): (0.005, 0.0065, 0.009, 0.012),
+    ("tunnel-fire", 1): (45, 55, 60, 70),
+    ("tunnel-fire-rise", 1): (3, 5, 8, 10),
+    ("tunnel-water", 1): (0.06, 0.1, 0.2, 0.3),
+    ("water-pressure-low", -1): (180, 160, 140, 100),
+    ("water-pressure-drop", -1): (-8, -12, None, None),
+    ("water-chlorine-low", -1): (0.1, 0.05, 0.03, None),
+    ("water-turbidity", 1): (0.5, 1, 3, 5),
+    ("drain-ponding", 1): (3, 10, 15, 25),
+    ("drain-rain", 1): (20, 30, 50, 80),
+    ("drain-sewer-level", 1): (2.1, 2.6, 3.15, 3.5),
+    ("drain-pump-level", 1): (4.8, 6, 7.2, 8),
+    ("drain-ch4", 1): (0.5, 1.0, 1.25, 2.5),
+    ("drain-h2s", 1): (5, 10, 20, 100),
+    ("heat-makeup", 1): (0.7, 1, 2, 4),
+    ("heat-return-pressure-drop", -1): (-2, -5, -10, -15),  # 20 … 150 kPa in 10 min
+    ("heat-manhole", 1): (45, 55, 65, 85),
+    ("gallery-ch4", 1): (0.5, 1.0, 1.25, 2.0),
+    ("gallery-o2-low", -1): (20.0, 19.5, 18.0, 16.0),
+    ("gallery-o2-high", 1): (None, 23.5, None, None),
+    ("gallery-h2s", 1): (5, 10, 20, 100),
+    ("gallery-co", 1): (20, 30, 60, 200),
+    ("gallery-water", 1): (0.06, 0.1, 0.2, 0.3),
+    ("gallery-air-temperature", 1): (35, 40, 50, 60),
+    ("gallery-humidity", 1): (85, 90, None, None),
+    ("gallery-cable", 1): (60, 70, 80, 90),
+    ("battery-low", -1): (20, 15, 10, 5),
+}
+LOUD = {
+    "gas-ch4-space", "gas-ch4-station", "tunnel-co", "tunnel-fire", "tunnel-fire-rise",
+    "drain-ponding", "drain-ch4", "drain-h2s", "gallery-ch4", "gallery-o2-low", "gallery-h2s",
+    "gallery-co", "gallery-cable",
+}  # fmt: skip
+# a step to the red limit is also a fast change
+COMPANIONS = {"tunnel-fire": {"tunnel-fire-rise"}, "water-pressure-low": {"water-pressure-drop"}}
+
+
+def city():
+    device = "kind: gateway, transport: mqtt, codec: compact, every: 60s"
+    module = "kind: module, transport: coap, codec: compact, every: 5m"
+    lines = ["version: 1", "devices:"]
+    lines.append(f"- {{id: 410100-gas-gw-000001, {device}, asset: 410100-gas-gw-000001}}")
+    lines.append(f"- {{id: 410100-gas-nb-000001, {module}, asset: 410100-gas-mh-000001}}")
+    lines += ["assets:", "- {id: 410100-gas-gw-000001, type: gateway}"]
+    quiet = {}
+    for (code, asset_type), channels in CITY.items():
+        asset = f"410100-{code}-000001"
+        tags = "near_sewer: true" if asset_type == "valve_well" else ""
+        lines.append(f"- id: {asset}\n  type: {asset_type}\n  tags: {{{tags}}}\n  sensors:")
+        for text in channels:
+            name, quantity, unit, low, high, value, *every = text.split()
+            sensor, channel = name.split("/")
+            lines.append(f"  - id: {sensor}\n    device: 410100-gas-gw-000001\n    channels:")
+            lines.append(
+                f'    - {{id: {channel}, quantity: {quantity}, unit: "{unit}", key: {asset}/{name},'
+                f" range: [{low}, {high}], every: {every[0] if every else '1m'}}}"
+            )
+            quiet[f"{asset}/{name}"] = float(value)
+    registry = registry_of({"city.yaml": "\n".join(lines) + "\n"})
+    return registry, np.array([quiet[name] for name in registry.channels.id])
+
+
+REGISTRY, QUIET = city()
+PLAN, WARNINGS = compile_plan(load_rules(PACKS), REGISTRY)
+RULES = {(r.rule_id, r.side): r for r in PLAN.channel_rules}
+
+
+def feed(channel, value, *, step_ns, count):
+    """Return the events after ``count`` rounds of all channels, one of them at ``value``.
+
+    Three quiet rounds come first; ``value`` may be an array of ``count``.
+    """
+    n = len(QUIET)
+    values = np.tile(QUIET, (count + 3, 1))
+    values[3:, channel] = value
+    times = START + step_ns * np.arange(count + 3)
+    rows = Readings.of(
+        {
+            "channel": np.tile(np.arange(n), count + 3),
+            "judged_ns": np.repeat(times, n),
+            "value": values.ravel(),
+        }
+    )
+    engine = Engine(PLAN, REGISTRY)
+    return engine.fold([Record(0, Tick(START)), Record(1, rows)])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pack_stands_alone_without_a_problem(name):
+    rules_of_file = load_rules([PACKS / name])
+    assert rules_of_file.rules
+    found = check([PACKS / name], REGISTRY)
+    assert [str(p) for p in found if p.rule] == []  # the rest: channels of other packs
+
+
+def test_there_is_one_pack_for_each_lifeline_and_all_fit_together():
+    lifelines = {"gas", "bridge", "tunnel", "water", "drain", "heat", "gallery"}
+    assert {name.removesuffix(".yaml") for name in FILES} == lifelines | {"system"}
+    assert [str(p) for p in WARNINGS if "battery" not in str(p)] == []
+
+
+def test_every_rule_says_where_its_limits_come_from_and_speaks_both_languages():
+    for rule in load_rules(PACKS).rules:
+        assert rule.body.source in ("clause", "vendor", "estimate")
+        assert not rule.body.approved_by  # the site's business
+    for built in (*PLAN.channel_rules, *PLAN.deadman_rules):
+        assert built.message.isascii()
+        assert not built.message_zh.isascii()
+
+
+def test_all_limits_are_those_of_the_domain_in_canonical_units():
+    assert set(RULES) == set(DOMAIN)
+    for key, limits in DOMAIN.items():
+        want = [np.nan if limit is None else limit for limit in limits]
+        np.testing.assert_allclose(RULES[key].raise_at[0], want, rtol=1e-5, err_msg=str(key))
+
+
+def test_dangerous_gas_fire_and_flood_are_loud():
+    assert {r.rule_id for r in PLAN.channel_rules if r.fail_loud} == LOUD
+    for rule in PLAN.channel_rules:
+        if rule.fail_loud:
+            assert (rule.hold_ns[:, 2] == 0).all()
+            assert (rule.hold_ns[:, 3] <= 30 * S).all()
+            assert rule.over_range or rule.kind == "rate"
+
+
+def test_beside_a_sewer_only_blue_is_raised():
+    rule = RULES["gas-ch4-space", 1]
+    assert rule.raise_at[1].tolist() == [0.75, 1.0, 1.25, 2.5]
+
+
+def test_a_quiet_city_raises_nothing():
+    assert feed(0, QUIET[0], step_ns=60 * S, count=60) == []
+
+
+@pytest.mark.parametrize("key", [k for k in DOMAIN if RULES[k].kind == "threshold"], ids=str)
+def test_a_rule_raises_its_top_level_at_its_limit_and_no_other_rule_speaks(key):
+    rule = RULES[key]
+    channel = int(rule.channel[0])
+    top = int(np.flatnonzero(~np.isnan(rule.raise_at[0]))[-1])
+    step = int(REGISTRY.channels.interval_ns[channel])
+    count = int(max(h for h in rule.hold_ns[0] if h < NEVER_NS) // step) + 3
+    events = feed(channel, rule.raise_at[0, top], step_ns=step, count=count)
+    spoke = {e.rule for e in events}
+    assert spoke - COMPANIONS.get(rule.rule_id, set()) == {rule.rule_id}
+    assert {e.subject for e in events} == {REGISTRY.channels.id[channel]}
+    mine = [e for e in events if e.rule == rule.rule_id]
+    assert mine[0].type == "RAISED"
+    assert max(e.severity for e in mine) == top + 1
+
+
+@pytest.mark.parametrize("key", [k for k in DOMAIN if RULES[k].kind == "rate"], ids=str)
+def test_a_rate_rule_raises_on_a_ramp_of_its_lowest_limit_and_not_on_half_of_it(key):
+    rule = RULES[key]
+    channel = int(rule.channel[0])
+    slope = rule.raise_at[0, 0] * 1.05
+    for share, spoken in ((1.0, {rule.rule_id}), (0.5, set())):
+        ramp = QUIET[channel] + share * slope * np.arange(1, 15)
+        events = feed(channel, ramp, step_ns=60 * S, count=14)
+        assert {e.rule for e in events if e.rule == rule.rule_id} == spoken
+
+
+@pytest.mark.parametrize("name", ["bridge-movement", "bridge-tilt"])
+def test_a_joint_or_a_pier_that_moves_at_once_is_blue(name):
+    rule = RULES[name, 1]
+    channel = int(rule.channel[0])
+    noise = np.tile([0.5, -0.5], 800) * rule.floor[0]
+    noise[1560:] += 20 * rule.floor[0]
+    events = feed(channel, QUIET[channel] + noise, step_ns=60 * S, count=1600)
+    assert [(e.type, e.rule, e.severity) for e in events] == [("RAISED", name, 1)]
+
+
+def test_beyond_the_sensors_range_is_red():
+    rule = RULES["gas-ch4-space", 1]
+    events = feed(int(rule.channel[0]), 5.01, step_ns=60 * S, count=2)
+    assert events[-1].over_range
+    assert max(e.severity for e in events) == 4
+
+
+def test_a_silent_gateway_is_orange_after_five_minutes_and_a_module_yellow_after_thirty():
+    records = [Record(i, Tick(START + 10 * S * i)) for i in range(200)]
+    events = Engine(PLAN, REGISTRY).fold(records)
+    told = [(e.rule, e.severity, (e.receive_ns - START) // S, e.klass) for e in events]
+    assert told == [
+        ("gateway-silent", 3, 300, "safety"),
+        ("module-silent", 2, 1800, "maintenance"),
+    ]
