@@ -271,10 +271,19 @@ class InfluxWriter:
         if status == 429 or status >= 500 or status == 0:
             after_s = _seconds(error.retry_after)
             raise TryLater(f"{status}: {reason}", kind=str(status), after_s=after_s)
+        if status in (401, 403):
+            self._read_token_again()
         remedy = self._settings.remedy(status)
         raise Misconfigured(
             f"{status} from {self._settings.url}: {reason}. {remedy}", kind=str(status)
         )
+
+    def _read_token_again(self) -> None:
+        try:
+            secret = self._settings.secret()
+        except ValueError as error:
+            raise Misconfigured(str(error), kind="token") from error
+        self._client.api_client.set_default_header("Authorization", f"Token {secret}")
 
 
 def _error_of(state: tenacity.RetryCallState) -> TryLater:

@@ -56,8 +56,12 @@ class InfluxSettings(BaseModel):
     def remedy(self, status: int) -> str:
         """Return what a person can do about a refusal with that HTTP status."""
         if status in (401, 403):
-            source = self.token_file or f"the environment variable {self.token_env}"
-            return f"Put a token with write access to bucket {self.bucket!r} into {source}."
+            wanted = f"a token with write access to bucket {self.bucket!r}"
+            if self.token is not None:
+                return f"Put {wanted} where the configuration takes it from, and restart."
+            if self.token_file is not None:
+                return f"Put {wanted} into {self.token_file}; it is read again."
+            return f"Put {wanted} into the environment variable {self.token_env}, and restart."
         if status == 404:
             return f"Create bucket {self.bucket!r} in org {self.org!r}, or correct their names."
         return f"Is {self.url} an InfluxDB 2.x (or a proxy that passes /api/v2/write on)?"

@@ -97,7 +97,7 @@ def test_a_single_line_too_large_is_refused_with_its_reason(server):
 @pytest.mark.parametrize(
     ("options", "status", "remedy"),
     [
-        ({"token": "wrong"}, 401, "LIFELINE_INFLUX_TOKEN"),
+        ({"token": "wrong"}, 401, "write access to bucket 'b'"),
         ({"bucket": "elsewhere"}, 404, "Create bucket 'elsewhere'"),
     ],
 )
@@ -124,6 +124,19 @@ def test_a_wrong_token_or_bucket_is_said_with_its_remedy_and_loses_nothing(
     assert len(said) == 1  # once a minute, not once a try
     assert str(status) in said[0]
     assert remedy in said[0]
+
+
+def test_a_token_put_right_in_its_file_is_taken_without_a_restart(server, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("old")
+    thread, result = _writing(_writer(server, token=None, token_file=file), *_lines(5))
+    _until(lambda: len(server.requests) >= 2)
+    assert all(s[0] == 401 for _, _, s in server.requests[:2])
+    file.unlink()
+    _until(lambda: len(server.requests) >= 3)
+    file.write_text(store_server.TOKEN + "\n")
+    thread.join(5)
+    assert result[0].stored == 5
 
 
 def test_a_stop_ends_the_waiting_without_an_answer(server):
