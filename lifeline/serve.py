@@ -181,5 +181,5 @@ def _mirror(desk: Desk, stop: threading.Event) -> None:
             desk.flow.problems.pop("commands", None)
         except (OSError, LedgerError) as error:
             # The command itself stands in the ledger; only its copy in the journal waits.
-            desk.flow.problems["commands"] = f"commands wait for ingest: {error}"
+            desk.flow.problems["commands"] = f"commands wait for ingest at {path.name}: {error}"
         stop.wait(RETRY_S / 2)

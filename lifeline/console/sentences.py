@@ -169,7 +169,9 @@ def _place(alarm: Alarm, site: Site | None, language: str) -> str:
     name = (assets.name_zh if language == "zh" else assets.name)[row] or assets.name[row]
     district = assets.district[row]
     named = name or assets.id[row]
-    return f"{named}, {district}" if district and language == "en" else f"{district}{named}"
+    if language == "en":
+        return f"{named}, {district}" if district else named
+    return named if district.isascii() else f"{district}{named}"  # no half-translated places
 
 
 def _why(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> str:

@@ -54,7 +54,7 @@ export function levelWord(alarm, levels) {
 function row(alarm, { selected, levels, choose, now_ms }) {
   const w = alarm.words[lang()];
   const notes = [
-    alarm.ended ? say("over") : !alarm.active && say("returned"),
+    alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
     !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
   ].filter(Boolean).join(" · ");
   const made = h("li", {

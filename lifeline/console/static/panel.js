@@ -8,6 +8,7 @@ import { clock, lang, say } from "./words.js";
 const HOUR = 3600000;
 let span = 6 * HOUR;
 let shown = "";
+let shownSeq = 0;
 let asked = 0;
 
 export function clear() {
@@ -38,8 +39,8 @@ export function show(alarm, view) {
     history,
   );
   if (focused) byId("comment")?.focus();
-  shown = alarm.id;
-  if (!same) asked = 0;
+  if (!same || shownSeq !== alarm.seq) asked = 0;
+  [shown, shownSeq] = [alarm.id, alarm.seq];
   refresh(alarm, view);
 }
 

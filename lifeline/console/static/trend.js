@@ -38,7 +38,7 @@ export function drawTrend(element, told, alarm, zone) {
     x: marks[kind].x.map(at), y: marks[kind].y, mode: "markers", type: "scatter", text: hover(kind), hovertemplate: `%{y}<br>%{text}<extra></extra>`,
     marker: { symbol, size: 6, color: colour, line: { width: 1.2, color: colour } },
   });
-  const lone = line.y.length < 400 ? "lines+markers" : "lines";
+  const lone = line.y.length < 60 ? "lines+markers" : "lines";
   const data = [
     { x: line.x.map(at), y: line.y, mode: lone, type: "scatter", connectgaps: false, line: { color: colour, width: 1.6 }, marker: { size: 3, color: colour },
       hovertemplate: `%{y:.${told.decimals}f} ${told.unit}<br>%{x|%H:%M:%S}<extra></extra>` },
@@ -53,7 +53,7 @@ export function drawTrend(element, told, alarm, zone) {
     data.push({ x: [...steps.map(([t]) => at(t)), at(told.to_ms)], y: [...steps.map(([, v]) => v), last], mode: "lines", type: "scatter", hoverinfo: "skip",
       line: { shape: "hv", width: 1, color: own } });
     const word = (lang() === "zh" ? ["", "蓝", "黄", "橙", "红"] : ["", "blue", "yellow", "orange", "red"])[limit.severity];
-    annotations.push({ x: 0.004, xref: "paper", xanchor: "left", y: last, yanchor: limit.side > 0 ? "bottom" : "top", showarrow: false,
+    annotations.push({ x: 0.004 + 0.24 * (annotations.length % 2), xref: "paper", xanchor: "left", y: last, yanchor: limit.side > 0 ? "bottom" : "top", showarrow: false,
       text: `${word} ${last.toPrecision(3) * 1} · ${say(`source.${limit.source}`)}`, font: { size: 10, color: soft } });
   }
   for (const [name, ms, dash] of alarm ? [["onset", alarm.onset_ms, "dot"], ["raised", alarm.raised_ms, "solid"]] : []) {

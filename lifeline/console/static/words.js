@@ -15,7 +15,7 @@ const WORDS = {
   nothing: ["Select an alarm: j / k, Enter.", "用 j / k 选择报警，Enter 打开。"],
   quiet: ["No alarm stands. The city is quiet.", "当前无报警。"],
   ack: ["Acknowledge (a)", "确认 (a)"], ackedBy: ["acknowledged by {0}, {1}", "{0} 于 {1} 确认"],
-  comment: ["comment (optional)", "备注（可选）"], reset: ["Reset after re-test", "复测后复位"],
+  ackedWord: ["acknowledged", "已确认"], comment: ["comment (optional)", "备注（可选）"], reset: ["Reset after re-test", "复测后复位"],
   resetAsk: ["What did the re-test on site show?", "现场复测结果如何？"],
   resetSent: ["Reset ordered; the engine will answer.", "已下达复位，等待引擎响应。"],
   done: ["Acknowledged: {0}", "已确认：{0}"], undo: ["Undo (z) {0} s", "撤销 (z) {0} 秒"],
@@ -61,6 +61,6 @@ export function length(seconds) {
 }
 export function clock(ms, zone, withDay = false) {
   if (!ms) return "–";
-  const day = withDay ? { month: "2-digit", day: "2-digit" } : {};
-  return new Intl.DateTimeFormat("sv-SE", { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit", ...day }).format(ms);
+  const said = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }).format(ms);
+  return said.slice(withDay ? 5 : 11);
 }

@@ -1,0 +1,234 @@
+"""A city of a few assets on disk: real registry, rules, journal, engine and event log."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+
+from ingest.journal import EventLines, JournalWriter, WakeServer
+from lifeline.clock import Clock
+from lifeline.serve import ServeSettings, run_serve
+from rules.engine import Engine
+from rules.events import encode
+from rules.language import compile_plan, load_rules, rules_bytes
+from rules.readings import Control, Readings, Record, Tick
+from rules.registry_codec import content_hash, registry_bytes
+from rules.registry_file import load_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECOND = 10**9
+GAS = "410100-gas-mh-000123/ch4-01/vol"
+OTHER_GAS = "410100-gas-mh-000124/ch4-01/vol"
+LEVEL = "410100-drain-up-000201/lev-01/lev"
+PROBE = "410100-env-wd-000001/hb-01/hb"
+PLACES = {
+    "410100-gas-mh-000123": ("manhole", "Zhongyuan Rd manhole 123", "中原路123号井", 113.62, 34.75),
+    "410100-gas-mh-000124": ("manhole", "Tongbai Rd manhole 124", "桐柏路124号井", 113.63, 34.76),
+    "410100-drain-up-000201": ("underpass", "Jingguang underpass", "京广路下穿", 113.65, 34.74),
+    "410100-env-wd-000001": ("station", "Watchdog", "看门狗", 113.64, 34.77),
+}
+SENSORS = {
+    "410100-gas-mh-000123": ("ch4-01", "vol", "ch4", '"%{vol}"', "[0, 5]", 0),
+    "410100-gas-mh-000124": ("ch4-01", "vol", "ch4", '"%{vol}"', "[0, 5]", 1),
+    "410100-drain-up-000201": ("lev-01", "lev", "level", "m", "[0, 4]", 2),
+    "410100-env-wd-000001": ("hb-01", "hb", "heartbeat", '"1"', "[0, 1000000]", 3),
+}
+RULES = """
+version: 1
+rules:
+- id: ch4-space
+  kind: threshold
+  select: {quantity: ch4}
+  unit: "%{vol}"
+  fail_loud: true
+  over_range: red
+  above: {blue: 0.5, yellow: 1.0, orange: 1.25, red: 2.5}
+  hysteresis: 0.1
+  for: {blue: 0s, yellow: 0s, orange: 0s, red: {samples: 2, or: 30s}}
+  keep_firing_for: 10s
+  max_gap: 10m
+  source: clause
+- id: ponding
+  kind: threshold
+  select: {quantity: level}
+  unit: m
+  above: {yellow: 0.5, red: 1.0}
+  hysteresis: 0.05
+  for: 0s
+  keep_firing_for: 10s
+  max_gap: 10m
+  source: vendor
+- id: silent
+  kind: deadman
+  select: {}
+  missing: {yellow: 1h}
+  source: estimate
+"""
+
+
+def registry_yaml(*, simulation: bool) -> str:
+    lines = ["version: 1", f"simulation: {str(simulation).lower()}"]
+    lines += ["sites: [{id: 410100-st-000001, name: Zhongyuan, name_zh: 中原区}]", "devices:"]
+    lines += [
+        f"- {{id: {asset}, kind: module, transport: coap, codec: compact, "
+        f"asset: {asset}, every: 60s}}"
+        for asset in PLACES
+    ]
+    lines.append("assets:")
+    for asset, (kind, name, name_zh, lon, lat) in PLACES.items():
+        sensor, channel, quantity, unit, span, port = SENSORS[asset]
+        lines += [
+            f"- id: {asset}",
+            f"  type: {kind}",
+            "  site: 410100-st-000001",
+            f"  name: {name}",
+            f"  name_zh: {name_zh}",
+            "  district: Zhongyuan",
+            f"  at: [{lon}, {lat}]",
+            "  sensors:",
+            f"  - id: {sensor}",
+            f"    device: {asset}",
+            "    channels:",
+            f"    - {{id: {channel}, quantity: {quantity}, unit: {unit}, port: {port},",
+            f"       key: {channel}, range: {span}, resolution: 0.01, every: 1m}}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+class SmallCity:
+    """Writes what ingest and engine would write, when told to."""
+
+    def __init__(self, data: Path, *, simulation: bool = False) -> None:
+        self.data = data
+        source = data / "source"
+        for name in ("source", "registry", "rules", "run", "archive"):
+            (data / name).mkdir(parents=True, exist_ok=True)
+        (source / "city.yaml").write_text(registry_yaml(simulation=simulation))
+        self.registry = load_registry(source)
+        rules = load_rules({"rules.yaml": RULES})
+        self.plan, _ = compile_plan(rules, self.registry)
+        self.engine = Engine(self.plan, self.registry)
+        self.wake = WakeServer(data / "run" / "events.sock")
+        self.journal = JournalWriter(data / "journal")
+        self.events = JournalWriter(data / "events", wake=self.wake)
+        self.now_ns = time.time_ns()
+        self.append(Tick(self.now_ns))
+        for kind, text in (
+            ("registry", registry_bytes(self.registry)),
+            ("rules", rules_bytes(rules)),
+        ):
+            digest = content_hash(text)
+            (data / kind / f"{digest}.json").write_bytes(text)
+            self.append(Control(kind, {"hash": digest}))
+
+    def append(self, body) -> None:
+        offset = self.journal.append(body)
+        self.journal.commit()
+        events = self.engine.fold([Record(offset, body)])
+        lines = tuple(encode(e) for e in events)
+        self.events.append(EventLines(through=offset + 1, lines=lines))
+        self.events.commit()
+
+    def send(self, channel: str, value: float, *, age_s: float = 0.0, **columns) -> None:
+        """A reading measured ``age_s`` before now."""
+        self.now_ns = max(self.now_ns + 1, time.time_ns())
+        row = self.registry.channel_row[channel]
+        self.append(
+            Readings.of(
+                {
+                    "channel": [row],
+                    "device": [int(self.registry.channels.device[row])],
+                    "judged_ns": [self.now_ns - int(age_s * SECOND)],
+                    "receive_ns": [self.now_ns],
+                    "value": [value],
+                    **columns,
+                }
+            )
+        )
+
+    def history(self, channel: str, values: list[float], *, every_s: float = 60.0) -> None:
+        """Readings up to now in one message, one each ``every_s``."""
+        n = len(values)
+        self.now_ns = max(self.now_ns + 1, time.time_ns())
+        row = self.registry.channel_row[channel]
+        ages = (np.arange(n)[::-1] + 1) * every_s * SECOND
+        self.append(
+            Readings.of(
+                {
+                    "channel": np.full(n, row),
+                    "device": np.full(n, int(self.registry.channels.device[row])),
+                    "judged_ns": self.now_ns - ages.astype(np.int64),
+                    "receive_ns": np.full(n, self.now_ns),
+                    "value": values,
+                    "index": np.arange(n),
+                }
+            )
+        )
+
+    def close(self) -> None:
+        self.journal.close()
+        self.events.close()
+        self.wake.close()
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+@contextmanager
+def serving(data: Path, **settings):
+    """A running serve; gives an HTTP client with its address as base."""
+    port, stop, died = free_port(), threading.Event(), []
+
+    def run() -> None:
+        try:
+            run_serve(
+                data=data,
+                settings=ServeSettings(port=port, **settings),
+                clock=Clock(),
+                stop=stop,
+            )
+        except Exception as error:  # noqa: BLE001 - told by the caller
+            died.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+    try:
+        until(lambda: died or _answers(client))
+        assert not died, died
+        yield client
+    finally:
+        client.close()
+        stop.set()
+        thread.join(timeout=10)
+    assert not died, died
+    assert not thread.is_alive()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/api/state").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def until(true, *, seconds: float = 10.0):
+    """Wait until ``true()`` is; return what it gave."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not true within {seconds} s")

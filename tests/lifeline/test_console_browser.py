@@ -1,0 +1,121 @@
+"""The page in a real browser: an alarm appears by itself and is acknowledged by the keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
+
+pytestmark = pytest.mark.real
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: run `make test-setup`"
+    with sync_playwright() as playwright:
+        # launch makes a user data folder of its own and removes it
+        held = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield held
+        held.close()
+
+
+@pytest.fixture
+def city(tmp_path):
+    held = SmallCity(tmp_path / "data", simulation=True)
+    held.history(GAS, [0.1, 0.12, 0.1, 0.14, 0.1, 0.11] * 10)
+    yield held
+    held.close()
+
+
+def test_an_alarm_appears_without_a_reload_and_is_acknowledged_by_keyboard(browser, city):
+    with serving(city.data) as http:
+        page = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 850})
+        troubles: list[str] = []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and troubles.append(said.text))
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{http.base_url}")
+        expect(page.locator("#unacked")).to_contain_text("quiet")
+        expect(page.locator("#banner")).to_contain_text("演练")
+        expect(page.locator("#limits")).to_contain_text("not approved for this site")
+        expect(page.locator("#foot")).to_contain_text("Not SIL-rated")
+        page.evaluate("window.notReloaded = true")
+
+        city.send(GAS, 1.3)
+        row = page.locator("#unacked .row")
+        expect(row).to_contain_text("methane 1.30 %vol (26 %LEL)")
+        expect(row).to_contain_text("unconfirmed")
+        city.send(GAS, 1.6)
+        expect(row.locator(".level")).to_have_text("orange")
+
+        page.keyboard.press("j")
+        selected = page.locator("#selected")
+        expect(selected.locator(".sentence")).to_contain_text("limit 1.25 %vol")
+        expect(selected.locator("#trend svg.main-svg").first).to_be_visible()
+        expect(selected.locator("#trend")).to_contain_text("orange 1.25 · clause")
+        page.keyboard.press("a")
+        expect(page.locator("#by")).to_be_focused()  # a name first
+        page.keyboard.type("Li Wei")
+        page.keyboard.press("Enter")
+        page.keyboard.press("a")
+        expect(page.locator("#toast")).to_contain_text("Acknowledged")
+        expect(selected).to_contain_text("acknowledged by Li Wei")
+        until(lambda: http.get("/api/alarms").json()["alarms"][0]["acked_by"] == "Li Wei")
+
+        page.keyboard.press("z")
+        until(lambda: http.get("/api/alarms").json()["alarms"][0]["word"] == "UNACK")
+        expect(page.locator("#ack")).to_be_visible()
+        page.keyboard.press("a")
+        until(lambda: http.get("/api/alarms").json()["alarms"][0]["word"] == "ACKED")
+        page.keyboard.press("Escape")
+        expect(page.locator("#acked .row")).to_have_count(1)
+
+        page.keyboard.press("l")
+        expect(page.locator("#acked .row")).to_contain_text("甲烷")
+        assert page.evaluate("window.notReloaded")
+        assert troubles == []
+        host = http.base_url.netloc.decode()
+        assert all(f"//{host}/" in url or url.startswith(("data:", "blob:")) for url in asked)
+        page.close()
+
+
+def test_rows_do_not_jump_while_one_reads_and_new_ones_announce_themselves(browser, city):
+    with serving(city.data) as http:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{http.base_url}")
+        city.send(LEVEL, 0.7)
+        rows = page.locator("#unacked .row")
+        expect(rows).to_have_count(1)
+        page.keyboard.press("j")
+        city.send(OTHER_GAS, 2.7)
+        city.send(OTHER_GAS, 2.8)
+        expect(page.locator("#new")).to_contain_text("1 new")
+        expect(rows).to_have_count(1)
+        page.keyboard.press("n")
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text("methane")
+        page.close()
+
+
+def test_a_lost_connection_is_said_across_the_page(browser, city):
+    with serving(city.data) as http:
+        page = browser.new_page(locale="en-US")
+        page.goto(f"{http.base_url}")
+        expect(page.locator("#age")).to_contain_text("data")
+    expect(page.locator("#lost")).to_contain_text("CONNECTION LOST", timeout=15_000)
+    page.close()
