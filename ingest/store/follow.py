@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log: Any = structlog.get_logger("store")
 
 WAIT_S = 0.2  # how long one wait lasts at most, so that a stop is seen
+POLL_S = 0.02  # where nobody wakes us
 RECOVERY_S = 2.0  # how long an end before our cursor may be that of a writer still recovering
 _JUDGE = "judge."
 
@@ -70,11 +71,20 @@ class Follower:
         if self._end > self.offset:
             return True
         if self._wake is None:
-            return self.lag() > 0
+            return self._poll(timeout_s)
         told = self._wake.wait(timeout_s)
         if told is not None:
             self._end = max(self._end, told)
         return self.lag() > 0
+
+    def _poll(self, timeout_s: float) -> bool:
+        until = time.monotonic() + timeout_s
+        while self.lag() == 0:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(left_s, POLL_S))
+        return True
 
     def read(self, *, max_rows: int) -> list[Record]:
         """Return the next whole records, [] when there are none."""

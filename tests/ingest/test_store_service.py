@@ -82,7 +82,8 @@ def _cursor(data, name="store"):
     return Cursor.load(data / "cursors" / name).offset
 
 
-def test_every_judged_and_late_row_is_stored_once_and_duplicates_never(tmp_path):
+@pytest.mark.parametrize("batch_rows", [7, 90, 100_000])
+def test_every_judged_and_late_row_is_stored_once_at_any_cut(tmp_path, batch_rows):
     registry = _registry()
     bodies = list(store_data.stream(seed=1, records=120, rows=40))
     last = bodies[-1].receive_ns[-1] if isinstance(bodies[-1], Readings) else bodies[-1].tick_ns
@@ -90,7 +91,7 @@ def test_every_judged_and_late_row_is_stored_once_and_duplicates_never(tmp_path)
     bodies.append(store_data.conflicting(last + 5, last + 6, 2.0))
     end = store_data.write_journal(tmp_path, bodies)
     with store_server.answering() as server:
-        with _running(tmp_path, registry, _settings(server)):
+        with _running(tmp_path, registry, _settings(server, batch_rows=batch_rows)):
             store_data.until(lambda: _cursor(tmp_path) == end)
         expected = _expected(bodies, registry)
         assert _of_server(server) == expected
