@@ -38,7 +38,8 @@ def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
             for _, said in _of(variant, levels)
             if said not in known
         ]
-    if isinstance(rule.body, ThresholdRule | RateRule) and rule.body.fail_loud and rule.body.accept:
+    written = rule.origin.get("accept", ("",))[0] == "rules"
+    if written and not isinstance(rule.body, DeadmanRule) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"
         problems.append(rule.problem(("accept",), said, "warning", key=True))
     return problems

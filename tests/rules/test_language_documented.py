@@ -1,0 +1,66 @@
+"""docs/rules.md is true: its examples load, and it names every key there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rules.language import PLACEHOLDERS, check, compile_plan, load_rules
+from rules.language.models import KINDS, SETTABLE, ChannelSelect, DeviceSelect
+from rules.registry_file import registry_of
+from rules.strict_models import known_keys
+
+TEXT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+REGISTRY = registry_of(
+    {
+        "city.yaml": """
+version: 1
+devices:
+- {id: 410100-gas-gw-000001, kind: gateway, transport: mqtt, codec: compact,
+   asset: 410100-gas-gw-000001, every: 60s}
+assets:
+- {id: 410100-gas-gw-000001, type: gateway}
+- id: 410100-gas-mh-000001
+  type: manhole
+  tags: {near_sewer: true}
+  sensors:
+  - id: a
+    device: 410100-gas-gw-000001
+    channels: [{id: vol, quantity: ch4, range: [0, 5]}]
+- id: 410100-water-dm-000001
+  type: dma
+  sensors:
+  - id: b
+    device: 410100-gas-gw-000001
+    channels: [{id: p, quantity: pressure}, {id: q, quantity: flow}]
+"""
+    }
+)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_an_example_of_the_page_loads_and_matches_something(number):
+    rules = load_rules({"example.yaml": EXAMPLES[number]})
+    plan, _ = compile_plan(rules, REGISTRY)
+    assert {r.rule_id for r in (*plan.channel_rules, *plan.deadman_rules)} == {
+        r.id for r in rules.rules
+    }
+    assert [str(p) for p in check({"example.yaml": EXAMPLES[number]}, REGISTRY) if p.rule] == []
+
+
+def test_the_page_has_examples_of_every_kind():
+    whole = "\n".join(EXAMPLES)
+    assert len(EXAMPLES) == 3
+    for kind in KINDS:
+        assert f"kind: {kind}" in whole
+
+
+def test_the_page_names_every_key_there_is():
+    for model in (*KINDS.values(), ChannelSelect, DeviceSelect):
+        for key in known_keys(model, ()):
+            assert re.search(rf"\b{key}\b", TEXT) or key in ("alpha", "expect"), key
+    for word in (*SETTABLE, *PLACEHOLDERS):
+        assert word in TEXT
