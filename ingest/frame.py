@@ -103,5 +103,6 @@ class Decoded:
 
 def ms_to_ns(milliseconds: NDArray[Any]) -> NDArray[np.int64]:
     """Return int64 nanoseconds, clipped where they would overflow (years 1677 and 2262)."""
-    clipped: NDArray[np.int64] = np.clip(milliseconds, -MAX_EVENT_MS, MAX_EVENT_MS).astype(np.int64)
-    return clipped * np.int64(1_000_000)
+    clipped = np.minimum(np.maximum(milliseconds, -MAX_EVENT_MS), MAX_EVENT_MS)
+    nanoseconds: NDArray[np.int64] = clipped.astype(np.int64) * np.int64(1_000_000)
+    return nanoseconds

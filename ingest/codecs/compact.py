@@ -44,6 +44,12 @@ _VALUES: dict[int, np.dtype[Any]] = {
 }
 _I4 = np.dtype("<i4")
 _I2 = np.dtype("<i2")
+_EMPTY: dict[str, NDArray[Any]] = {
+    "port": np.empty(0, np.int32),
+    "event_ns": np.empty(0, np.int64),
+    "value": np.empty(0),
+    "status": np.empty(0, np.uint8),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +103,17 @@ def decode(payload: bytes) -> Decoded:
     for _ in range(blocks):
         body.read_block()
     body.finish()
+    columns = body.columns()
     return Decoded(
         device=device.decode(),
         boot=boot,
         sequence=sequence,
         simulation=bool(flags & SIMULATION),
         clock_unset=bool(flags & CLOCK_UNSET),
-        port=_joined(body.ports, np.int32),
-        event_ns=ms_to_ns(_joined(body.times_ms, np.int64)),
-        value=_joined(body.values, np.float64),
-        status=_joined(body.statuses, np.uint8),
+        port=columns["port"],
+        event_ns=columns["event_ns"],
+        value=columns["value"],
+        status=columns["status"],
         blocks=tuple(body.waves),
         rejects=tuple(body.rejects),
     )
@@ -143,10 +150,11 @@ class _Body:
         self.end = end
         # saturating here keeps base + offset within int64; ms_to_ns clips the sum
         self.base_ms = max(-MAX_EVENT_MS, min(MAX_EVENT_MS, base_ms))
-        self.ports: list[NDArray[Any]] = []
-        self.times_ms: list[NDArray[Any]] = []
+        self.ports: list[int] = []  # one a block, as statuses and counts
+        self.statuses: list[int] = []
+        self.counts: list[int] = []
+        self.offsets_ms: list[NDArray[Any]] = []
         self.values: list[NDArray[Any]] = []
-        self.statuses: list[NDArray[Any]] = []
         self.waves: list[Waveform] = []
         self.rejects: list[Reject] = []
 
@@ -165,6 +173,22 @@ class _Body:
         if self.at != self.end:
             raise Undecodable("lengths", f"{self.end - self.at} bytes after the last block")
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the scalar rows of all blocks; few array operations, frames are many."""
+        if not self.counts:
+            return _EMPTY
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+            value = np.concatenate(self.values, dtype=np.float64)
+        times_ms = np.concatenate(self.offsets_ms, dtype=np.int64)
+        times_ms += self.base_ms
+        counts = np.array(self.counts)
+        return {
+            "port": np.array(self.ports, np.int32).repeat(counts),
+            "event_ns": ms_to_ns(times_ms),
+            "value": value,
+            "status": np.array(self.statuses, np.uint8).repeat(counts),
+        }
+
     def _take(self, size: int) -> int:
         at = self.at
         if at + size > self.end:
@@ -182,10 +206,11 @@ class _Body:
         if not 0 < scale < np.inf:
             self.rejects.append(Reject("scale", f"port {port}: scale {scale}"))
             return
-        self.ports.append(np.full(n, port, np.int32))
-        self.times_ms.append(offsets.astype(np.int64) + np.int64(self.base_ms))
+        self.ports.append(port)
+        self.statuses.append(status)
+        self.counts.append(n)
+        self.offsets_ms.append(offsets)
         self.values.append(unscale(raw, scale) if encoding == SCALED else raw)
-        self.statuses.append(np.full(n, status, np.uint8))
 
     def _read_wave(self, port: int, status: int, n: int) -> None:
         start_ms, period_us, scale = _WAVE.unpack_from(self.payload, self._take(_WAVE.size))
@@ -197,11 +222,6 @@ class _Body:
         start_ns = int(ms_to_ns(np.array([self.base_ms + start_ms], np.int64))[0])
         samples = unscale(raw, scale)
         self.waves.append(Waveform(port, "", start_ns, period_us * 1000, samples, status))
-
-
-def _joined(parts: list[NDArray[Any]], dtype: type[Any]) -> NDArray[Any]:
-    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
-        return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)
 
 
 def encode(
