@@ -4,58 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulators.city.builder import Builder, Sense
 from simulators.city.layout import BRIDGE_COLUMNS, TUNNEL_COLUMN
+from simulators.city.senses import (
+    BATTERY,
+    CH4,
+    CH4_LEL,
+    CO,
+    H2S,
+    LEVEL,
+    O2,
+    PONDING,
+    RAIN,
+    RH,
+    RSSI,
+    T_AIR,
+    WATER_P,
+    WATER_Q,
+    sense,
+)
 
 if TYPE_CHECKING:
     from random import Random
 
+    from simulators.city.builder import Builder
     from simulators.city.layout import Layout, Point
 
 GALLERY_ROW = 4
 PROBE_CODE = ("env", "gw")  # the id syntax knows lifelines and environment only
-
-
-def _s(
-    sensor: str,
-    channel: str,
-    quantity: str,
-    unit: str,
-    lo: float,
-    hi: float,
-    resolution: float,
-    *,
-    klass: str = "safety",
-    every: str = "1m",
-    lel_basis: float | None = None,
-) -> Sense:
-    return Sense(
-        sensor=f"{sensor}-01",
-        channel=channel,
-        quantity=quantity,
-        unit=unit,
-        range=(lo, hi),
-        resolution=resolution,
-        klass=klass,
-        every=every,
-        lel_basis=lel_basis,
-    )
-
-
-CH4 = _s("ch4", "vol", "ch4", "%{vol}", 0, 5, 0.01)
-CH4_LEL = _s("ch4", "lel", "ch4", "%{LEL}", 0, 100, 0.1, lel_basis=5.0)
-H2S = _s("h2s", "value", "h2s", "mg/m3", 0, 150, 0.1)
-CO = _s("co", "value", "co", "[ppm]", 0, 300, 0.1)
-O2 = _s("o2", "vol", "o2", "%{vol}", 0, 25, 0.01)
-T_AIR = _s("temp", "air", "temperature", "Cel", -40, 85, 0.1, klass="info")
-RH = _s("rh", "value", "humidity", "%{RH}", 0, 100, 0.1, klass="info")
-BATTERY = _s("bat", "level", "battery", "%", 0, 100, 0.1, klass="maintenance", every="10m")
-RSSI = _s("radio", "rssi", "rssi", "dBm", -150, 0, 1, klass="maintenance", every="10m")
-RAIN = _s("rain", "rate", "rain", "mm/h", 0, 240, 0.1)
-PONDING = _s("pond", "depth", "ponding", "cm", 0, 200, 0.1)
-LEVEL = _s("lvl", "level", "level", "m", 0, 10, 0.01)
-WATER_P = _s("p", "mean", "pressure", "kPa", 0, 1600, 0.1)
-WATER_Q = _s("q", "mean", "flow", "m3/h", 0, 2000, 0.1)
 
 
 def gas(b: Builder, layout: Layout, random: Random) -> None:
@@ -65,9 +40,9 @@ def gas(b: Builder, layout: Layout, random: Random) -> None:
     for i, (row, column) in enumerate(((1, 1), (3, 5), (5, 3), (7, 7), (7, 1))):
         at = (layout.columns_m[column] + 30, layout.rows_m[row] + 30)
         sensors = (
-            _s("pmp", "mean", "pressure", "MPa", 0, 0.6, 0.0001),
-            _s("plp", "mean", "pressure", "kPa", 0, 10, 0.01),
-            _s("q", "mean", "flow", "m3/h", 0, 5000, 1),
+            sense("pmp", "mean", "pressure", "MPa", 0, 0.6, 0.0001),
+            sense("plp", "mean", "pressure", "kPa", 0, 10, 0.01),
+            sense("q", "mean", "flow", "m3/h", 0, 5000, 1),
             CH4_LEL,
             T_AIR,
         )
@@ -113,14 +88,17 @@ def gas(b: Builder, layout: Layout, random: Random) -> None:
 def bridge(b: Builder, layout: Layout, random: Random) -> None:
     """Add four river bridges of two spans each, two bridges a gateway."""
     span_sensors = (
-        *(_s("st", "peak", "strain", "um/m", -1500, 1500, 0.1).numbered(n) for n in (1, 2, 3, 4)),
         *(
-            _s("st", "mean", "strain", "um/m", -1500, 1500, 0.1, klass="info").numbered(n)
+            sense("st", "peak", "strain", "um/m", -1500, 1500, 0.1).numbered(n)
+            for n in (1, 2, 3, 4)
+        ),
+        *(
+            sense("st", "mean", "strain", "um/m", -1500, 1500, 0.1, klass="info").numbered(n)
             for n in (1, 3)
         ),
-        _s("df", "peak", "deflection", "mm", -500, 500, 0.01),
-        _s("ac", "rms", "accel", "m/s2", 0, 20, 0.0001),
-        _s("ts", "struct", "temperature", "Cel", -40, 80, 0.1, klass="info"),
+        sense("df", "peak", "deflection", "mm", -500, 500, 0.01),
+        sense("ac", "rms", "accel", "m/s2", 0, 20, 0.0001),
+        sense("ts", "struct", "temperature", "Cel", -40, 80, 0.1, klass="info"),
     )
     for i, column in enumerate(BRIDGE_COLUMNS):
         street = layout.ns[column]
@@ -153,12 +131,12 @@ def bridge(b: Builder, layout: Layout, random: Random) -> None:
                 exposed_people=120,
             )
         sensors = (
-            _s("jt", "mean", "displacement", "mm", 0, 300, 0.1),
-            _s("jt", "mean", "displacement", "mm", 0, 300, 0.1).numbered(2),
-            _s("tl", "mean", "tilt", "deg", -15, 15, 0.001),
-            _s("tl", "mean", "tilt", "deg", -15, 15, 0.001).numbered(2),
-            _s("wim", "max", "gvw", "t", 0, 200, 0.1),
-            _s("wd", "mean", "wind", "m/s", 0, 60, 0.1),
+            sense("jt", "mean", "displacement", "mm", 0, 300, 0.1),
+            sense("jt", "mean", "displacement", "mm", 0, 300, 0.1).numbered(2),
+            sense("tl", "mean", "tilt", "deg", -15, 15, 0.001),
+            sense("tl", "mean", "tilt", "deg", -15, 15, 0.001).numbered(2),
+            sense("wim", "max", "gvw", "t", 0, 200, 0.1),
+            sense("wd", "mean", "wind", "m/s", 0, 60, 0.1),
             T_AIR,
         )
         b.place(
@@ -181,12 +159,12 @@ def tunnel(b: Builder, layout: Layout, random: Random) -> None:
     for k in range(4):
         sensors = [
             CO,
-            _s("vis", "k", "visibility", "1/m", 0, 0.015, 0.00001),
-            _s("wd", "mean", "wind", "m/s", -20, 20, 0.1, klass="info"),
-            _s("ft", "max", "temperature", "Cel", -20, 120, 0.1),
+            sense("vis", "k", "visibility", "1/m", 0, 0.015, 0.00001),
+            sense("wd", "mean", "wind", "m/s", -20, 20, 0.1, klass="info"),
+            sense("ft", "max", "temperature", "Cel", -20, 120, 0.1),
         ]
         if k in (1, 2):
-            sensors.append(_s("lvl", "level", "level", "m", 0, 5, 0.01))
+            sensors.append(sense("lvl", "level", "level", "m", 0, 5, 0.01))
         b.place(
             "tunnel",
             "tunnel_section",
@@ -241,10 +219,10 @@ def water(b: Builder, layout: Layout, random: Random) -> None:
                 attributes={**attributes, "chainage_m": distance},
             )
     quality = (
-        _s("tu", "value", "turbidity", "{NTU}", 0, 20, 0.01),
-        _s("cl", "value", "chlorine", "mg/L", 0, 5, 0.01),
-        _s("ph", "value", "ph", "[pH]", 0, 14, 0.01, klass="info"),
-        _s("ec", "value", "conductivity", "uS/cm", 0, 5000, 1, klass="info"),
+        sense("tu", "value", "turbidity", "{NTU}", 0, 20, 0.01),
+        sense("cl", "value", "chlorine", "mg/L", 0, 5, 0.01),
+        sense("ph", "value", "ph", "[pH]", 0, 14, 0.01, klass="info"),
+        sense("ec", "value", "conductivity", "uS/cm", 0, 5000, 1, klass="info"),
     )
     for i in (0, 1):
         b.place(
@@ -315,12 +293,12 @@ def heat(b: Builder, layout: Layout, random: Random) -> None:
     home = (layout.columns_m[1] + 30, layout.rows_m[1] - 30)
     gw = b.gateway("heat", home, ("Heating gateway", "供热网关"), codec="senml")
     sensors = (
-        _s("ts", "supply", "temperature", "Cel", 0, 150, 0.1),
-        _s("tr", "return", "temperature", "Cel", 0, 150, 0.1),
-        _s("ps", "supply", "pressure", "kPa", 0, 2500, 1),
-        _s("pr", "return", "pressure", "kPa", 0, 2500, 1),
-        _s("q", "mean", "flow", "m3/h", 0, 5000, 1),
-        _s("mu", "mean", "makeup", "%", 0, 10, 0.01),
+        sense("ts", "supply", "temperature", "Cel", 0, 150, 0.1),
+        sense("tr", "return", "temperature", "Cel", 0, 150, 0.1),
+        sense("ps", "supply", "pressure", "kPa", 0, 2500, 1),
+        sense("pr", "return", "pressure", "kPa", 0, 2500, 1),
+        sense("q", "mean", "flow", "m3/h", 0, 5000, 1),
+        sense("mu", "mean", "makeup", "%", 0, 10, 0.01),
     )
     for i in range(5):
         row, column = 1 + i % 3, 2 + i
@@ -349,8 +327,13 @@ def heat(b: Builder, layout: Layout, random: Random) -> None:
             (f"{street.name} heat manhole {i + 1}", f"{street.name_zh}热力{i + 1}号井"),
             zone=f"z-heat-{row:02d}",
             sensors=[
-                (nb, _s("temp", "air", "temperature", "Cel", -20, 120, 0.1, every="5m")),
-                (nb, _s("rh", "value", "humidity", "%{RH}", 0, 100, 0.1, klass="info", every="5m")),
+                (nb, sense("temp", "air", "temperature", "Cel", -20, 120, 0.1, every="5m")),
+                (
+                    nb,
+                    sense(
+                        "rh", "value", "humidity", "%{RH}", 0, 100, 0.1, klass="info", every="5m"
+                    ),
+                ),
                 (nb, BATTERY),
             ],
         )
@@ -365,11 +348,11 @@ def gallery(b: Builder, layout: Layout, random: Random) -> None:
             O2,
             CH4,
             H2S,
-            _s("co", "value", "co", "mg/m3", 0, 230, 0.1),
+            sense("co", "value", "co", "mg/m3", 0, 230, 0.1),
             T_AIR,
             RH,
-            _s("lvl", "level", "level", "m", 0, 3, 0.001),
-            _s("cable", "max", "temperature", "Cel", -20, 120, 0.1),
+            sense("lvl", "level", "level", "m", 0, 3, 0.001),
+            sense("cable", "max", "temperature", "Cel", -20, 120, 0.1),
         )
         b.place(
             "gallery",
@@ -408,7 +391,7 @@ def probe(b: Builder) -> None:
         sensors=[
             (
                 identifier,
-                _s("probe", "beat", "heartbeat", "1", 0, 1e12, 1, klass="info", every="30s"),
+                sense("probe", "beat", "heartbeat", "1", 0, 1e12, 1, klass="info", every="30s"),
             )
         ],
     )

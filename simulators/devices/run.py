@@ -55,9 +55,10 @@ def run_city(
 ) -> dict[str, Any]:
     """Run the city until ``stop`` is set; return the last stats document.
 
-    Devices whose transport has no target are left out. ``begin_ns`` is when the scenario begins
-    (default: now); ``boot`` must rise from start to start (default: the wall's Unix seconds). After
-    ``stop`` what is under way has ``DRAIN_S`` to be delivered, so that the counts add up.
+    Devices whose transport has no target are left out. ``begin_ns`` is when the scenario begins, or
+    began before a restart (default: now); ``boot`` must rise from start to start (default: the
+    wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be delivered, so that
+    the counts add up.
 
     Raises
     ------
@@ -92,7 +93,8 @@ class _City:
             scenario,
             signals=signals,
             incidents=incidents,
-            begin_ns=begin_ns,
+            # devices live from now on, whenever the scenario begins or began
+            begin_ns=clock.now_ns(),
             boot=boot,
         )
         self._stats = Stats(scenario.name, begin_ns)
