@@ -4,10 +4,13 @@ import contextlib
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from ingest.store import influx, settings
-from tests import servers, store_server
+from ingest.store.lines import LineEncoder
+from rules.readings import Readings
+from tests import servers, store_server, store_twin
 
 
 @pytest.fixture
@@ -221,3 +224,21 @@ def test_real_influxd_keeps_every_number_and_name(tmp_path):
         assert [b.line for b in written.bad] == [b"nonsense"]
         (series,) = store_server.query(influxd, "SELECT count(value) FROM m")
         assert series["values"][0][1] == len(edges) + 2
+
+
+def test_no_name_however_odd_breaks_a_line_in_real_influxd():
+    same = ["a\\,b", "a\\ b", 'a"b', "#x", "中原,区= x", "a\x01b", "é\u2028z", " ", "=", ",", "😀"]
+    changed = {"a\nb": "a\\nb", "a\tb": "a\\tb", "a\\": "a "}  # as the client changes them
+    names = dict(zip(same, same, strict=True)) | changed
+    with servers.influxd() as influxd, store_server.v2_proxy(influxd) as proxy:
+        store_server.query(influxd, "CREATE DATABASE b")
+        body = b""
+        for when, name in enumerate(names):
+            row = Readings.of({"channel": [0], "judged_ns": [when], "value": [0.5]})
+            encoder = LineEncoder(store_twin.registry(quantities=("ch4",), district=name))
+            body += encoder.encode(row, np.zeros(1, np.uint8)).body
+        written = _writer(proxy).write(body, len(names))
+        assert (written.stored, written.bad) == (len(names), ())
+        found = store_server.query(influxd, "SELECT value FROM gas GROUP BY district")
+        times = {series["tags"]["district"]: series["values"][0][0] for series in found}
+    assert times == {back: when for when, back in enumerate(names.values())}
