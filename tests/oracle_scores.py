@@ -9,6 +9,7 @@ from typing import Protocol
 
 WINDOW_ROWS = 64
 NOT_A_ROW = math.nan
+NO_SIGN = 0.0  # added, it makes a zero +0.0
 
 
 class Score(Protocol):
@@ -57,12 +58,15 @@ class Rate:
         self.rows = [row for row in self.rows if row[0] > t - self.window_ns]
         if len(self.rows) < max(2, self.min_points):
             return NOT_A_ROW
-        if self.method == "difference":
-            return self.slope(self.rows[0], self.rows[-1])
-        return self.median_slope()
+        return self.rate() + NO_SIGN
 
     def slope(self, a: tuple[int, float], b: tuple[int, float]) -> float:
         return (b[1] - a[1]) / float(b[0] - a[0]) * float(self.per_ns)
+
+    def rate(self) -> float:
+        if self.method == "difference":
+            return self.slope(self.rows[0], self.rows[-1])
+        return self.median_slope()
 
     def median_slope(self) -> float:
         pairs = combinations(self.rows, 2)
@@ -93,7 +97,7 @@ class Ewma:
         if self.count == 0:
             self.mean, self.variance, self.count = x, 0.0, 1
             return NOT_A_ROW
-        z = self.deviation(x) if self.count >= self.warmup else NOT_A_ROW
+        z = self.deviation(x) + NO_SIGN if self.count >= self.warmup else NOT_A_ROW
         a = self.alpha
         d = x - self.mean
         self.mean = a * x + (1 - a) * self.mean

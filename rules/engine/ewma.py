@@ -96,6 +96,7 @@ class Ewma:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             score = deviation / sigma
         score[(deviation == 0) & (sigma == 0)] = 0.0
+        score += 0.0  # a zero is never -0.0
         score[(learned < self.warmup[own]) | (learned == 0)] = np.nan
         return score
 
@@ -133,6 +134,12 @@ def _before(
     for i in range(int(np.searchsorted(-size, -WAVES, side="left"))):
         first, stop = int(begin[i]) + WAVES, int(begin[i] + size[i])
         b = float(rest[i])
+        if not (np.isfinite(y[i]) and np.isfinite(x[first:stop]).all()):
+            # lfilter also multiplies by zero, and 0 * inf would be NaN
+            for row in range(first, stop):
+                out[row] = y[i]
+                y[i] = a[i] * x[row] + b * y[i]
+            continue
         run, _ = lfilter([a[i]], [1.0, -b], x[first:stop], zi=[b * y[i]])
         out[first] = y[i]
         out[first + 1 : stop] = run[:-1]

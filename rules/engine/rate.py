@@ -90,6 +90,7 @@ class Rate:
                 t, v, oldest[robust], points[robust], self.per_ns[mine[robust]]
             )
         self._roll(own, t, v, start, length, begin)
+        score += 0.0  # a zero is never -0.0: which of the two a median picks depends on the sort
         return score
 
     def _window_starts(
