@@ -37,9 +37,7 @@ DEFAULT_MAX_GAP_TIMES = 3.0
 DEFAULT_ACCEPT = (1, 2, 3)
 
 
-def compile_plan(
-    rules: RuleSet, registry: Registry, *, today: str | None = None
-) -> tuple[Plan, list[Problem]]:
+def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem]]:
     """Return the plan the engine runs, and warnings.
 
     Each rule on channels becomes one ``ChannelRule`` a side: a threshold or rate rule with both
@@ -51,8 +49,8 @@ def compile_plan(
     on side +1, plus it on −1, or what ``clear`` says. ``hold_ns`` is NEVER_NS where only samples
     are given. ``3x`` is resolved against each channel's interval. Overrides give their channels
     other numbers in the same arrays: weaker match first (tags, domain, …, then asset, sensor,
-    channel), later ones stronger among equals; one whose ``until`` is before ``today``
-    (``2027-03-31``) is left out with a warning, and without ``today`` all hold.
+    channel), later ones stronger among equals; one that is over (``RuleSet.expired``) is left
+    out with a warning.
     A deadman rule becomes one ``DeadmanRule`` on device rows, ``missing_ns`` at least ``at_least``.
     Live channels of quantity ``heartbeat`` become ``probe_channels`` and are judged by no rule.
     A rule that matches nothing gives no arrays. ``content_hash`` is that of the rules' text.
@@ -62,7 +60,7 @@ def compile_plan(
     Invalid
         A unit does not fit a matched quantity, or levels are not in order; with all problems.
     """
-    work = _Work(rules, registry, Selector(registry), today)
+    work = _Work(rules, registry, Selector(registry))
     for rule in rules.rules:
         work.rule(rule)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
@@ -86,13 +84,13 @@ def check(
     registry even when others are wrong.
     """
     try:
-        rules, problems = read_rules(read_sources(folder_or_files))
+        rules, problems = read_rules(read_sources(folder_or_files), today=today)
     except Invalid as invalid:
         return invalid.problems
     if registry is None:
         return problems
     try:
-        found = compile_plan(rules, registry, today=today)[1]
+        found = compile_plan(rules, registry)[1]
     except Invalid as invalid:
         found = invalid.problems
     if any(p.severity == "error" for p in (*problems, *found)):
@@ -107,7 +105,6 @@ class _Work:
     rules: RuleSet
     registry: Registry
     selector: Selector
-    today: str | None
     channel_rules: list[ChannelRule] = field(default_factory=list)
     deadman_rules: list[DeadmanArrays] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -142,20 +139,14 @@ class _Work:
         member = np.zeros((len(rows), len(overrides)), np.bool_)
         for i, override in enumerate(overrides):
             where = ("overrides", i)
-            if (
-                self.today is not None
-                and override.until is not None
-                and override.until < self.today
-            ):
+            if override.until is not None and override.until <= self.rules.expired:
                 said = f"override expired on {override.until}: remove it, or give it a new until"
                 self.problems.append(rule.problem((*where, "until"), said, "warning"))
                 continue
-            select = (
-                self.selector.devices
-                if isinstance(rule.body, DeadmanRule)
-                else (self.selector.channels)
-            )
-            member[:, i] = select(override.match)[rows]
+            if isinstance(rule.body, DeadmanRule):
+                member[:, i] = self.selector.devices(override.match)[rows]
+            else:
+                member[:, i] = self.selector.channels(override.match)[rows]
             if len(rows) and not member[:, i].any():
                 unknown = self.selector.unknown(override.match)
                 said = (

@@ -38,15 +38,19 @@ Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
 FORMAT: Final = "lifeline rules 1"
 
 
-def load_rules(folder_or_files: Sources) -> RuleSet:
+def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet:
     """Return the rules of a folder of ``*.yaml``, of files, or of texts by name.
+
+    Overrides whose ``until`` is before ``today`` (``2027-03-31``) are over; without it all hold.
+    What is over is part of the rules' bytes and hash: compiling stays a pure function of them,
+    and the hash changes on the day an override ends, not every day.
 
     Raises
     ------
     Invalid
         With every problem of every file.
     """
-    rules, problems = read_rules(read_sources(folder_or_files))
+    rules, problems = read_rules(read_sources(folder_or_files), today=today)
     raise_errors(problems)
     return rules
 
@@ -74,7 +78,7 @@ def read_sources(folder_or_files: Sources) -> dict[str, str]:
 
 def rules_bytes(rules: RuleSet) -> bytes:
     """Return the canonical text of a rule set: its sources, by name."""
-    return _canonical(rules.sources)
+    return _canonical(rules.sources, rules.expired)
 
 
 def rules_from_bytes(data: bytes) -> RuleSet:
@@ -90,13 +94,16 @@ def rules_from_bytes(data: bytes) -> RuleSet:
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
         sources = {str(name): str(text) for name, text in whole["sources"].items()}
+        expired = str(whole["expired"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid([Problem("rules", 0, 0, "", f"not stored rules ({error})")]) from error
-    return load_rules(sources)
+    rules, problems = read_rules(sources, expired=expired)
+    raise_errors(problems)
+    return rules
 
 
-def _canonical(sources: dict[str, str]) -> bytes:
-    whole = {"format": FORMAT, "sources": dict(sorted(sources.items()))}
+def _canonical(sources: dict[str, str], expired: str) -> bytes:
+    whole = {"format": FORMAT, "expired": expired, "sources": dict(sorted(sources.items()))}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -109,8 +116,13 @@ class _Reading:
     rules: dict[str, Rule] = field(default_factory=dict)
 
 
-def read_rules(sources: dict[str, str]) -> tuple[RuleSet, list[Problem]]:
-    """Return the rules that could be understood, and every problem found."""
+def read_rules(
+    sources: dict[str, str], *, today: str | None = None, expired: str = ""
+) -> tuple[RuleSet, list[Problem]]:
+    """Return the rules that could be understood, and every problem found.
+
+    ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
+    """
     reading = _Reading()
     documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
     files = [(d, head) for d in documents if (head := _head(d)) is not None]
@@ -126,8 +138,17 @@ def read_rules(sources: dict[str, str]) -> tuple[RuleSet, list[Problem]]:
         problems += found
         if not any(p.severity == "error" for p in found):
             sound.append(rule)
-    name = content_hash(_canonical(sources))
-    rules = RuleSet(sources=sources, content_hash=name, levels=levels, rules=tuple(sound))
+    if today is not None:
+        overrides: list[Any] = [o for rule in sound for o in rule.body.overrides]
+        ends = [o.until for o in overrides if o.until]
+        expired = max((end for end in ends if end < today), default="")
+    rules = RuleSet(
+        sources=sources,
+        content_hash=content_hash(_canonical(sources, expired)),
+        levels=levels,
+        rules=tuple(sound),
+        expired=expired,
+    )
     return rules, sorted(set(problems))
 
 

@@ -65,6 +65,7 @@ class RuleSet:
     content_hash: str
     levels: tuple[Level, ...]  # by severity rising
     rules: tuple[Rule, ...]  # in the order of file and line
+    expired: str = ""  # overrides whose `until` is this day or before are over
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule of that id."""

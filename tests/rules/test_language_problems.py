@@ -301,7 +301,7 @@ KEYS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.integers(0, 3), VALUES)
 def test_no_rule_raises_anything_but_invalid(registry, changes, which, other):
     rule = [
@@ -321,7 +321,7 @@ def test_no_rule_raises_anything_but_invalid(registry, changes, which, other):
             assert problem.message
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=80).map(lambda b: b.decode("latin-1")))
 def test_no_text_raises_anything_but_invalid(text):
     for whole in (text, HEAD + text, HEAD + GOOD + text):

@@ -64,7 +64,8 @@ def registry():
 
 
 def plan_of(text, registry, **more):
-    return compile_plan(load_rules({"site.yaml": text}), registry, **more)[0]
+    rules = load_rules({"site.yaml": text}, **more)
+    return compile_plan(rules_from_bytes(rules_bytes(rules)), registry)[0]
 
 
 def one(text, registry, **more):
@@ -159,6 +160,10 @@ def test_an_override_ends_with_its_last_day_and_says_so(registry):
     over = one(CH4, registry, today="2027-04-01")
     assert held.raise_at[0, 0] == 0.75
     assert over.raise_at[0, 0] == 0.5
+    assert (
+        len({plan_of(CH4, registry, today=f"2027-04-{day:02d}").content_hash for day in (1, 9)})
+        == 1
+    )
     assert "override expired on 2027-03-31" in problems(CH4, registry, today="2027-04-01")
 
 
