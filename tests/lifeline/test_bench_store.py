@@ -20,7 +20,7 @@ def test_the_contestants_write_the_same_number_of_bytes():
 
 def test_the_table_is_written_as_json(tmp_path):
     file = tmp_path / "bench.json"
-    options = ["--json", str(file), "--rows", "2000", "--channels", "50", "--turns", "1"]
+    options = ["--json", str(file), "--rows", "20000", "--channels", "50", "--turns", "1"]
     subprocess.run(
         [sys.executable, "-m", "lifeline.bench.store", *options],
         cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL,
