@@ -95,8 +95,9 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
     channels, rules = len(site.registry.channels.id), len(site.plan.channel_rules)
     said = f"{channels} channels, {rules + len(site.plan.deadman_rules)} compiled rules"
     yield Finding("ok", "registry and rules", said)
-    for warning in site.warnings:
-        yield Finding("note", "registry and rules", str(warning))
+    if site.warnings:
+        told = f"{len(site.warnings)} warnings"
+        yield Finding("note", "registry and rules", told, f"lifeline rules check {config.folder}")
 
 
 def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:

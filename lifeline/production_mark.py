@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ class ProductionBroker(Unreachable):
     """The broker carries the mark: simulated data would mix with real alarms."""
 
 
+def machine_authorities() -> str:
+    """Return the machine's own authorities, as a file."""
+    return ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
+
+
 def put_mark(settings: MqttSettings, name: str) -> None:
     """Say on the broker that it serves ``name``; it stays until somebody removes it."""
     publish.single(
@@ -37,7 +43,7 @@ def put_mark(settings: MqttSettings, name: str) -> None:
         auth={"username": settings.username, "password": settings.password or ""}
         if settings.username
         else None,
-        tls={"ca_certs": settings.ca_file} if settings.tls else None,
+        tls={"ca_certs": settings.ca_file or machine_authorities()} if settings.tls else None,
         protocol=MQTTProtocolVersion.MQTTv311,
     )
 

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger("supervisor")
 
 STOP_WITHIN_S: Final = 5.0
-STOP_ORDER: Final = (("city",), ("ingest",), ("engine", "store", "archive", "serve"), ("broker",))
+STOP_ORDER: Final = (
+    ("city", "probe"),
+    ("ingest",),
+    ("engine", "store", "archive", "serve"),
+    ("broker",),
+)
 """First what makes data, then what takes it in, then what reads it: nothing is cut in two."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0

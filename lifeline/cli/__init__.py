@@ -6,21 +6,29 @@ import sys
 
 from rich.console import Console
 
-from ingest.journal.errors import JournalError
 from lifeline.cli.app import app
-from lifeline.errors import EXIT_CODE, Failure
-from lifeline.ledger.errors import LedgerError, Refused
-from rules.problems import Invalid
+from lifeline.errors import EXIT_CODE
 
 
 def main() -> None:
     """Run a command; what a person must mend is told in lines, with exit code 2."""
     try:
         app()
-    except (Failure, Invalid, JournalError, LedgerError) as error:
+    except Exception as error:
+        if not _for_a_person(error):
+            raise
         said = Console(stderr=True, highlight=False, soft_wrap=True)
-        for line in str(error).splitlines():
+        lines = [*str(error).splitlines(), getattr(error, "remedy", "")]
+        for line in filter(None, lines):
             said.print(f"lifeline: {line}", markup=False)
-        if isinstance(error, Refused) and error.remedy:
-            said.print(f"lifeline: {error.remedy}", markup=False)
         sys.exit(EXIT_CODE)
+
+
+def _for_a_person(error: Exception) -> bool:
+    """Tell whether an error names a place, a value and a remedy; imported only when needed."""
+    from ingest.journal.errors import JournalError
+    from lifeline.errors import Failure
+    from lifeline.ledger.errors import LedgerError
+    from rules.problems import Invalid
+
+    return isinstance(error, (Failure, Invalid, JournalError, LedgerError))

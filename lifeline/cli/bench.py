@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,10 @@ def engine(
 @app.command("store")
 def store(rows: Annotated[int, typer.Option(min=1)] = 200_000, json_file: Json = None) -> None:
     """Measure how fast points become text, beside the client's Point."""
-    from lifeline.bench.store import run_bench
+    from lifeline.bench.store import measure
 
-    run_bench(rows, json_file)
+    found = measure(rows=rows, channels=2_000, turns=3)
+    for row in found:
+        print(f"{row['encoder']:24} {row['lines_per_s']:>12,} lines/s {row['times_point']:>7} ×")
+    if json_file is not None:
+        json_file.write_text(json.dumps({"bench": "store", "rows": found}, indent=1) + "\n")

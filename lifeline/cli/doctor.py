@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -31,7 +32,8 @@ def doctor(
         table.add_column(name)
     marks = {"ok": "[green]ok[/]", "note": "note", "trouble": "[red]trouble[/]"}
     for finding in findings:
-        table.add_row(marks[finding.state], finding.what, finding.found, finding.remedy)
+        said = (finding.what, finding.found, finding.remedy)
+        table.add_row(marks[finding.state], *map(escape, said))
     Console(soft_wrap=True, highlight=False).print(table)
     if json_file is not None:
         text = json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2)

@@ -44,7 +44,9 @@ def run(
         said.print(f"{folder}: configuration, registry, rules and servers are in order")
         return
     configure_logs(json_lines=json_logs, process="supervisor")
-    names = ["ingest", "engine", "archive", "serve"] + (["store"] if config.entry.influx else [])
+    names = ["ingest", "engine", "archive", "serve", "probe"] + (
+        ["store"] if config.entry.influx else []
+    )
     where = data or config.data
     with (
         DataFolder(where),

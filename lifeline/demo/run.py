@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lifeline.config import CityConfig
     from rules.registry import Registry
 
-NAMES = ("broker", "ingest", "engine", "archive", "serve", "city")
+NAMES = ("broker", "ingest", "engine", "archive", "serve", "probe", "city")
 BEGIN_AFTER_S = 3.0  # wall time the processes have to come up before the scenario begins
 DRAIN_WITHIN_S = 30.0
 CITY_STOPS_WITHIN_S = 8.0  # what is under way is still delivered and acknowledged
@@ -171,7 +171,7 @@ class _Demo:
         """
         self.end_ns = self.clock.now_ns()
         self.console.print("the time is over; reading what is under way")
-        supervisor.stop("city", within_s=CITY_STOPS_WITHIN_S)
+        supervisor.stop("city", "probe", within_s=CITY_STOPS_WITHIN_S)
         supervisor.stop("ingest", within_s=5.0)
         end = durable_end(self.context.data / "journal")
         deadline_s = time.monotonic() + DRAIN_WITHIN_S

@@ -15,7 +15,7 @@ from lifeline.config import CityConfig, load_config
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAMES: Final = ("broker", "ingest", "engine", "store", "archive", "serve", "city")
+NAMES: Final = ("broker", "ingest", "engine", "store", "archive", "serve", "probe", "city")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from lifeline.processes.context import Context
     from rules.registry import Registry
 
+TICK_NS = (
+    10 * 10**9
+)  # at most so much city time between ticks; the engine calls 30 s a stop of ours
+
+
+def tick_s(factor: float) -> float:
+    """Return the wall seconds between ticks: one, or less in a city faster than the wall."""
+    return min(1.0, max(TICK_NS / 1e9 / factor, 0.02))
+
 
 def run(context: Context) -> None:
     """Take in, journal and acknowledge until stopped."""
@@ -37,14 +46,16 @@ def run(context: Context) -> None:
         rules_hash=texts.rules_hash,
         clock=context.origin.clock(),
         stop=context.stop,
-        mqtt=_mqtt(config),
+        mqtt=mqtt_settings(config),
         coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
+        tick_s=tick_s(context.origin.factor),
         limits=IngestLimits(segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep),
         load_registry=load_registry,
     )
 
 
-def _mqtt(config: CityConfig) -> MqttSettings | None:
+def mqtt_settings(config: CityConfig) -> MqttSettings | None:
+    """Return how to reach the broker, None where none is named."""
     entry = config.entry.mqtt
     if entry is None:
         return None
