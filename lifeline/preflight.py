@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lifeline.config import load_config
@@ -72,7 +73,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     except Invalid as error:
         problems += error.problems
     try:
-        rules = load_rules(config.rules)
+        rules = load_rules(config.rules, today=datetime.now(UTC).date().isoformat())
     except Invalid as error:
         problems += error.problems
     if registry is None or rules is None:

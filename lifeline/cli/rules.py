@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,8 @@ def check_rules(
         raise Missing(f"{rules_folder}: no such folder")
     beside = rules_folder.parent / "registry"
     found = registry or (beside if beside.is_dir() else None)
-    problems = check(rules_folder, load_registry(found) if found else None)
+    today = datetime.now(UTC).date().isoformat()
+    problems = check(rules_folder, load_registry(found) if found else None, today=today)
     errors = sum(1 for p in problems if p.severity == "error")
     if as_json:
         print(json.dumps([p.to_json() for p in problems], ensure_ascii=False, indent=2))
