@@ -1,6 +1,6 @@
 """JSON of any vendor by a declarative mapping: where in topic and payload the columns stand.
 
-One mapping (YAML, `docs` in the models below; several to a file under ``mappings:``)::
+One mapping, as it stands in YAML (mapping_file reads them)::
 
     id: lifeline
     topic: lifeline/v1/{device}/json
@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from ingest.codecs.json_paths import MISSING, JsonPath
 from ingest.codecs.json_times import TimeFormat
 from ingest.frame import Decoded, Reject, Undecodable
+from rules.strict_models import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,10 +51,10 @@ def _path(raw: object) -> object:
 Path = Annotated[JsonPath, BeforeValidator(_path)]
 
 
-class Time(BaseModel):
+class Time(Strict):
     """Where a row's time stands and how it is written; ``zone`` where the text has none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     path: Path
     format: str = "unix_ms"
@@ -64,10 +65,10 @@ class Time(BaseModel):
         return TimeFormat(self.format, zone=self.zone)
 
 
-class Mapping(BaseModel):
+class Mapping(Strict):
     """One vendor's JSON. See the module's head for every key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     id: str
     topic: str

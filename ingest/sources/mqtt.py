@@ -133,6 +133,9 @@ class MqttSource:
                 self.cause = self._refused or "the connection was lost"
             except (OSError, ValueError) as error:
                 self.cause = str(error) or type(error).__name__
+            except Exception as error:  # a packet paho cannot read must not end the intake
+                self.cause = f"paho failed: {error!r}"
+                log.exception("mqtt client failed", broker=self.settings.address)
             finally:
                 was_connected = self.connected.is_set()
                 self.connected.clear()

@@ -1,6 +1,7 @@
 """The MQTT way in, against the real mosquitto: acknowledged means journaled, whatever happens."""
 
 import contextlib
+import socket
 import subprocess
 import time
 
@@ -297,6 +298,38 @@ def test_tls_trusts_the_given_authority_and_no_other(tmp_path):
             if not trusted:
                 assert "certificate" in source.cause
             source.close()
+
+
+BROKEN_PACKETS = [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"\x20\x02\x00\x00" + b"\x32\x00",  # welcome, then a PUBLISH without a topic
+    b"\x20\x02\x00\x00" + b"\x32\x03\x00\xff\x61",  # a topic longer than its packet
+    b"\x20\x02\x00\x00" + b"\x32\x02\x00\x00",  # no packet id
+    b"\x20\x02\x00\x00" + b"\x32\xff\xff\xff\xff\x01",  # a length that never ends
+    b"\x20\x00",
+    b"\xff" * 50,
+]
+
+
+def test_a_server_that_speaks_nonsense_is_left_and_tried_again():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(8)
+        listener.settimeout(10)
+        port = listener.getsockname()[1]
+        source = MqttSource(
+            MqttSettings(host="127.0.0.1", port=port, retry_max_s=0.15), Intake(Clock())
+        )
+        source.start()
+        for packet in BROKEN_PACKETS:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(200)
+                connection.sendall(packet)
+                time.sleep(0.02)
+        listener.accept()[0].close()
+        assert source._thread.is_alive()
+        source.close()
 
 
 def test_a_clean_stop_journals_and_acknowledges_what_was_received(tmp_path, broker, settings):

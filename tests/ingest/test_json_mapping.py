@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from ingest.codecs import Routing, json_mapping
 from ingest.codecs.json_mapping import LIFELINE, MappedJson, Mapping
+from ingest.codecs.mapping_file import load_mappings
 from ingest.frame import Frame, Undecodable
+from rules.problems import Invalid
 
 NOW_NS = 1_790_000_000_000_000_000
 
@@ -105,12 +107,40 @@ def test_a_payload_that_is_not_the_mappings_is_refused(payload, reason):
         ({"fields": {"a": "$.a"}, "topic": "fixed"}, "needs {device}"),
         ({"fields": {"a": "$.a"}, "time": {"path": "$.t", "format": "unix"}}, "time format"),
         ({"fields": {"a": "$.a"}, "time": {"path": "$.t", "zone": "Mars/X"}}, "time zone"),
-        ({"fields": {"a": "$.a"}, "feilds": {}}, "feilds"),
+        ({"fields": {"a": "$.a"}, "feilds": {}}, "Extra inputs"),
     ],
 )
 def test_a_mapping_that_cannot_work_says_why(keys, word):
     with pytest.raises(ValidationError, match=word):
         mapping(**keys)
+
+
+GOOD_FILE = """
+version: 1
+mappings:
+- id: acme
+  topic: acme/{device}/data
+  fields: {ch4: $.gas.vol}
+  time: {path: $.at, format: iso8601}
+"""
+
+
+def test_a_mapping_file_is_read_and_all_its_problems_told_with_their_lines(tmp_path):
+    assert load_mappings(tmp_path / "none") == []
+    (tmp_path / "a.yaml").write_text(GOOD_FILE)
+    (acme,) = load_mappings(tmp_path)
+    assert acme.subscription == "acme/+/data"
+    (tmp_path / "b.yaml").write_text(
+        GOOD_FILE.replace("$.gas.vol", "gas.vol").replace("iso8601", "someday")
+    )
+    (tmp_path / "c.yaml").write_text(GOOD_FILE)
+    with pytest.raises(Invalid) as invalid:
+        load_mappings(tmp_path)
+    told = str(invalid.value)
+    assert "b.yaml:6" in told
+    assert "'gas.vol' is no path" in told
+    assert "c.yaml:4" in told
+    assert "stands twice" in told
 
 
 def test_topics_choose_the_codec_and_name_the_device():
