@@ -51,7 +51,7 @@ class InfluxSettings(BaseModel):
                     f"{self.token_file}: the InfluxDB token cannot be read ({error}); "
                     "make the file readable for this user, holding the token and nothing else"
                 ) from error
-        return os.environ.get(self.token_env, "").strip()
+        return os.environ.get(self.token_env, "").strip() if self.token_env else ""
 
     def remedy(self, status: int) -> str:
         """Return what a person can do about a refusal with that HTTP status."""
@@ -61,7 +61,9 @@ class InfluxSettings(BaseModel):
                 return f"Put {wanted} where the configuration takes it from, and restart."
             if self.token_file is not None:
                 return f"Put {wanted} into {self.token_file}; it is read again."
-            return f"Put {wanted} into the environment variable {self.token_env}, and restart."
+            if self.token_env:
+                return f"Put {wanted} into the environment variable {self.token_env}, and restart."
+            return f"Name {wanted} by token_file or token_env in the configuration, and restart."
         if status == 404:
             return f"Create bucket {self.bucket!r} in org {self.org!r}, or correct their names."
         return f"Is {self.url} an InfluxDB 2.x (or a proxy that passes /api/v2/write on)?"

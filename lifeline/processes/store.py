@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from ingest.store.service import run_store
 from ingest.store.settings import InfluxSettings
 from lifeline.errors import Missing
@@ -25,7 +23,9 @@ def run(context: Context) -> None:
         url=entry.url,
         org=entry.org,
         bucket=entry.bucket,
-        token=SecretStr(config.secret(entry.token_file, entry.token_env)),
+        # Where it stands, not what it is: the store names it in its remedy and reads it again.
+        token_file=config.path(entry.token_file) if entry.token_file else None,
+        token_env=entry.token_env or "",
         ca_file=config.path(entry.ca_file) if entry.ca_file else None,
         verify_tls=entry.verify_tls,
     )
