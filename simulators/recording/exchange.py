@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from ingest.frame import Frame
 from rules.problems import Invalid, Problem
-from rules.readings import READINGS_DTYPES, Block, Readings, Tick
+from rules.readings import READINGS_DTYPES, Block, Control, Readings, Tick
 from rules.registry_file import registry_bytes, registry_from_bytes
 from simulators.recording.folder import open_recording, refuse, write_recording
 
@@ -58,7 +58,7 @@ SCHEMA: Final = _pa.schema(list(_TYPES.items()))
 def export(source: Path, out: Path) -> dict[str, int]:
     """Write a recording as ``.csv``, ``.parquet`` or ``.jsonl`` by ``out``'s suffix; return counts.
 
-    Waveform blocks have no place in CSV and Parquet; ``blocks_left_out`` counts them.
+    Waveforms and operators' commands have no place in CSV and Parquet; they are counted.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def _registry_of(source: Path) -> Registry:
 def _to_table(recording: Recording, aside: Path) -> dict[str, int]:
     text = registry_bytes(recording.registry)
     schema = SCHEMA.with_metadata({REGISTRY_KEY: text})
-    counts = {"readings": 0, "ticks": 0, "blocks_left_out": 0}
+    counts = {"readings": 0, "ticks": 0, "blocks_left_out": 0, "commands_left_out": 0}
     final = aside.name.removeprefix(".").removesuffix(".part")
     if final.endswith(".parquet"):
         writer = _pq.ParquetWriter(aside, schema, compression="zstd")
@@ -149,6 +149,8 @@ def _tables(recording: Recording, counts: dict[str, int]) -> Iterator[Any]:
     for number, body in enumerate(recording.admitted()):
         if isinstance(body, Block):
             counts["blocks_left_out"] += 1
+        elif isinstance(body, Control):
+            counts["commands_left_out"] += 1
         elif isinstance(body, Tick):
             counts["ticks"] += 1
             tick = Readings.of({"channel": [-1], "judged_ns": [0], "value": [np.nan]})
@@ -252,7 +254,7 @@ def _to_jsonl(recording: Recording, aside: Path) -> dict[str, int]:
     if not recording.has_frames:
         raise refuse(recording.folder, "keeps no frames as they came; export .csv or .parquet")
     with aside.open("wb") as out:
-        for number, step in enumerate(recording.steps()):
+        for number, step in enumerate(recording.arrivals()):
             if isinstance(step, Tick):
                 counts["ticks"] += 1
                 out.write(orjson.dumps({"tick_ns": step.tick_ns}) + b"\n")

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
 from ingest.frame import Frame
-from ingest.journal import Frames, JournalReader, durable_end
+from ingest.journal import Damage, Frames, JournalReader, durable_end
+from ingest.journal.segments import segments
 from rules.problems import Invalid, Problem
 from rules.quantities import QUANTITIES
-from rules.readings import Block, Control, Readings, Tick
+from rules.readings import Body, Control, Tick
 from rules.registry_file import registry_bytes, registry_from_bytes
 from simulators.recording.steps import Sink, Step, step_time_ns
 
@@ -49,6 +50,7 @@ class Recording:
     folder: Path
     meta: dict[str, Any]
     registry: Registry
+    damage: list[Damage] = field(default_factory=list)  # found while reading, and skipped
     _unpacked: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -68,32 +70,45 @@ class Recording:
             self._unpacked.cleanup()
 
     def steps(self) -> Iterator[Step]:
-        """Yield frames as they came where they are kept, otherwise admitted readings; and ticks."""
-        if self.has_frames:
-            return _merged(self._ticks(), self._groups())
-        return self.admitted()
+        """Yield what a replay takes in: frames as they came, or what was admitted; and ticks.
+
+        A data folder gives what was admitted: its raw log reaches back less far than its journal.
+        """
+        return self.arrivals() if self.meta.get("frames") else self.admitted()
+
+    def arrivals(self) -> Iterator[Step]:
+        """Yield frames as they came and ticks, in order of time."""
+        return _merged(self._ticks(), self._groups())
 
     @property
     def has_frames(self) -> bool:
         """Whether frames are kept as they came."""
         return _has_records(self.folder / "raw")
 
-    def admitted(self) -> Iterator[Readings | Block | Tick]:
-        """Yield what was admitted, and ticks, in journal order."""
-        return (body for body in self._bodies() if not isinstance(body, Control))
+    def admitted(self) -> Iterator[Body]:
+        """Yield what was admitted, ticks and operators' commands, in journal order.
+
+        Registry and rules are left out: a replay says itself which ones hold.
+        """
+        return (
+            body
+            for body in self._bodies()
+            if not isinstance(body, Control) or body.type not in ("registry", "rules")
+        )
 
     def unit(self, channel: int) -> str:
         """Return the canonical unit of a channel's values, "" for row −1."""
         held = QUANTITIES.get(self.registry.channels.quantity[channel]) if channel >= 0 else None
         return held.unit if held else ""
 
-    def _bodies(self) -> Iterator[Readings | Block | Tick | Control]:
+    def _bodies(self) -> Iterator[Body]:
         folder = self.folder / "journal"
         end = durable_end(folder)
-        with JournalReader(folder) as reader:
+        with JournalReader(folder, start=_oldest(folder)) as reader:
             while records := reader.read(until=end, max_rows=_READ_ROWS):
                 for record in records:
                     yield record.body
+            self.damage.extend(reader.damage)
 
     def _ticks(self) -> Iterator[Tick]:
         return (body for body in self._bodies() if isinstance(body, Tick))
@@ -101,10 +116,11 @@ class Recording:
     def _groups(self) -> Iterator[list[Frame]]:
         folder = self.folder / "raw"
         end = durable_end(folder)
-        with JournalReader(folder) as reader:
+        with JournalReader(folder, start=_oldest(folder)) as reader:
             while records := reader.frames(until=end, max_rows=_READ_ROWS):
                 for _, frames in records:
                     yield _frames(frames)
+            self.damage.extend(reader.damage)
 
 
 def _frames(held: Frames) -> list[Frame]:
@@ -135,6 +151,12 @@ def _merged(ticks: Iterator[Tick], groups: Iterator[list[Frame]]) -> Iterator[St
         else:
             yield tick
             tick = next(ticks, None)
+
+
+def _oldest(folder: Path) -> int:
+    """Return the first offset retention has left."""
+    held = segments(folder)
+    return held[0].first if held else 0
 
 
 def _has_records(folder: Path) -> bool:
@@ -168,7 +190,7 @@ def open_recording(path: Path) -> Recording:
         if meta.get("format") != FORMAT:
             said = f"format {meta.get('format')!r}, this program knows {FORMAT}"
             raise refuse(path / "meta.json", said)
-    return Recording(folder, meta, _registry(folder, path), unpacked)
+    return Recording(folder, meta, _registry(folder, path), _unpacked=unpacked)
 
 
 def _registry(folder: Path, named: Path) -> Registry:
@@ -187,7 +209,7 @@ def _registry(folder: Path, named: Path) -> Registry:
 
 def _controls(folder: Path) -> Iterator[Control]:
     end = durable_end(folder / "journal")
-    with JournalReader(folder / "journal") as reader:
+    with JournalReader(folder / "journal", start=_oldest(folder / "journal")) as reader:
         while records := reader.read(until=end, max_rows=_READ_ROWS):
             yield from (r.body for r in records if isinstance(r.body, Control))
 

@@ -14,6 +14,7 @@ from rules.engine import Engine
 from rules.events import Event, encode
 from rules.language.compiler import compile_plan
 from rules.language.loader import load_rules, rules_bytes
+from rules.problems import Problem
 from rules.readings import Control, Tick
 from rules.registry_codec import hashed
 from rules.registry_file import registry_bytes
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rules.language.ruleset import RuleSet
-    from rules.problems import Problem
     from rules.registry import Registry
     from simulators.recording.steps import Step
 
@@ -97,7 +97,7 @@ def replay(
             on_events=on_events,
         )
     with open_recording(source) as recording:
-        return _replay(
+        done = _replay(
             recording.registry,
             recording.steps(),
             rules,
@@ -106,6 +106,11 @@ def replay(
             stop=stop,
             on_events=on_events,
         )
+        lost = [
+            Problem(source.name, 0, 0, "", f"damaged: {damage}", "warning")
+            for damage in recording.damage
+        ]
+        return replace(done, warnings=[*done.warnings, *lost])
 
 
 def _replay(

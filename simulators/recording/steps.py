@@ -1,7 +1,8 @@
 """A recording on its way: steps in journal order, from any source to one sink.
 
-A step is a group of frames that arrived together (they go through admission), a tick, or Readings
-and Blocks that were admitted before. Receive times and ticks never decrease along the steps.
+A step is a group of frames that arrived together (they go through admission), or a journal body
+that was admitted before: Readings, a Block, a Tick, an operator's Control. Receive times and ticks
+never decrease along the steps.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ingest.admission import Admission
 from ingest.frame import Frame
 from ingest.journal import JournalWriter
 from ingest.quarantine import quarantine_record, raw_record
-from rules.readings import Block, Readings, Tick
+from rules.readings import Block, Body, Control, Readings, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,20 +22,22 @@ if TYPE_CHECKING:
 
     from rules.registry import Registry
 
-Step = list[Frame] | Tick | Readings | Block
+Step = list[Frame] | Body
 
 MAX_GROUP = 5_000  # frames admitted together
 MAX_UNCOMMITTED = 2_000  # steps between two commits at full speed
 
 
 def step_time_ns(step: Step) -> int:
-    """Return the time a step is over: its newest receive time or tick."""
+    """Return the time a step is over: its newest receive time or tick; 0 where it has none."""
     if isinstance(step, Tick):
         return step.tick_ns
     if isinstance(step, list):
         return step[-1].receive_ns
     if isinstance(step, Block):
         return step.receive_ns
+    if isinstance(step, Control):
+        return 0
     return int(step.receive_ns[-1]) if len(step) else 0
 
 

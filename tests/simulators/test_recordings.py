@@ -205,3 +205,15 @@ def test_a_wrong_mapping_or_csv_shows_every_mistake_with_its_place(tmp_path):
     with pytest.raises(Invalid) as caught:
         replay(tmp_path / "river.yaml")
     assert [p.line for p in caught.value.problems] == [2, 3, 4]
+
+
+def test_a_flipped_byte_costs_its_record_and_is_told(tmp_path):
+    folder = ten_minutes(tmp_path)
+    segment = next((folder / "raw").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    segment.write_bytes(data)
+    got = replay(folder)
+    with open_recording(folder) as recording:
+        assert 0 < got.readings < recording.meta["readings"]
+    assert [w for w in got.warnings if "damaged" in w.message]
