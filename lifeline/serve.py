@@ -54,6 +54,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         A thread of ours died; its error is the cause.
     """
     listener = _listen(settings)
+    archive = History(data / "archive")
     keeper = SiteKeeper(data, simulation=settings.simulation)
     desk = Desk(
         data=data,
@@ -63,7 +64,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         keeper=keeper,
         hot=HotBuffer(),
         watchdog=Watchdog(clock),
-        archive=History(data / "archive"),
+        archive=archive,
     )
     crew = _Crew(stop)
     server = uvicorn.Server(
@@ -91,6 +92,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         server.should_exit = True
         crew.join()
         desk.ledger.close()
+        archive.close()
         listener.close()
     crew.report()
 
@@ -177,8 +179,11 @@ def _mirror(desk: Desk, stop: threading.Event) -> None:
     path = desk.data / "run" / "control.sock"
     while not stop.is_set():
         try:
-            mirror(desk.ledger, path)
-            desk.flow.problems.pop("commands", None)
+            refusal = mirror(desk.ledger, path).refusal
+            if refusal:
+                desk.flow.problems["commands"] = f"commands wait: {refusal}"
+            else:
+                desk.flow.problems.pop("commands", None)
         except (OSError, LedgerError) as error:
             # The command itself stands in the ledger; only its copy in the journal waits.
             desk.flow.problems["commands"] = f"commands wait for ingest at {path.name}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,9 @@ POLL_S = 0.2
 BACK_SEGMENTS = 3
 """How many journal segments are read at start to warm the hot buffer; the archive has the rest."""
 KEPT_BLINDS = 20
+REMEMBER_S = 30.0
+QUIET_S = 2.0
+"""Records without events move the cursor this often, not with a transaction each."""
 
 
 class Tail:
@@ -45,6 +49,7 @@ class Tail:
         self._judge = Judge(0)
         self._journal: JournalReader | None = None
         self._events: JournalReader | None = None
+        self._remembered_s = self._applied_s = 0.0
 
     def run(self) -> None:
         """Work until stopped; the event log's wake-up or POLL_S, whichever is first."""
@@ -87,7 +92,8 @@ class Tail:
         if records:
             before = dict(self._desk.keeper.state)
             self._take(records)
-            if dict(self._desk.keeper.state) != before:
+            due = time.monotonic() - self._remembered_s > REMEMBER_S
+            if due or dict(self._desk.keeper.state) != before:
                 self._remember()
         self._report(self._journal, "journal")
         return bool(records)
@@ -103,12 +109,14 @@ class Tail:
         start = min(start, max(known.position, held[0].first if held else 0))
         if (site := self._desk.keeper.site) is not None:
             self._desk.watchdog.follow(site)
+        self._desk.bell.ring()
         return JournalReader(self._journal_folder, start=start)
 
     def _remember(self) -> None:
         desk = self._desk
         if self._journal is not None:
             at = self._journal.next_offset
+            self._remembered_s = time.monotonic()
             desk.ledger.move_cursor("journal", through=at, position=at, extra=desk.keeper.state)
 
     def _take(self, records: list[Record]) -> None:
@@ -162,7 +170,6 @@ class Tail:
             self._events = JournalReader(self._events_folder, start=came_from)
             raise
         desk.flow.event_offset = reader.next_offset
-        desk.bell.ring()
         return 2 if sum(len(lines.lines) for _, lines in found) >= 1_000 else 1
 
     def _apply(self, found: list[EventLines], next_offset: int) -> None:
@@ -174,13 +181,18 @@ class Tail:
                     events.append(decode(line))
                 except ValueError as error:
                     metrics.READER_DAMAGE.labels("event line").inc()
-                    desk.flow.problems["events"] = str(error)[:300]
+                    desk.flow.problems["event line"] = str(error)[:300]
+        if not events and time.monotonic() - self._applied_s < QUIET_S:
+            return  # after a restart the same silence is read again
+        self._applied_s = time.monotonic()
         desk.ledger.apply(
             events,
             max(lines.through for lines in found),
             position=next_offset,
             simulation=desk.keeper.simulation,
         )
+        if events:
+            desk.bell.ring()
         for event in events:
             if event.type is EventType.HEARTBEAT:
                 desk.watchdog.hear(event)

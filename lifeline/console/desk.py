@@ -89,3 +89,5 @@ class Desk:
     flow: Flow = field(default_factory=Flow)
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
+    drawing: threading.Lock = field(default_factory=threading.Lock)
+    drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)

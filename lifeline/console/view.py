@@ -107,7 +107,15 @@ def event_json(seq: int, event: Event) -> dict[str, Any]:
 
 
 def state(desk: Desk) -> dict[str, Any]:
-    """Return the whole first screen but for its clock (see `pulse`)."""
+    """Return the whole first screen; many pages that ask at once get the one made for the first."""
+    with desk.drawing:
+        revision = desk.bell.revision
+        if desk.drawn is None or desk.drawn[0] != revision or "ledger" in desk.flow.problems:
+            desk.drawn = (revision, _draw(desk, revision))
+        return {**desk.drawn[1], **pulse(desk)}
+
+
+def _draw(desk: Desk, revision: int) -> dict[str, Any]:
     site, settings = desk.keeper.site, desk.settings
     try:
         held = desk.ledger.list(limit=settings.max_listed + 1)
@@ -119,7 +127,7 @@ def state(desk: Desk) -> dict[str, Any]:
     alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
     _gauge(alarms)
     return {
-        "revision": desk.bell.revision,
+        "revision": revision,
         "simulation": desk.keeper.simulation,
         "replay": settings.replay,
         "zone": settings.zone,
@@ -132,7 +140,6 @@ def state(desk: Desk) -> dict[str, Any]:
         "more": len(held) > len(listed),
         "blinds": [{"from_ms": ms(a), "to_ms": ms(b)} for a, b in desk.flow.blinds],
         "site": site is not None,
-        **pulse(desk),
     }
 
 

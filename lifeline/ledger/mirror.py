@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from sqlalchemy import select, update
 
+from ingest.journal import socket_address
 from lifeline import metrics
 from lifeline.ledger.tables import COMMAND
 
@@ -30,7 +31,14 @@ class ControlRefused(Exception):  # noqa: N818 - reads as what it says
     """Ingest answered with an error."""
 
 
-def ask(path: Path, line: str, *, timeout_s: float = 5.0) -> int:
+class Mirrored(NamedTuple):
+    """How many went, and what ingest said of one that did not ("" if all did)."""
+
+    sent: int
+    refusal: str
+
+
+def ask(path: Path, line: str, *, timeout_s: float = 12.0) -> int:
     """Send one line to the control socket and return the journal offset it stands at.
 
     Raises
@@ -42,7 +50,8 @@ def ask(path: Path, line: str, *, timeout_s: float = 5.0) -> int:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
         wire.settimeout(timeout_s)
-        wire.connect(str(path))
+        with socket_address(path) as address:
+            wire.connect(address)
         wire.sendall(line.encode() + b"\n")
         answer = b""
         while not answer.endswith(b"\n"):
@@ -62,12 +71,18 @@ def ask(path: Path, line: str, *, timeout_s: float = 5.0) -> int:
 
 
 def mirror(
-    ledger: Ledger, path: Path, *, limit: int = 100, max_refusals: int = 20, timeout_s: float = 5.0
-) -> int:
-    """Mirror commands that are not in the journal yet, oldest first; return how many went.
+    ledger: Ledger,
+    path: Path,
+    *,
+    limit: int = 100,
+    max_refusals: int = 7_200,
+    timeout_s: float = 12.0,
+) -> Mirrored:
+    """Mirror commands that are not in the journal yet, oldest first.
 
-    Nobody there: OSError, and all wait. One that ingest refuses lets the others pass and is
-    tried again; after ``max_refusals`` it is given up (offset −1), counted and logged.
+    Nobody there: OSError, and all wait. One that ingest refuses (its disk may be full) lets the
+    others pass and is tried again; after ``max_refusals``, an hour of two tries a second, it is
+    given up (offset −1), counted and logged.
     """
     query = (
         select(COMMAND.c.id, COMMAND.c.control, COMMAND.c.refusals)
@@ -77,7 +92,7 @@ def mirror(
     )
     with ledger.read() as connection:
         waiting = list(connection.execute(query).all())
-    sent = 0
+    sent, said = 0, ""
     try:
         for row in waiting:
             told: dict[str, int | None]
@@ -88,10 +103,12 @@ def mirror(
                 metrics.COMMANDS.labels("mirror", "refused").inc()
                 last = row.refusals + 1 >= max_refusals
                 told = {"refusals": row.refusals + 1, "mirrored_offset": -1 if last else None}
-                LOG.warning("command refused", control=row.control, error=str(refusal), last=last)
+                said = str(refusal)
+                if last:
+                    LOG.warning("command given up", control=row.control, error=said)
             with ledger.write() as connection:
                 done = update(COMMAND).where(COMMAND.c.id == row.id)
                 connection.execute(done.values(**told))
     finally:
         metrics.MIRROR_PENDING.set(len(waiting) - sent)
-    return sent
+    return Mirrored(sent, said)

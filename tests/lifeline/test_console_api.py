@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
+from lifeline.clock import Clock
+from lifeline.console.desk import Desk
+from lifeline.console.trend import trend_json
+from lifeline.hot_buffer import HotBuffer, Points
+from lifeline.notify import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
+from lifeline.site import Site, SiteKeeper
+from rules.readings import Readings
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
 
 
@@ -209,6 +219,88 @@ def test_a_trend_has_its_limits_gaps_suspects_and_late_rows(city, http):
     lines = {x["severity"]: x for x in told["limits"]}
     assert [lines[s]["steps"][0][1] for s in (1, 2, 3, 4)] == [0.5, 1.0, 1.25, 2.5]
     assert lines[4]["source"] == "clause"
+
+
+def test_a_trend_joins_the_archive_and_the_hot_buffer_without_a_seam(city):
+    now_ns = time.time_ns()
+    minute = 60 * 10**9
+
+    class Archive:
+        asked: tuple = ()
+
+        def trend(self, channel, from_ns, to_ns, max_points):
+            self.asked = (channel, from_ns, to_ns)
+            at = np.arange(from_ns, to_ns, 10 * minute)
+            flag = np.ones(len(at), np.uint8)
+            return Points(at, at, np.full(len(at), 0.5), flag, flag * 0)
+
+    keeper = SiteKeeper(city.data)
+    keeper.install(Site(city.registry, city.plan))
+    hot = HotBuffer()
+    row = city.registry.channel_row[GAS]
+    recent = now_ns - np.arange(10)[::-1] * minute
+    hot.put(
+        Readings.of({"channel": [row] * 10, "judged_ns": recent, "value": [0.7] * 10}),
+        np.zeros(10, np.uint8),
+    )
+    desk = Desk(
+        data=city.data,
+        settings=ServeSettings(),
+        clock=Clock(),
+        ledger=None,
+        keeper=keeper,
+        hot=hot,
+        watchdog=None,
+        archive=Archive(),
+    )
+    to = now_ns // 10**6 + 1
+    told = trend_json(desk, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
+    assert desk.archive.asked[0] == row
+    assert desk.archive.asked[2] == recent[0], "where memory begins, the archive ends"
+    assert told["value"] == [0.5] * (len(told["t"]) - 10) + [0.7] * 10
+    assert told["t"] == sorted(told["t"])
+    recent_only = trend_json(desk, channel=GAS, from_ms=to - 60_000, to_ms=to, max_points=1_000)
+    assert len(recent_only["t"]) == 1
+
+    def broken(*_args):
+        raise RuntimeError("no disk")
+
+    desk.archive.trend = broken
+    told = trend_json(desk, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
+    assert (len(told["t"]), told["problem"]) == (10, "archive: no disk")
+
+
+@pytest.mark.parametrize("simulation", [False, True])
+def test_the_webhook_hears_of_real_alarms_and_never_of_simulated_ones(tmp_path, simulation):
+    heard: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    hook = WebhookSettings(url=f"http://127.0.0.1:{server.server_port}/", secret=b"s")
+    city = SmallCity(tmp_path / "data", simulation=simulation)
+    with serving(city.data, webhook=hook) as http:
+        raised(city, http)
+        if simulation:
+            assert 'lifeline_outbox_total{status="withheld"}' in http.get("/metrics").text
+            time.sleep(1.2)
+        else:
+            until(lambda: heard)
+    city.close()
+    server.shutdown()
+    server.server_close()
+    assert len(heard) == (0 if simulation else 1)
+    if heard:
+        assert "甲烷" in heard[0]["sentence"]["zh"]
+        assert heard[0]["simulation"] is False
 
 
 def test_the_map_has_every_asset_and_the_streets_beside_it(city, http):

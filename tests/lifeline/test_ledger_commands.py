@@ -187,8 +187,8 @@ def test_a_command_waits_until_ingest_listens_and_then_goes_once(ledger, alarm_i
         mirror(ledger, path)
     ingest = Ingest(path, answers=1)
     ingest.start()
-    assert mirror(ledger, path, max_refusals=2) == 1
-    assert mirror(ledger, path, max_refusals=2) == 0
+    assert mirror(ledger, path, max_refusals=2).sent == 1
+    assert mirror(ledger, path, max_refusals=2).sent == 0
     ingest.join(timeout=5)
     assert [line["type"] for line in ingest.lines] == ["ack"]
 
@@ -201,7 +201,7 @@ def test_a_lost_answer_sends_the_same_command_again(ledger, alarm_id, tmp_path):
     ingest.start()
     with pytest.raises(ConnectionError, match="not an answer"):
         mirror(ledger, path)
-    assert mirror(ledger, path) == 2
+    assert mirror(ledger, path).sent == 2
     with ledger.read() as connection:
         query = "SELECT command, mirrored_offset FROM command ORDER BY id"
         rows = connection.exec_driver_sql(query).all()
@@ -216,10 +216,10 @@ def test_a_command_ingest_refuses_lets_the_others_pass_and_is_given_up_in_the_en
     path = tmp_path / "control.sock"
     ingest = Ingest(path, answers=3, refuse="c1")
     ingest.start()
-    assert mirror(ledger, path, max_refusals=2) == 1
-    assert mirror(ledger, path, max_refusals=2) == 0
+    assert mirror(ledger, path, max_refusals=2).sent == 1
+    assert mirror(ledger, path, max_refusals=2).sent == 0
     ingest.join(timeout=5)
-    assert mirror(ledger, path) == 0, "nothing is left to send"
+    assert mirror(ledger, path).sent == 0, "nothing is left to send"
     with ledger.read() as connection:
         query = "SELECT command, mirrored_offset FROM command ORDER BY id"
         rows = connection.exec_driver_sql(query).all()

@@ -4,6 +4,7 @@ import { byId, h, mark } from "./dom.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
+import { library } from "./trend.js";
 import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
 
 const UNDO_MS = 10000;
@@ -199,6 +200,7 @@ setInterval(() => {
   const alarm = held.get(selected);
   if (alarm) panel.refresh(alarm, view);
 }, 1000);
+setTimeout(library, 3000);
 panel.clear();
 map.start(() => ask("/api/map")).then(draw).catch((error) => tell(error.message));
 const source = listen({

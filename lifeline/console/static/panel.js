@@ -79,7 +79,7 @@ export async function refresh(alarm, view) {
     if (!alarm.channel) return;
     const to = Math.round(view.now_ms());
     const told = await ask(`/api/trend?channel=${encodeURIComponent(alarm.channel)}&from=${to - span}&to=${to}`);
-    if (shown === alarm.id && byId("trend")) drawTrend(byId("trend"), told, alarm, view.zone);
+    if (shown === alarm.id && byId("trend")) await drawTrend(byId("trend"), told, alarm, view.zone);
   } catch (error) {
     view.tell(error.message);
   }

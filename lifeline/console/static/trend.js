@@ -2,6 +2,19 @@
 import { css } from "./dom.js";
 import { clock, lang, say } from "./words.js";
 
+// Five megabytes: fetched after the first screen stands, or when the first trend is asked for.
+let loading;
+export function library() {
+  loading ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = "/vendor/plotly.min.js";
+    script.onload = () => done(window.Plotly);
+    script.onerror = () => failed(new Error("plotly.min.js did not load"));
+    document.head.append(script);
+  });
+  return loading;
+}
+
 const LEVEL = { 1: "--l1", 2: "--l2", 3: "--l3", 4: "--l4" };
 
 // The site's local time as the axis shows it (the library knows UTC only).
@@ -28,7 +41,8 @@ function columns(told) {
   return { line, marks };
 }
 
-export function drawTrend(element, told, alarm, zone) {
+export async function drawTrend(element, told, alarm, zone) {
+  const plotly = await library();
   const move = shift(zone, told.to_ms);
   const at = (ms) => ms + move;
   const { line, marks } = columns(told);
@@ -64,7 +78,7 @@ export function drawTrend(element, told, alarm, zone) {
   }
   if (!told.t.length) annotations.push({ x: 0.5, y: 0.5, xref: "paper", yref: "paper", showarrow: false, text: say("emptyTrend"), font: { color: soft } });
   const axis = { gridcolor: grid, linecolor: grid, zeroline: false, tickfont: { color: soft, size: 11 } };
-  window.Plotly.react(element, data, {
+  plotly.react(element, data, {
     margin: { l: 46, r: 12, t: 22, b: 30 }, showlegend: false, annotations, shapes, hovermode: "closest", dragmode: false,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "inherit", color: soft },
     xaxis: { ...axis, type: "date", range: [at(told.from_ms), at(told.to_ms)], tickformat: told.to_ms - told.from_ms > 90000000 ? "%m-%d" : "%H:%M", fixedrange: true, nticks: 7 },
