@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -85,11 +86,12 @@ def run_ingest(
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
     sources: list[Source] = []
+    admission = Admission(registry, mappings=mappings)
     if mqtt is not None:
-        sources.append(MqttSource(mqtt, intake))
+        topics = dict.fromkeys((*mqtt.topics, *admission.routing.subscriptions))
+        sources.append(MqttSource(replace(mqtt, topics=tuple(topics)), intake))
     if coap is not None:
         sources.append(CoapSource(coap, intake))
-    admission = Admission(registry, mappings=mappings)
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake:

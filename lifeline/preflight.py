@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ingest.codecs.mapping_file import load_mappings
 from lifeline.config import load_config
 from lifeline.errors import Failure, Unreachable
 from lifeline.reachable import check_servers
@@ -19,6 +20,7 @@ from rules.registry_file import load_registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ingest.codecs.json_mapping import Mapping
     from lifeline.config import CityConfig
     from rules.language import Problem
     from rules.plan import Plan
@@ -36,6 +38,7 @@ class SiteTexts:
     warnings: list[Problem]
     registry_text: bytes
     rules_text: bytes
+    mappings: tuple[Mapping, ...] = ()  # other vendors' JSON, from the folder mappings/
 
     @property
     def registry_hash(self) -> str:
@@ -64,7 +67,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     Raises
     ------
     Invalid
-        Every mistake in registry and rules.
+        Every mistake in registry, rules and mappings.
     """
     problems: list[Problem] = []
     registry = rules = None
@@ -76,7 +79,12 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
         rules = load_rules(config.rules, today=datetime.now(UTC).date().isoformat())
     except Invalid as error:
         problems += error.problems
-    if registry is None or rules is None:
+    mappings: list[Mapping] = []
+    try:
+        mappings = load_mappings(config.folder / "mappings")
+    except Invalid as error:
+        problems += error.problems
+    if registry is None or rules is None or problems:
         raise Invalid(problems)
     plan, warnings = compile_plan(rules, registry)
     return SiteTexts(
@@ -85,6 +93,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
         warnings=warnings,
         registry_text=registry_bytes(registry),
         rules_text=rules_bytes(rules),
+        mappings=tuple(mappings),
     )
 
 

@@ -38,7 +38,7 @@ class Routing:
 
     def __init__(self, mappings: Sequence[Mapping] = ()) -> None:
         self._mapped = [(m.topic_pattern(), _reader(m)) for m in mappings]
-        self.subscriptions = (MQTT_FILTER, *(m.subscription for m in mappings))
+        self.subscriptions = tuple(m.subscription for m in mappings)
 
     def of(self, frame: Frame) -> tuple[str, Codec]:
         """Return the device the path names ("" where only the payload does) and the codec.

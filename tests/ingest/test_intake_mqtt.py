@@ -9,6 +9,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from ingest import metrics
+from ingest.codecs.json_mapping import Mapping
+from ingest.codecs.json_paths import JsonPath
 from ingest.intake import Intake
 from ingest.journal import JournalLocked
 from ingest.limits import IngestLimits
@@ -17,7 +19,7 @@ from lifeline.clock import Clock
 from rules.readings import Control, Readings, Tick
 from tests import servers
 from tests.intake_run import Running, quarantined, records, running, sequences, topic, until
-from tests.intake_site import one_reading
+from tests.intake_site import GATEWAY, one_reading
 
 pytestmark = pytest.mark.real
 
@@ -346,6 +348,18 @@ def test_a_clean_stop_journals_and_acknowledges_what_was_received(tmp_path, brok
 def test_a_second_intake_of_one_folder_is_refused(tmp_path):
     with running(tmp_path), pytest.raises(JournalLocked, match="another process"):
         Running(tmp_path)
+
+
+def test_another_vendors_topic_is_subscribed_and_read_by_its_mapping(tmp_path, broker, settings):
+    acme = Mapping.model_validate(
+        {"id": "acme", "topic": "acme/{device}/data", "fields": {"ch4": JsonPath("$.gas")}}
+    )
+    with running(tmp_path, mqtt=settings, mappings=[acme]), publisher(broker) as client:
+        subscribed(settings)
+        publish(client, [b'{"gas": 40}'], to=f"acme/{GATEWAY}/data")
+        until(lambda: sequences(tmp_path) == [-1])
+    rows = [r.body for r in records(tmp_path / "journal") if isinstance(r.body, Readings)]
+    assert [body.value.tolist() for body in rows] == [[2.0]]
 
 
 def test_small_groups_keep_the_order_of_a_device(tmp_path, broker, settings):

@@ -145,7 +145,7 @@ def test_a_mapping_file_is_read_and_all_its_problems_told_with_their_lines(tmp_p
 
 def test_topics_choose_the_codec_and_name_the_device():
     routing = Routing([mapping(fields={"ch4": "$.v"})])
-    assert routing.subscriptions == ("lifeline/v1/+/+", "v/+/data")
+    assert routing.subscriptions == ("v/+/data",)
     device, codec = routing.of(Frame(b'{"v":3}', "mqtt", "v/gw.1/data", NOW_NS))
     assert device == "gw.1"
     assert codec(Frame(b'{"v":3}', "mqtt", "v/gw.1/data", NOW_NS)).value.tolist() == [3]
