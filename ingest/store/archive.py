@@ -20,6 +20,7 @@ import structlog
 
 from ingest.journal import Cursor
 from ingest.store import metrics, tables
+from ingest.store.errors import ArchiveLocked
 from ingest.store.follow import Follower, RowJudge, collect
 from ingest.store.manifest import ArchiveFile, Manifest, sync_folder
 from rules.readings import Readings
@@ -39,10 +40,6 @@ RETRY_S = 5.0
 ROW_GROUP = 64 * 1024
 MAX_TIER = 4
 STATE = "state-"
-
-
-class ArchiveLocked(Exception):  # noqa: N818 - says what it is
-    """Another process writes this archive; stop it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

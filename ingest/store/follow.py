@@ -11,6 +11,7 @@ import structlog
 from ingest.journal import JournalReader, OffsetGone, WakeClient, compare_cursor, durable_end
 from ingest.journal.segments import read_marker
 from ingest.store import metrics
+from ingest.store.errors import RegistryMissing
 from rules.judge import Judge
 from rules.readings import Readings, position
 from rules.registry_file import registry_from_bytes
@@ -194,7 +195,7 @@ def registry_at(data: Path, content_hash: str, *, known: Registry) -> Registry:
 
     Raises
     ------
-    FileNotFoundError
+    RegistryMissing
         The text is gone; without it rows cannot be named. Says where it must be.
     """
     if content_hash == known.content_hash:
@@ -203,7 +204,7 @@ def registry_at(data: Path, content_hash: str, *, known: Registry) -> Registry:
     try:
         return registry_from_bytes(path.read_bytes())
     except FileNotFoundError as error:
-        raise FileNotFoundError(
+        raise RegistryMissing(
             f"{path}: the registry named by the journal is missing, so its channels have no "
             "names; restore the file from a backup of the data folder"
         ) from error

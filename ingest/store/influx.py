@@ -33,6 +33,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.service.write_service import WriteService
 
 from ingest.store import metrics
+from ingest.store.errors import TokenUnreadable
 
 if TYPE_CHECKING:
     from ingest.store.settings import InfluxSettings
@@ -281,7 +282,7 @@ class InfluxWriter:
     def _read_token_again(self) -> None:
         try:
             secret = self._settings.secret()
-        except ValueError as error:
+        except TokenUnreadable as error:
             raise Misconfigured(str(error), kind="token") from error
         self._client.api_client.set_default_header("Authorization", f"Token {secret}")
 

@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ingest.store.errors import ManifestDamaged
 from rules.judge import CONFLICT, DUPLICATE, HEARD, JUDGED, LATE
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ COUNTED: dict[str, int] = {
     "controls": CONTROL,
     "blocks": BLOCK,
 }
-
-
-class ManifestDamaged(Exception):  # noqa: N818 - says what it is
-    """The manifest exists but cannot be read; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,9 @@ def run_store(
 
     Raises
     ------
-    ValueError
-        The token file cannot be read.
-    CursorAhead, CursorDamaged, FileNotFoundError
+    TokenUnreadable
+        At the start; later it is waited for.
+    CursorAhead, CursorDamaged, RegistryMissing
         The data folder does not fit together; each says what to do.
     """
     with contextlib.ExitStack() as stack:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from ingest.store.errors import TokenUnreadable
+
 
 class InfluxSettings(BaseModel):
     """An InfluxDB 2.x bucket (or what speaks its write API). The token never stands in a file
@@ -38,7 +40,7 @@ class InfluxSettings(BaseModel):
 
         Raises
         ------
-        ValueError
+        TokenUnreadable
             ``token_file`` cannot be read; with the remedy.
         """
         if self.token is not None:
@@ -47,7 +49,7 @@ class InfluxSettings(BaseModel):
             try:
                 return self.token_file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(
+                raise TokenUnreadable(
                     f"{self.token_file}: the InfluxDB token cannot be read ({error}); "
                     "make the file readable for this user, holding the token and nothing else"
                 ) from error

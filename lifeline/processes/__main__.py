@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ingest.journal import JournalError
+from ingest.store.errors import StoreError
 from lifeline.errors import EXIT_CODE, Failure
 from lifeline.logs import configure_logs
 from lifeline.processes.context import parse
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = structlog.get_logger(name)
     try:
         importlib.import_module(f"lifeline.processes.{name}").run(context)
-    except (Failure, Invalid) as error:
+    except (Failure, Invalid, JournalError, StoreError) as error:
         for line in str(error).splitlines():
             log.error(line)  # noqa: TRY400 - a person reads it; a traceback would hide the remedy
         return EXIT_CODE

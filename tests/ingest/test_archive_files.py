@@ -11,7 +11,8 @@ import pytest
 
 from ingest.journal import Cursor, CursorAhead, JournalReader
 from ingest.store import archive, follow, history
-from ingest.store.manifest import Manifest, ManifestDamaged
+from ingest.store.errors import ArchiveLocked, ManifestDamaged
+from ingest.store.manifest import Manifest
 from rules.judge import Judge
 from rules.readings import Block, Control, Readings, Tick, position
 from tests import store_data, store_twin
@@ -223,7 +224,7 @@ def test_two_writers_of_one_archive_are_refused(tmp_path):
     store_data.write_journal(tmp_path, [Tick(1)])
     with _running(tmp_path, roll_s=0.05):
         store_data.until(lambda: _archived(tmp_path) == 1)
-        with pytest.raises(archive.ArchiveLocked, match="another process"):
+        with pytest.raises(ArchiveLocked, match="another process"):
             archive.run_archive(data=tmp_path, registry=REGISTRY, stop=threading.Event())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ingest.store import influx, settings
+from ingest.store.errors import TokenUnreadable
 from ingest.store.lines import LineEncoder
 from rules.readings import Readings
 from tests import servers, store_server, store_twin
@@ -196,7 +197,7 @@ def test_a_server_that_refuses_even_no_lines_is_a_misconfiguration_not_bad_lines
 
 def test_a_token_file_that_cannot_be_read_names_the_remedy(tmp_path):
     given = settings.InfluxSettings(url="http://h:1", bucket="b", token_file=tmp_path / "none")
-    with pytest.raises(ValueError, match="make the file readable"):
+    with pytest.raises(TokenUnreadable, match="make the file readable"):
         given.secret()
     (tmp_path / "token").write_text("abc\n")
     assert settings.InfluxSettings(

@@ -10,6 +10,7 @@ import pytest
 
 from ingest.journal import Cursor, CursorAhead, JournalReader, durable_end
 from ingest.store import follow, service
+from ingest.store.errors import RegistryMissing
 from ingest.store.settings import InfluxSettings
 from rules.judge import Judge
 from rules.readings import Readings, Tick, position
@@ -172,7 +173,7 @@ def test_a_journal_that_lost_its_tail_is_said_and_not_written_over(tmp_path, mon
 
 def test_a_missing_registry_text_names_the_file_and_the_remedy(tmp_path):
     store_data.write_journal(tmp_path, [store_data.change(_registry(district="gone"))])
-    with store_server.answering() as server, pytest.raises(FileNotFoundError, match="restore"):
+    with store_server.answering() as server, pytest.raises(RegistryMissing, match="restore"):
         service.run_store(
             data=tmp_path, registry=_registry(), settings=_settings(server),
             stop=threading.Event(),
@@ -183,6 +184,7 @@ PROGRAM = """
 import threading
 from pathlib import Path
 from ingest.store.service import run_store
+from ingest.store.errors import RegistryMissing
 from ingest.store.settings import InfluxSettings
 from rules.registry_file import registry_from_bytes
 data = Path({data!r})
