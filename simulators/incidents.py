@@ -80,10 +80,6 @@ class Incident:
         since = t_s - self.begin_s
         return np.where(since >= 0, self.shape(rows, np.maximum(since, 0.0), quiet), quiet)
 
-    def silent(self, device: int, at_ns: int) -> bool:
-        """Return whether it keeps a device from speaking at a time."""
-        return self.begin_ns <= at_ns < self.end_ns and bool(np.any(self.silenced == device))
-
     def subjects(self, registry: Registry) -> list[str]:
         """Return the ids (channels, devices) whose alarms are expected from it."""
         held = [registry.channels.id[int(row)] for row in self.channels]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.registry import Registry
-    from simulators.incidents import Incident
     from simulators.scenario import LinkEntry
     from simulators.signals import Signals
 
@@ -83,7 +82,11 @@ class _Kept:
 
 
 class Device:
-    """A gateway or module of the registry, from ``begin_ns`` on."""
+    """A gateway or module of the registry, from ``begin_ns`` on.
+
+    It has no power during ``silences`` (begin, end). ``always_in_reach`` is for a module that an
+    incident needs: a link fault must not hide one.
+    """
 
     def __init__(
         self,
@@ -92,7 +95,8 @@ class Device:
         *,
         signals: Signals,
         links: LinkEntry,
-        incidents: Sequence[Incident] = (),
+        silences: Sequence[tuple[int, int]] = (),
+        always_in_reach: bool = False,
         seed: int,
         begin_ns: int,
         boot: int = 1,
@@ -108,7 +112,7 @@ class Device:
         self._signals = signals  # for units and resolutions
         self._links = links
         self._random = Random(f"{seed} {self.id} {boot}")
-        self._silences = [i for i in incidents if row in i.silenced.tolist()]
+        self._silences = tuple(silences)
         c = registry.channels
         mine = np.flatnonzero((c.device == row) & c.alive)
         self.channels = np.array([i for i in mine if c.quantity[i] != "heartbeat"], np.int32)
@@ -131,16 +135,13 @@ class Device:
         self._silent = False
         self._spared = False
         self._wakes = [WAKE_AT.get(q) for q in (c.quantity[i] for i in self.channels)]
-        self._late = self._is_late(seed, incidents)
+        self._late = not always_in_reach and self._is_late(seed)
 
-    def _is_late(self, seed: int, incidents: Sequence[Incident]) -> bool:
-        """Choose the modules that are out of reach at times, none that an incident needs."""
-        if self.transport != "coap" or not self._links.late.share:
+    def _is_late(self, seed: int) -> bool:
+        """Choose the modules that are out of reach at times."""
+        if self.transport != "coap":
             return False
-        needed = any(np.isin(self.channels, i.channels).any() for i in incidents)
-        return (
-            not needed and float(uniform(key_of(seed, "late", self.id), 0)) < self._links.late.share
-        )
+        return float(uniform(key_of(seed, "late", self.id), 0)) < self._links.late.share
 
     def wake(self, now_ns: int) -> list[Message]:
         """Take the samples due up to ``now_ns`` and return what is to be sent, in order.
@@ -151,7 +152,7 @@ class Device:
             return []
         now_ns = self.next_ns + (now_ns - self.next_ns) // self._step_ns * self._step_ns
         self.next_ns = now_ns + self._step_ns
-        if any(i.silent(self.row, now_ns) for i in self._silences):
+        if any(begin_ns <= now_ns < end_ns for begin_ns, end_ns in self._silences):
             said = [] if self._silent else [Message(self.row, "off", now_ns)]
             self._silent, self._kept, self._held = True, _Kept(), None
             self._ahead.cut(now_ns)

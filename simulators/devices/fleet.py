@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -41,13 +42,20 @@ class Fleet:
             for row in range(len(registry.devices.id))
             if registry.devices.alive[row] and registry.devices.transport[row] in ("mqtt", "coap")
         ]
+        silences: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        needed: set[int] = set()
+        for incident in incidents:
+            needed.update(registry.channels.device[incident.channels].tolist())
+            for row in incident.silenced.tolist():
+                silences[row].append((incident.begin_ns, incident.end_ns))
         made = (
             Device(
                 registry,
                 row,
                 signals=signals,
                 links=scenario.entry.links,
-                incidents=incidents,
+                silences=silences[row],
+                always_in_reach=row in needed,
                 seed=scenario.seed,
                 begin_ns=begin_ns,
                 boot=boot,
