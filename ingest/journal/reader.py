@@ -20,7 +20,15 @@ from ingest.journal.record import (
     parse_header,
     payload_is_good,
 )
-from ingest.journal.segments import Damage, Segment, behind, next_good, read_marker, segments
+from ingest.journal.segments import (
+    Damage,
+    Segment,
+    behind,
+    identity,
+    next_good,
+    read_marker,
+    segments,
+)
 from rules.readings import Body, Record
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ class JournalReader:
         self.damage: list[Damage] = []
         self._file = -1
         self._segment = Segment(-1, folder)
+        self._journal: int | None = None
         self._at = 0
         self._chunk = b""
         self._chunk_at = 0
@@ -96,7 +105,7 @@ class JournalReader:
             if self._file < 0 and not self._open():
                 return None
             data, at = self._window(HEADER_BYTES)
-            header = parse_header(data, at)
+            header = parse_header(data, at, journal=self._journal)
             if header is not None and header.offset == self.next_offset:
                 data, at = self._window(header.total)
                 if payload_is_good(data, at, header):
@@ -131,6 +140,8 @@ class JournalReader:
         except FileNotFoundError:  # retention was quicker: the next try sees the new oldest
             return self._open()
         self._segment, self._at, self._chunk = segment, 0, b""
+        if self._journal is None:
+            self._journal = identity(self.folder)
         self._seek()
         return True
 
@@ -139,10 +150,9 @@ class JournalReader:
         offset = self._segment.first
         while offset < self.next_offset:
             data, at = self._window(HEADER_BYTES)
-            header = parse_header(data, at)
+            header = parse_header(data, at, journal=self._journal)
             if header is None or header.offset < offset:
-                rest = self._rest()
-                found = next_good(rest, 1, lowest=offset, below=self.next_offset)
+                found = self._search(self._rest(), 1, lowest=offset, below=self.next_offset)
                 if found is None:
                     return
                 self._at += found[0]
@@ -159,6 +169,11 @@ class JournalReader:
 
     # -------------------------------------------------------------- ends and damage
 
+    def _search(
+        self, rest: bytes, start: int, *, lowest: int, below: int
+    ) -> tuple[int, Header] | None:
+        return next_good(rest, start, journal=self._journal, lowest=lowest, below=below)
+
     def _go_on(self, until: int) -> bool:
         """Pass the end of a segment or damage; return False at the journal's end."""
         rest = self._rest()
@@ -167,9 +182,8 @@ class JournalReader:
             self._leave()
             return True
         below = min(until, following.first) if following is not None else until
-        found = next_good(
-            rest, behind(rest, 0, self.next_offset), lowest=self.next_offset, below=below
-        )
+        start = behind(rest, 0, self.next_offset, journal=self._journal)
+        found = self._search(rest, start, lowest=self.next_offset, below=below)
         if found is not None:
             if found[1].offset > self.next_offset:
                 self._lost(found[1].offset - 1, "damaged")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\xc1JRN"
 VERSION = 1
-FIELDS = struct.Struct("<4sBBHIIQQqI")  # magic … payload CRC; the header's own CRC follows
+FIELDS = struct.Struct("<4sBBHIIQQqQI")  # magic … payload CRC; the header's own CRC follows
 CRC = struct.Struct("<I")
 HEADER_BYTES = FIELDS.size + CRC.size
 ALIGNMENT = 8  # records start at multiples of it, so Arrow buffers can be viewed in place
@@ -32,7 +32,7 @@ MAX_PAYLOAD_BYTES = 256 << 20
 
 READINGS, BLOCK, TICK, CONTROL, EVENT_LINES, FRAMES = 1, 2, 3, 4, 5, 6
 
-assert HEADER_BYTES == 48  # noqa: S101 - the format
+assert HEADER_BYTES == 56  # noqa: S101 - the format
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Header(NamedTuple):
     offset: int
     durable: int  # every offset below it was on disk before this record was appended
     time_ns: int  # newest receive or tick time up to and with this record
+    journal: int  # the number of the journal it belongs to
     payload_crc: int
 
     @property
@@ -102,7 +103,7 @@ def _payload(body: Entry) -> tuple[int, int, bytes]:
     return FRAMES, max(1, len(body)), columns.frames_message(body)
 
 
-def encode(body: Entry, *, offset: int, durable: int, time_ns: int) -> bytes:
+def encode(body: Entry, *, offset: int, durable: int, time_ns: int, journal: int) -> bytes:
     """Return the whole record, padded.
 
     Raises
@@ -117,17 +118,18 @@ def encode(body: Entry, *, offset: int, durable: int, time_ns: int) -> bytes:
             f"record {offset}: {length} bytes, the limit is {MAX_PAYLOAD_BYTES}; cut the batch"
         )
     payload = payload.ljust(padded(length), b"\0")
-    fields = FIELDS.pack(
-        MAGIC, VERSION, kind, 0, length, rows, offset, durable, time_ns, crc32c(payload)
-    )
+    numbers = (length, rows, offset, durable, time_ns, journal, crc32c(payload))
+    fields = FIELDS.pack(MAGIC, VERSION, kind, 0, *numbers)
     return b"".join((fields, CRC.pack(crc32c(fields)), payload))
 
 
 # ------------------------------------------------------------------ decoding
 
 
-def parse_header(data: bytes, at: int = 0) -> Header | None:
+def parse_header(data: bytes, at: int = 0, *, journal: int | None = None) -> Header | None:
     """Return the header at ``at`` if one stands there with a good CRC, else None.
+
+    With ``journal`` a header of another journal is none either.
 
     Raises
     ------
@@ -145,7 +147,8 @@ def parse_header(data: bytes, at: int = 0) -> Header | None:
             f"record {rest[1]}: version {version}, kind {kind}, flags {flags} are unknown to this "
             f"program (it knows version {VERSION}); use the version that wrote the journal"
         )
-    return Header(kind, length, *rest)
+    header = Header(kind, length, *rest)
+    return header if journal in (None, header.journal) else None
 
 
 def payload_is_good(data: bytes, at: int, header: Header) -> bool:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.journal.record import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SUFFIX = ".seg"
 LOCK_NAME = "lock"
 MARKER_NAME = "durable"
-_MARKER = struct.Struct("<4sIQQQ")  # magic, version, offset, segment, bytes
+_MARKER = struct.Struct("<4sIQQQQ")  # magic, version, offset, segment, bytes, journal
 _MARKER_MAGIC = b"\xc1DUR"
 _EVERY_OFFSET = 1 << 63
 
@@ -58,6 +59,7 @@ class Marker(NamedTuple):
     offset: int  # every record below is durable
     segment: int  # where the next record goes
     size: int
+    journal: int
 
 
 def segments(folder: Path) -> list[Segment]:
@@ -94,9 +96,26 @@ def read_marker(folder: Path) -> Marker | None:
             return None
         fields, check = raw[: _MARKER.size], raw[_MARKER.size :]
         if len(raw) == _MARKER.size + CRC.size and CRC.unpack(check)[0] == crc32c(fields):
-            magic, version, offset, segment, size = _MARKER.unpack(fields)
+            magic, version, *numbers = _MARKER.unpack(fields)
             if magic == _MARKER_MAGIC and version == 1:
-                return Marker(offset, segment, size)
+                return Marker(*numbers)
+    return None
+
+
+def identity(folder: Path) -> int | None:
+    """Return the journal's number, which every record of it carries; None before the first.
+
+    It is drawn when a journal is made and known to nobody outside, so bytes that a device sent
+    cannot pass for a record, and a segment of another journal is not one of this.
+    """
+    marker = read_marker(folder)
+    if marker is not None:
+        return marker.journal
+    for segment in segments(folder):
+        with segment.path.open("rb") as file:
+            header = parse_header(file.read(HEADER_BYTES))
+        if header is not None:
+            return header.journal
     return None
 
 
@@ -116,18 +135,17 @@ def has_writer(folder: Path) -> bool:
 
 
 def next_good(
-    data: bytes, at: int, *, lowest: int, below: int = _EVERY_OFFSET
+    data: bytes, at: int, *, journal: int | None, lowest: int, below: int = _EVERY_OFFSET
 ) -> tuple[int, Header] | None:
     """Return place and header of the next whole record with ``lowest <= offset < below``.
 
     First only what is plausible counts: on the alignment, and with an offset that the bytes passed
-    over have room for. So bytes that look like a record within a payload can hide little. The
-    second pass takes any good record, for a file that has lost bytes.
+    over have room for. The second pass takes any good record, for a file that has lost bytes.
     """
     for strict in (True, False):
         place = data.find(MAGIC, at)
         while place >= 0:
-            header = parse_header(data, place)
+            header = parse_header(data, place, journal=journal)
             if (
                 header is not None
                 and lowest <= header.offset < below
@@ -143,17 +161,17 @@ def _is_plausible(place: int, passed: int, missing: int) -> bool:
     return place % ALIGNMENT == 0 and missing <= passed // HEADER_BYTES + 1
 
 
-def behind(data: bytes, at: int, offset: int) -> int:
+def behind(data: bytes, at: int, offset: int, *, journal: int | None) -> int:
     """Return where to search on from a damaged record at ``at``.
 
     When its header is whole and the next record stands where it says, nothing within its payload
     can be taken for a record.
     """
-    header = parse_header(data, at)
+    header = parse_header(data, at, journal=journal)
     if header is None or header.offset != offset:
         return at + 1
     end = at + header.total
-    following = parse_header(data, end)
+    following = parse_header(data, end, journal=journal)
     is_next = following is not None and following.offset == offset + 1
     return end if is_next or end == len(data) else at + 1
 
@@ -169,28 +187,30 @@ class Stretch(NamedTuple):
     time_ns: int  # of its last record
 
 
-def stretches(data: bytes, *, first: int) -> list[Stretch]:
+def stretches(data: bytes, *, first: int, journal: int | None) -> list[Stretch]:
     """Return the good stretches of a whole segment's bytes whose first offset is ``first``."""
     found: list[Stretch] = []
     at, offset = 0, first
     while at < len(data):
         begin, begin_offset, durable, time_ns = at, offset, 0, 0
-        while (header := _good(data, at, offset)) is not None:
+        while (header := _good(data, at, offset, journal)) is not None:
             durable, time_ns = max(durable, header.durable), header.time_ns
             at, offset = at + header.total, offset + 1
         if offset > begin_offset:
             found.append(Stretch(begin, at, begin_offset, offset, durable, time_ns))
-        further = next_good(data, behind(data, at, offset), lowest=offset)
+        further = next_good(
+            data, behind(data, at, offset, journal=journal), journal=journal, lowest=offset
+        )
         if further is None:
             break
         at, offset = further[0], further[1].offset
     return found
 
 
-def _good(data: bytes, at: int, offset: int) -> Header | None:
+def _good(data: bytes, at: int, offset: int, journal: int | None) -> Header | None:
     if len(data) - at < HEADER_BYTES:
         return None
-    header = parse_header(data, at)
+    header = parse_header(data, at, journal=journal)
     if header is None or header.offset != offset or not payload_is_good(data, at, header):
         return None
     return header
@@ -206,6 +226,7 @@ class Tail(NamedTuple):
     damage: tuple[Damage, ...]  # durable records that are lost: nothing of it may be cut
     lost_end: bool  # durable records are lost at the very end: go on in a new segment
     time_ns: int
+    journal: int | None  # None: there is none yet
 
 
 def examine(folder: Path) -> Tail:
@@ -216,12 +237,13 @@ def examine(folder: Path) -> Tail:
     """
     marker = read_marker(folder)
     known = marker.offset if marker else 0
+    journal = identity(folder)
     held = segments(folder)
     if not held:
-        return Tail(None, 0, 0, known, (), lost_end=False, time_ns=0)
+        return Tail(None, 0, 0, known, (), lost_end=False, time_ns=0, journal=journal)
     last = held[-1]
     data = last.path.read_bytes()
-    good = stretches(data, first=last.first)
+    good = stretches(data, first=last.first, journal=journal)
     proven = max([known, *(s.durable for s in good)])
     keep, offset, time_ns = 0, last.first, 0
     damage: list[Damage] = []
@@ -238,9 +260,11 @@ def examine(folder: Path) -> Tail:
     for earlier in reversed(held[:-1]):
         if time_ns:
             break
-        times = [s.time_ns for s in stretches(earlier.path.read_bytes(), first=earlier.first)]
-        time_ns = max(times, default=0)
-    return Tail(last, len(data), keep, max(offset, proven), tuple(damage), lost_end, time_ns)
+        whole = earlier.path.read_bytes()
+        found = stretches(whole, first=earlier.first, journal=journal)
+        time_ns = max((s.time_ns for s in found), default=0)
+    end = max(offset, proven)
+    return Tail(last, len(data), keep, end, tuple(damage), lost_end, time_ns, journal)
 
 
 def durable_end(folder: Path) -> int:
@@ -252,4 +276,19 @@ def durable_end(folder: Path) -> int:
     if has_writer(folder):
         marker = read_marker(folder)
         return marker.offset if marker else 0
+    held = segments(folder)
+    if not held:
+        return examine(folder).next_offset
+    try:
+        now = held[-1].path.stat()
+    except FileNotFoundError:  # a recovery between the two looks
+        return durable_end(folder)
+    return _scanned(folder, held[-1], read_marker(folder), now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _scanned(
+    folder: Path, _last: Segment, _marker: Marker | None, _size: int, _changed_ns: int
+) -> int:
+    """Scan once for as long as nothing changes: readers ask often while a writer is away."""
     return examine(folder).next_offset

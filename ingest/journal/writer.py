@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -103,6 +104,7 @@ class JournalWriter:
         tail = examine(self.folder)
         marker = read_marker(self.folder)
         self.damage = tail.damage
+        self._journal = tail.journal if tail.journal is not None else 1 + secrets.randbits(63)
         self.next_offset = self.durable_offset = tail.next_offset
         self.last_receive_ns = self._durable_ns = tail.time_ns
         try:
@@ -146,7 +148,13 @@ class JournalWriter:
         """
         self._check()
         newest_ns = self._newest_ns(body)
-        raw = encode(body, offset=self.next_offset, durable=self.durable_offset, time_ns=newest_ns)
+        raw = encode(
+            body,
+            offset=self.next_offset,
+            durable=self.durable_offset,
+            time_ns=newest_ns,
+            journal=self._journal,
+        )
         if self._waiting and self._waiting_bytes + len(raw) > self.buffer_bytes:
             raise BufferFull(
                 f"{self.folder}: {self._waiting_bytes} bytes wait for a commit, the limit is "
@@ -266,7 +274,7 @@ class JournalWriter:
 
     def _publish(self) -> None:
         """Say what is durable: to those who look at the folder and to those who wait."""
-        marker = Marker(self.durable_offset, max(self._segment, 0), self._size)
+        marker = Marker(self.durable_offset, max(self._segment, 0), self._size, self._journal)
         write_all(self._files, self._marker, marker_bytes(marker), 0)
         if self._wake is not None:
             self._wake.publish(self.durable_offset)

@@ -150,7 +150,7 @@ def test_a_hole_before_records_that_were_never_synced_is_a_torn_end(grown):
             assert not writer.damage
 
 
-def test_a_hole_before_a_record_that_knew_them_synced_is_damage_even_without_the_marker(grown):
+def test_a_hole_before_a_record_that_knew_it_synced_is_damage_even_without_the_marker(grown):
     whole = grown[-1][1]
     torn = bytearray(whole)
     at = places(whole)
@@ -256,13 +256,13 @@ def test_bytes_that_vanished_from_the_middle_cost_only_their_records(grown):
     assert intact(found)
 
 
-def test_a_record_carried_as_a_payload_hides_nothing_of_the_others(tmp_path: Path):
-    """Someone sends us bytes that are a record with an offset to come; then its bearer is damaged."""
+def test_records_carried_as_a_payload_are_never_taken_for_ours(tmp_path: Path):
+    """Someone sends us bytes that are whole records with offsets to come; their bearer is hurt."""
     with JournalWriter(tmp_path / "fake") as writer:
         for k in range(51):
             writer.append(Tick(k))
     (fake,) = (tmp_path / "fake").glob("*.seg")
-    evil = fake.read_bytes()[-56:]
+    evil = fake.read_bytes()
     folder = tmp_path / "raw"
     with JournalWriter(folder) as writer:
         for k in range(6):
@@ -272,11 +272,44 @@ def test_a_record_carried_as_a_payload_hides_nothing_of_the_others(tmp_path: Pat
     (segment,) = folder.glob("*.seg")
     raw = bytearray(segment.read_bytes())
     at = places(bytes(raw))
-    for victim, byte in itertools.product(range(18, 27), (0, 60)):  # in the header, behind it
+    for victims, byte in itertools.product(([18], [22], [26], range(18, 27)), (0, 70)):
         hurt = bytearray(raw)
-        hurt[at[victim] + byte] ^= 0xFF
+        for victim in victims:  # in the header, behind it
+            hurt[at[victim] + byte] ^= 0xFF
         segment.write_bytes(hurt)
         with JournalReader(folder) as reader:
             found = [offset for offset, _ in reader.frames(until=54)]
-            assert found == [k for k in range(54) if k != victim]
-            assert lost(reader.damage) == [victim]
+            assert found == [k for k in range(54) if k not in victims]
+            assert lost(reader.damage) == list(victims)
+
+
+def test_a_segment_of_another_journal_is_damage_not_content(split: Path, tmp_path: Path):
+    other, mixed = tmp_path / "other", tmp_path / "mixed"
+    with JournalWriter(other, segment_bytes=3000) as writer:
+        for k in range(30):
+            writer.append(body(k))
+            if k % 2:
+                writer.commit()
+    shutil.copytree(split, mixed)
+    second = sorted(p.name for p in split.glob("*.seg"))[1]
+    assert (other / second).read_bytes() != (split / second).read_bytes()
+    shutil.copy(other / second, mixed / second)
+    (mixed / MARKER_NAME).unlink()
+    found, damage = read_all(mixed)
+    third = int(sorted(p.stem for p in split.glob("*.seg"))[2])
+    assert lost(damage) == list(range(int(second[:20]), third))
+    assert sorted(found) == [k for k in range(30) if k not in lost(damage)]
+    assert intact(found)
+
+
+def test_the_journals_number_outlives_its_marker(tmp_path: Path):
+    with JournalWriter(tmp_path, segment_bytes=100) as writer:
+        for k in range(3):
+            writer.append(Tick(k))
+            writer.commit()
+    (tmp_path / MARKER_NAME).unlink()
+    with JournalWriter(tmp_path) as writer:
+        writer.append(Tick(3))
+    numbers = {parse_header(p.read_bytes()).journal for p in tmp_path.glob("*.seg")}
+    assert len(numbers) == 1
+    assert read_all(tmp_path) == ({k: Tick(k) for k in range(4)}, [])

@@ -92,7 +92,7 @@ def test_bytes_beyond_the_durable_end_are_never_kept_from_an_earlier_look(tmp_pa
         writer.commit()
         (segment,) = tmp_path.glob("*.seg")
         with segment.open("ab") as file:
-            file.write(segment.read_bytes()[-56:])  # half of a group that will be rolled back
+            file.write(segment.read_bytes()[-64:])  # half of a group that will be rolled back
         assert len(reader.read(until=1)) == 1
         files.room_bytes = segment.stat().st_size
         writer.append(rows(50, 3))

@@ -20,7 +20,7 @@ I64 = st.integers(-(2**63), 2**63 - 1)
 
 
 def encode(body: fast.Entry, offset: int = 7, durable: int = 5, time_ns: int = 9) -> bytes:
-    return fast.encode(body, offset=offset, durable=durable, time_ns=time_ns)
+    return fast.encode(body, offset=offset, durable=durable, time_ns=time_ns, journal=11)
 
 
 def decode(data: bytes, at: int = 0) -> fast.Entry:
@@ -36,16 +36,18 @@ def decode(data: bytes, at: int = 0) -> fast.Entry:
 def slow_frame(data: bytes) -> tuple[dict[str, int], bytes]:
     """Return the header's fields and the payload, each checked by hand."""
     magic, version, kind, flags, length, count = struct.unpack_from("<4sBBHII", data, 0)
-    offset, durable, time_ns, payload_crc, header_crc = struct.unpack_from("<QQqII", data, 16)
+    numbers = struct.unpack_from("<QQqQII", data, 16)
+    offset, durable, time_ns, journal, payload_crc, header_crc = numbers
     assert magic == bytes.fromhex("c14a524e")
     assert (version, flags) == (1, 0)
-    assert header_crc == slow_crc32c(data[:44])
+    assert header_crc == slow_crc32c(data[:52])
+    assert journal == 11
     assert len(data) % 8 == 0
-    assert len(data) - 48 - length in range(8)
-    assert payload_crc == slow_crc32c(data[48:])
-    assert data[48 + length :] == b"\0" * (len(data) - 48 - length)
+    assert len(data) - 56 - length in range(8)
+    assert payload_crc == slow_crc32c(data[56:])
+    assert data[56 + length :] == b"\0" * (len(data) - 56 - length)
     names = {"kind": kind, "rows": count, "offset": offset, "durable": durable, "time": time_ns}
-    return names, data[48 : 48 + length]
+    return names, data[56 : 56 + length]
 
 
 def slow_table(data: bytes, at: int) -> dict[int, int]:
@@ -218,14 +220,14 @@ def test_what_cannot_be_kept_whole_is_refused(monkeypatch: pytest.MonkeyPatch):
 def test_a_record_of_a_newer_format_is_not_taken_for_damage(at: int, value: int):
     data = bytearray(encode(Tick(1)))
     data[at] = value
-    data[44:48] = struct.pack("<I", slow_crc32c(bytes(data[:44])))
+    data[52:56] = struct.pack("<I", slow_crc32c(bytes(data[:52])))
     with pytest.raises(UnknownFormat, match=r"record 7: .*use the version that wrote"):
         fast.parse_header(bytes(data))
 
 
 def test_a_header_cut_short_is_none():
     data = encode(Tick(1))
-    assert fast.parse_header(data[:47]) is None
+    assert fast.parse_header(data[:55]) is None
     header = fast.parse_header(data)
     assert header is not None
     assert not fast.payload_is_good(data[:-1], 0, header)
