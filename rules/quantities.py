@@ -120,6 +120,7 @@ def exact(name: str, unit: str, *, lel_basis: float = SITE_LEL_BASIS) -> tuple[F
     return _exact(name, unit, lel_basis)
 
 
+@lru_cache(maxsize=4096)  # a city's ranges are few different numbers
 def canonical(
     name: str,
     unit: str,

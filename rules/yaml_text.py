@@ -16,7 +16,7 @@ import yaml
 from rules.problems import Invalid, Problem, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 8_000_000
@@ -147,7 +147,8 @@ class _Open:
     place: _Place
     anchor: str | None
     began: int  # nodes read before it
-    key: str | None = None
+    wants_key: bool  # a mapping whose next scalar is a key
+    key: str = ""
     key_at: int = 0
     skip: bool = False  # the key was refused: drop its value
 
@@ -164,24 +165,29 @@ class _Reader:
         self.documents = 0
 
     def read(self, events: Iterable[Any]) -> None:
+        take: dict[type, Callable[[Any], None]] = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.MappingStartEvent: lambda event: self.begin(event, {}, {}),
+            yaml.SequenceStartEvent: lambda event: self.begin(event, [], []),
+            yaml.MappingEndEvent: self.end,
+            yaml.SequenceEndEvent: self.end,
+            yaml.AliasEvent: self.alias,
+            yaml.DocumentStartEvent: self.document_start,
+        }
         for event in events:
-            if isinstance(event, yaml.ScalarEvent):
-                self.scalar(event)
-            elif isinstance(event, yaml.MappingStartEvent):
-                self.begin(event, {}, {})
-            elif isinstance(event, yaml.SequenceStartEvent):
-                self.begin(event, [], [])
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                done = self.stack.pop()
-                if done.anchor:
-                    size = self.nodes - done.began
-                    self.anchors[done.anchor] = (done.value, done.place, size)
-            elif isinstance(event, yaml.AliasEvent):
-                self.alias(event)
-            elif isinstance(event, yaml.DocumentStartEvent):
-                self.documents += 1
-                if self.documents > 1:
-                    self.stop(event, "a second document (---) in one file: make it a second file")
+            act = take.get(type(event))
+            if act is not None:
+                act(event)
+
+    def end(self, _: Any) -> None:
+        done = self.stack.pop()
+        if done.anchor:
+            self.anchors[done.anchor] = (done.value, done.place, self.nodes - done.began)
+
+    def document_start(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            self.stop(event, "a second document (---) in one file: make it a second file")
 
     def begin(self, event: Any, value: Any, parts: Any) -> None:
         if len(self.stack) >= MAX_DEPTH:
@@ -192,7 +198,7 @@ class _Reader:
         if self.expects_key():
             self.stop(event, "a key must be a word, not a list or a mapping")
         self.add(value, place)
-        self.stack.append(_Open(value, place, event.anchor, self.nodes))
+        self.stack.append(_Open(value, place, event.anchor, self.nodes, type(value) is dict))
 
     def scalar(self, event: Any) -> None:
         at = _at(event)
@@ -244,11 +250,7 @@ class _Reader:
         return text
 
     def expects_key(self) -> bool:
-        return (
-            bool(self.stack)
-            and isinstance(self.stack[-1].value, dict)
-            and (self.stack[-1].key is None)
-        )
+        return bool(self.stack) and self.stack[-1].wants_key
 
     def take_key(self, key: str, at: int, *, plain: bool = False) -> None:
         top = self.stack[-1]
@@ -261,7 +263,7 @@ class _Reader:
             first = top.place.parts[key][0] if isinstance(top.place.parts, dict) else 0
             self.note(at, f'key "{key}" stands twice, first on line {first >> 20}')
             top.skip = True
-        top.key, top.key_at = key, at
+        top.key, top.key_at, top.wants_key = key, at, False
 
     def add(self, value: Any, place: _Place) -> None:
         self.nodes += 1
@@ -278,10 +280,10 @@ class _Reader:
             if isinstance(top.place.parts, list):
                 top.place.parts.append(place)
             return
-        if not top.skip and top.key is not None and isinstance(top.place.parts, dict):
+        if not top.skip and isinstance(top.place.parts, dict):
             top.value[top.key] = value
             top.place.parts[top.key] = (top.key_at, place)
-        top.key, top.skip = None, False
+        top.wants_key, top.skip = True, False
 
     def note(self, at: int, message: str) -> None:
         self.document.problems.append(

@@ -39,10 +39,6 @@ class Span:
     duration_ns: int = 0
     times: float | None = None
 
-    def ns(self, interval_ns: int) -> int:
-        """Return nanoseconds for a channel or device of that interval."""
-        return self.duration_ns if self.times is None else round(self.times * interval_ns)
-
 
 @dataclass(frozen=True, slots=True)
 class Hold:

@@ -288,9 +288,9 @@ def _parameters(
 
 
 def _spans(span: Any, interval: NDArray[np.int64], times: float = 1.0) -> NDArray[np.int64]:
-    if span is None:
-        return np.round(interval * times).astype(np.int64)
-    return np.array([span.ns(int(each)) for each in interval], np.int64)
+    if span is not None and span.times is None:
+        return np.full(len(interval), span.duration_ns, np.int64)
+    return np.round(interval * (times if span is None else span.times)).astype(np.int64)
 
 
 def _warmup(body: EwmaRule, interval: NDArray[np.int64]) -> NDArray[np.int64]:
