@@ -110,7 +110,7 @@ class Deadman:
             return []
         events = self._walk(heard, ticks, sighted)
         self._remember(heard)
-        self._due_ns = self._next_due()
+        self._due_ns = self._next_due(sighted[-1] if len(sighted) else NO_NS)
         return events
 
     def _begin(self, new: NDArray[np.bool_], heard: Heard, ticks: Ticks) -> None:
@@ -138,13 +138,18 @@ class Deadman:
         self.heard_ns[found] = mine[found]
         self.seen_ns[found] = seen
 
-    def _next_due(self) -> np.int64:
-        """Return the earliest sighted time at which a level not yet set may be."""
+    def _next_due(self, now_ns: np.int64) -> np.int64:
+        """Return the earliest sighted time at which a level not yet set may be.
+
+        After we were blind, a device may seem heard in the future of ``now_ns``, the sighted time
+        of the last tick; heard once more, it is heard from now on only, and due sooner.
+        """
         missing = np.where(timed(self.missing_ns), self.missing_ns, INF_NS)
         higher = np.arange(missing.shape[1]) > self.level[:, None]
         waiting = np.where(higher, missing, INF_NS).min(axis=1)
         known = (self.seen_ns != NO_NS) & (waiting != INF_NS)
-        due = np.where(known, self.seen_ns + np.where(known, waiting, 0), INF_NS)
+        since = np.minimum(self.seen_ns, now_ns)
+        due = np.where(known, since + np.where(known, waiting, 0), INF_NS)
         return np.int64(due.min(initial=INF_NS))
 
     def _walk(self, heard: Heard, ticks: Ticks, sighted: NDArray[np.int64]) -> list[Event]:
