@@ -41,11 +41,11 @@ export async function start(load) {
   });
   streets.addTo(map);
   points.addTo(map);
-  everything = L.featureGroup([streets, points]).getBounds();
+  everything = (assets.length ? points : streets).getBounds();
   whole();
 }
 export function whole() {
-  if (map && everything?.isValid()) map.fitBounds(everything, { padding: [18, 18] });
+  if (map && everything?.isValid()) map.fitBounds(everything, { padding: [48, 48] });
 }
 export function centre(alarm) {
   if (map && alarm?.at) map.setView([alarm.at[1], alarm.at[0]], Math.max(map.getZoom(), 14));
