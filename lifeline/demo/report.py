@@ -154,6 +154,7 @@ class Evidence:
     registry: Registry
     clock: Clock
     end_ns: int  # city time at which the city was told to stop
+    heartbeats: int = 0  # readings of our own probe
 
     def report(self) -> dict[str, Any]:
         """Return the report; ``failures`` lists in words what does not hold, [] = all does."""
@@ -169,7 +170,8 @@ class Evidence:
             "simulation": True,
             "scenario": self.city["scenario"],
             "factor": self.clock.factor,
-            "readings_sent": self.city["readings_sent"],
+            "readings_sent": self.city["readings_sent"] + self.heartbeats,
+            "heartbeats_sent": self.heartbeats,
             "readings_lost_injected": self.city["readings_lost_injected"],
             "readings_shed": self.city["readings_shed"],
             "readings_journaled": journal.readings,

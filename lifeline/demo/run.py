@@ -207,6 +207,7 @@ class _Demo:
             registry=self.registry,
             clock=self.clock,
             end_ns=self.end_ns,
+            heartbeats=self.watcher.heartbeats(),
         )
         report = evidence.report()
         if self.options.report is not None:

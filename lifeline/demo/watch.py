@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.store.follow import Follower
 from lifeline.processes.city import STATS_FILE
+from lifeline.processes.probe import STATS_FILE as PROBE_FILE
 from rules.events import Event, EventType, decode
 
 if TYPE_CHECKING:
@@ -59,13 +60,21 @@ class Watcher:
 
     def city(self) -> dict[str, Any]:
         """Return what the simulated city says, {} before it said anything."""
-        try:
-            held: dict[str, Any] = json.loads((self.data / "run" / STATS_FILE).read_bytes())
-        except FileNotFoundError:
-            return {}
-        return held
+        return _read(self.data / "run" / STATS_FILE)
+
+    def heartbeats(self) -> int:
+        """Return how many beats of our own probe were taken."""
+        return int(_read(self.data / "run" / PROBE_FILE).get("readings_sent", 0))
 
     def close(self) -> None:
         """Let the event log go."""
         if self._follower is not None:
             self._follower.close()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        held: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return held
