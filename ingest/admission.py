@@ -170,7 +170,6 @@ class _Rows:
         self.status = np.concatenate([p.status for p in parts])
         self.source = np.arange(len(self.raw)) - np.repeat(np.cumsum(counts) - counts, counts)
         self.channel = table.of_ports(devices[self.message], self.port)
-        self.named = any(p.key is not None for p in parts)
         starts = np.cumsum(counts) - counts
         for part, device, start in zip(parts, devices, starts, strict=True):
             if part.key:
@@ -190,13 +189,13 @@ class _Rows:
         """Bring values to canonical units: the registry's unit, or the one the payload states."""
         by = self.table.factors[self.channel]
         wrong = np.zeros(len(self.channel), np.bool_)
-        if self.named:
-            for row in range(len(self.channel)):
-                unit = self._stated_unit(row)
-                if unit:
-                    found = self.table.stated_unit(int(self.channel[row]), unit)
-                    wrong[row] = found is None
-                    by[row] = found or IDENTITY
+        states = np.array([any(m.decoded.unit or ()) for m in self.messages], np.bool_)
+        for row in np.flatnonzero(states[self.message]):
+            unit = self._stated_unit(int(row))
+            if unit:
+                found = self.table.stated_unit(int(self.channel[row]), unit)
+                wrong[row] = found is None
+                by[row] = found or IDENTITY
         self.value = convert(self.raw, by)
         if wrong.any():
             self._refuse(wrong, "unit", refused)

@@ -167,10 +167,11 @@ class Known:
                 del self.commands[next(iter(self.commands))]
 
     def save(self, path: Path, *, durable: int) -> None:
-        """Keep it, so that the next start need not read the whole journal."""
+        """Keep it, so that the next start need not read the whole journal; may raise OSError."""
         Cursor(
             durable, {"hashes": json.dumps(self.hashes), "commands": json.dumps(self.commands)}
         ).save(path)
+        self.next_offset = durable
 
 
 def recover(path: Path, journal: Path, *, durable: int) -> Known:
@@ -199,5 +200,4 @@ def recover(path: Path, journal: Path, *, durable: int) -> Known:
         for record in records:
             if isinstance(record.body, Control):
                 known.note(record.offset, record.body)
-    known.next_offset = durable
     return known

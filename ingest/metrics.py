@@ -34,6 +34,9 @@ QUEUE_FULL = Counter("lifeline_intake_queue_full_total", "Times the intake queue
 UNAVAILABLE = Counter(
     "lifeline_coap_unavailable_total", "CoAP requests answered 5.03: queue or disk full"
 )
+COAP_DROPS = Gauge(
+    "lifeline_coap_kernel_drops", "Datagrams the kernel threw away: receive buffer full (Linux)"
+)
 DISK_FULL = Gauge("lifeline_disk_full", "1 while the journal's disk is full and nothing is acked")
 RAW_DROPPED = Counter(
     "lifeline_raw_frames_dropped_total", "Raw frames the side log had no room for"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -22,6 +22,7 @@ from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, Journal
 from ingest.limits import IngestLimits
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
+from ingest.sources import Source
 from ingest.sources.coap import CoapSettings, CoapSource
 from ingest.sources.mqtt import MqttSettings, MqttSource
 from rules.problems import Invalid
@@ -41,19 +42,7 @@ log = structlog.get_logger("ingest")
 
 _IDLE_S = 0.25
 _DRAIN_S = 3.0
-
-
-class Source(Protocol):
-    """What brings frames and takes answers."""
-
-    def start(self) -> None:
-        """Begin; OSError where it cannot."""
-
-    def stop_reading(self) -> None:
-        """Bring no more frames."""
-
-    def close(self, *, timeout_s: float = 2.0) -> None:
-        """Send the answers due and end."""
+_TIDY_S = 10.0
 
 
 def run_ingest(
@@ -206,7 +195,7 @@ class Ingest:
             wait_s = min(metronome.remaining_s(), _IDLE_S)
             self.group(self.intake.take(max_bytes=self.limits.group_bytes, timeout_s=wait_s))
             if time.monotonic() >= next_tidy_s:
-                next_tidy_s = time.monotonic() + 60.0
+                next_tidy_s = time.monotonic() + _TIDY_S
                 self.tidy()
 
     def drain(self, sources: Sequence[Source]) -> None:
@@ -224,7 +213,7 @@ class Ingest:
         self.journal.discard()
         self.quarantine.discard()
         with self._opened:
-            self.known.save(self._cursor, durable=self.journal.durable_offset)
+            self._save_known()
 
     def tidy(self) -> None:
         """Keep side logs within their bounds and the control state fresh."""
@@ -234,9 +223,16 @@ class Ingest:
             now_ns=self.journal.last_receive_ns,
         )
         RawLog.bound(self.quarantine.folder, max_bytes=self.limits.quarantine_bytes)
-        if self.known.next_offset < self.journal.durable_offset:
-            self.known.save(self._cursor, durable=self.journal.durable_offset)
-            self.known.next_offset = self.journal.durable_offset
+        self._save_known()
+
+    def _save_known(self) -> None:
+        durable = self.journal.durable_offset
+        if self.known.next_offset == durable:
+            return
+        try:
+            self.known.save(self._cursor, durable=durable)
+        except OSError as error:  # it only shortens the next start
+            log.warning("control state not saved", path=str(self._cursor), cause=str(error))
 
     # -------------------------------------------------------------- one group
 

@@ -13,6 +13,7 @@ import logging
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("ingest.coap")
 
 _ANY = ("", "::", "0.0.0.0")  # noqa: S104 - compared with, not bound to
+_KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 _CODES = {
     "unknown_device": Code.NOT_FOUND,
     "topic": Code.NOT_FOUND,
@@ -149,6 +151,16 @@ class CoapSource:
             loop.call_soon_threadsafe(stopping.set)
         self._thread.join(timeout_s)
 
+    def kernel_drops(self) -> float:
+        """Return how many datagrams to our port the kernel threw away, 0 where it does not say."""
+        local = f":{self.settings.port:04X}"
+        drops = 0
+        for table in _KERNEL_TABLES:
+            lines = table.read_text().splitlines()[1:] if table.exists() else []
+            columns = [line.split() for line in lines]
+            drops += sum(int(row[-1]) for row in columns if row[1].endswith(local))
+        return float(drops)
+
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
@@ -172,6 +184,7 @@ class CoapSource:
         )
         try:
             self._widen(context)
+            metrics.COAP_DROPS.set_function(self.kernel_drops)
             log.info("coap listening", address=self.settings.address)
             self._started.set()
             await self._stopping.wait()

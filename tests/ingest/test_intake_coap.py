@@ -9,6 +9,7 @@ import time
 import pytest
 from aiocoap import Context, Message
 from aiocoap.numbers.codes import Code
+from prometheus_client import generate_latest
 
 from ingest.codecs import json_mapping, senml
 from ingest.codecs.compact import Series
@@ -165,6 +166,22 @@ def test_a_burst_of_unconfirmed_datagrams_survives_the_receive_buffer(tmp_path, 
             unconfirmed = b"\x51" + con_post(n, reading(n))[1:]
             udp.sendto(unconfirmed, (settings.host, settings.port))
         until(lambda: len(set(sequences(tmp_path))) == 500)
+
+
+def test_datagrams_the_kernel_throws_away_are_counted():
+    settings = CoapSettings(port=servers.free_port(socket.SOCK_DGRAM), receive_buffer_bytes=4096)
+    source = CoapSource(settings, Intake(Clock()))
+    source.start()
+    try:
+        assert source.kernel_drops() == 0
+        source._loop.call_soon_threadsafe(time.sleep, 0.5)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for n in range(300):
+                udp.sendto(con_post(n, reading(n)), (settings.host, settings.port))
+        assert source.kernel_drops() > 0
+        assert b"lifeline_coap_kernel_drops 0.0" not in generate_latest()
+    finally:
+        source.close()
 
 
 def test_a_full_queue_answers_come_again_at_once(settings):
