@@ -108,6 +108,7 @@ class InfluxWriter:
         )
         service: Any = WriteService
         self._service = service(self._client.api_client)
+        self._token_refused = False
         self._said_at = -SAY_EVERY_S
         self._down_since_s = 0.0
 
@@ -238,6 +239,8 @@ class InfluxWriter:
     def _post(self, body: bytes) -> tuple[int, str]:
         """Post once; return (lines the server dropped, why). Other answers raise."""
         settings = self._settings
+        if self._token_refused:
+            self._read_token_again()
         options = {"content_encoding": "gzip"} if settings.gzip else {}
         sent = _gzip(body) if settings.gzip else body
         try:
@@ -272,8 +275,7 @@ class InfluxWriter:
         if status == 429 or status >= 500 or status == 0:
             after_s = _seconds(error.retry_after)
             raise TryLater(f"{status}: {reason}", kind=str(status), after_s=after_s)
-        if status in (401, 403):
-            self._read_token_again()
+        self._token_refused = status in (401, 403)
         remedy = self._settings.remedy(status)
         raise Misconfigured(
             f"{status} from {self._settings.url}: {reason}. {remedy}", kind=str(status)
@@ -285,6 +287,7 @@ class InfluxWriter:
         except TokenUnreadable as error:
             raise Misconfigured(str(error), kind="token") from error
         self._client.api_client.set_default_header("Authorization", f"Token {secret}")
+        self._token_refused = False
 
 
 def _error_of(state: tenacity.RetryCallState) -> TryLater:

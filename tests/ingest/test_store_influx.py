@@ -130,17 +130,19 @@ def test_a_wrong_token_or_bucket_is_said_with_its_remedy_and_loses_nothing(
     assert remedy in said[0]
 
 
-def test_a_token_put_right_in_its_file_is_taken_without_a_restart(server, tmp_path):
+def test_a_token_put_right_in_its_file_is_taken_by_the_next_try(server, tmp_path):
     file = tmp_path / "token"
     file.write_text("old")
-    thread, result = _writing(_writer(server, token=None, token_file=file), *_lines(5))
+    writer = _writer(server, token=None, token_file=file, refused_retry_s=0.5)
+    thread, result = _writing(writer, *_lines(5))
     _until(lambda: len(server.requests) >= 2)
-    assert all(s[0] == 401 for _, _, s in server.requests[:2])
     file.unlink()
-    _until(lambda: len(server.requests) >= 3)
+    time.sleep(0.7)
+    assert len(server.requests) == 2  # no token, no request
     file.write_text(store_server.TOKEN + "\n")
     thread.join(5)
     assert result[0].stored == 5
+    assert server.requests[-1][2][0] == 204
 
 
 def test_a_stop_ends_the_waiting_without_an_answer(server):
