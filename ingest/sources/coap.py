@@ -193,6 +193,7 @@ class CoapSource:
                 await asyncio.sleep(0.01)
         finally:
             await context.shutdown()
+            await asyncio.sleep(0)  # requests just received begin, so that they can be cancelled
 
     def _widen(self, context: Any) -> None:
         """Ask for a large receive buffer: by default a burst of 1 000 datagrams loses most."""
