@@ -35,8 +35,10 @@ _EXTREMES = f"""
     WITH rows AS ({_ALL} AND NOT isnan(value)),
     packed AS (
         SELECT value, (judged_ns - $low) // $width AS bucket,
-            struct_pack(judged_ns, value, qc_flag, verdict, receive_ns, o := "offset", r := "row")
-            AS point
+            struct_pack(
+                t := judged_ns, v := value, q := qc_flag, d := verdict, c := receive_ns,
+                o := "offset", r := "row"
+            ) AS point
         FROM rows
     ),
     chosen AS (
@@ -44,7 +46,7 @@ _EXTREMES = f"""
         UNION
         SELECT arg_max(point, value) AS p FROM packed GROUP BY bucket
     )
-    SELECT p.judged_ns, p.value, p.qc_flag, p.verdict, p.receive_ns, p.o, p.r FROM chosen
+    SELECT p.t, p.v, p.q, p.d, p.c, p.o, p.r FROM chosen
 """  # noqa: S608 - of our own constants
 
 
