@@ -33,6 +33,18 @@ GALLERY_ROW = 4
 PROBE_CODE = ("env", "gw")  # the id syntax knows lifelines and environment only
 
 
+SPAN_SENSORS = (
+    *(sense("st", "peak", "strain", "um/m", -1500, 1500, 0.1).numbered(n) for n in (1, 2, 3, 4)),
+    *(
+        sense("st", "mean", "strain", "um/m", -1500, 1500, 0.1, klass="info").numbered(n)
+        for n in (1, 3)
+    ),
+    sense("df", "peak", "deflection", "mm", -500, 500, 0.01),
+    sense("ac", "rms", "accel", "m/s2", 0, 20, 0.0001),
+    sense("ts", "struct", "temperature", "Cel", -40, 80, 0.1, klass="info"),
+)
+
+
 def gas(b: Builder, layout: Layout, random: Random) -> None:
     """Add regulator stations on a gateway and manholes along the gas mains on modules."""
     home = (layout.columns_m[3] + 20, layout.rows_m[3] + 20)
@@ -87,19 +99,6 @@ def gas(b: Builder, layout: Layout, random: Random) -> None:
 
 def bridge(b: Builder, layout: Layout, random: Random) -> None:
     """Add four river bridges of two spans each, two bridges a gateway."""
-    span_sensors = (
-        *(
-            sense("st", "peak", "strain", "um/m", -1500, 1500, 0.1).numbered(n)
-            for n in (1, 2, 3, 4)
-        ),
-        *(
-            sense("st", "mean", "strain", "um/m", -1500, 1500, 0.1, klass="info").numbered(n)
-            for n in (1, 3)
-        ),
-        sense("df", "peak", "deflection", "mm", -500, 500, 0.01),
-        sense("ac", "rms", "accel", "m/s2", 0, 20, 0.0001),
-        sense("ts", "struct", "temperature", "Cel", -40, 80, 0.1, klass="info"),
-    )
     for i, column in enumerate(BRIDGE_COLUMNS):
         street = layout.ns[column]
         x = layout.columns_m[column]
@@ -119,7 +118,7 @@ def bridge(b: Builder, layout: Layout, random: Random) -> None:
                 (x, y - 15 + 30 * k),
                 (f"{name[0]} span {k + 1}", f"{name[1]}第{k + 1}跨"),
                 zone=zone,
-                sensors=[(gw, s) for s in span_sensors],
+                sensors=[(gw, s) for s in SPAN_SENSORS],
                 attributes={
                     "length_m": 30.0,
                     "aadt": aadt,
