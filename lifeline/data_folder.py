@@ -62,11 +62,8 @@ class DataFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise Occupied(
-                f"{self.path}: process {holder} works in this data folder; "
-                f"stop it first (kill -TERM {holder}), or choose another with --data"
-            ) from error
+            holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip()
+            raise _occupied(self.path, holder) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
@@ -102,6 +99,20 @@ def _check_version(path: Path) -> None:
             f"{file}: the data are of version {text[:20]!r}, this program knows {VERSION}; "
             "use the program that wrote them, or another data folder"
         )
+
+
+def refuse_second(path: Path) -> None:
+    """Raise Occupied where an instance works in a data folder; before its ports are looked at."""
+    pid = holder_pid(path)
+    if pid is not None:
+        raise _occupied(path, str(pid))
+
+
+def _occupied(path: Path, holder: str) -> Occupied:
+    return Occupied(
+        f"{path}: process {holder or 'unknown'} works in this data folder; "
+        f"stop it first (kill -TERM {holder}), or choose another with --data"
+    )
 
 
 def holder_pid(path: Path) -> int | None:

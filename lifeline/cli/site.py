@@ -32,13 +32,14 @@ def run(
     ] = False,
 ) -> None:
     """Run a city against its broker and InfluxDB until Ctrl-C."""
-    from lifeline.data_folder import DataFolder
+    from lifeline.data_folder import DataFolder, refuse_second
     from lifeline.logs import configure_logs
     from lifeline.preflight import preflight
     from lifeline.processes import Context
     from lifeline.supervisor import Supervisor
 
     said = Console(stderr=True, highlight=False)
+    refuse_second(data or folder / "data")
     config = preflight(folder, data)
     if check:
         said.print(f"{folder}: configuration, registry, rules and servers are in order")

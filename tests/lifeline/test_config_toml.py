@@ -1,0 +1,103 @@
+"""city.toml: every mistake at once, each with its line and its remedy."""
+
+import pytest
+
+from lifeline.config import config_of, load_config
+from lifeline.new_site import write_new_site
+from rules.problems import Invalid
+
+GOOD = """
+[site]
+name = "Test"
+[mqtt]
+host = "broker.example"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_new_site(tmp_path / "city")
+    return tmp_path / "city"
+
+
+def told(folder, text) -> list[str]:
+    with pytest.raises(Invalid) as invalid:
+        config_of(folder, text)
+    return [str(problem) for problem in invalid.value.problems]
+
+
+def test_a_new_folder_s_configuration_is_in_order(folder):
+    config = load_config(folder)
+    assert config.entry.site.timezone == "Asia/Shanghai"
+    assert config.entry.page.port == 8480
+    assert config.entry.journal.keep == 30 * 86_400 * 10**9
+
+
+def test_an_unknown_key_is_told_with_its_line_and_the_nearest_name(folder):
+    (line,) = told(folder, GOOD + 'client_idd = "other"\n')
+    assert line == 'city.toml:6:1: unknown key "client_idd" (did you mean "client_id"?)'
+
+
+def test_all_mistakes_are_told_at_once(folder):
+    lines = told(
+        folder,
+        GOOD + 'port = 99999\ntlss = true\n[coap]\nport = "x"\n[pages]\nport = 1\n',
+    )
+    assert [line.split(": ", 1)[0] for line in lines] == [
+        "city.toml:6:8",
+        "city.toml:7:1",
+        "city.toml:9:8",
+        "city.toml:10:1",
+    ]
+    assert 'did you mean "page"' in lines[3]
+
+
+def test_a_secret_in_the_file_is_refused_with_the_way_to_give_it(folder):
+    (line,) = told(folder, GOOD + 'password = "hunter2"\n')
+    assert line.startswith("city.toml:6:1: ")
+    assert "password_file" in line
+    assert "hunter2" not in line
+
+
+def test_files_and_variables_that_are_missing_are_told(folder, monkeypatch):
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    text = GOOD + 'password_file = "secrets/none"\n[influx]\nurl = "http://127.0.0.1:1"\n'
+    text += 'bucket = "b"\ntoken_env = "NOT_SET_HERE"\n'
+    lines = told(folder, text)
+    assert "secrets/none cannot be read" in lines[0]
+    assert lines[1].startswith("city.toml:10:13: ")
+    assert "NOT_SET_HERE is not set" in lines[1]
+
+
+def test_a_secret_is_read_from_its_file_beside_the_configuration(folder):
+    (folder / "secret").write_text("s3cret\n")
+    config = config_of(folder, GOOD + 'user = "u"\npassword_file = "secret"\n')
+    assert config.secret(config.entry.mqtt.password_file, None) == "s3cret"
+
+
+def test_a_city_without_any_source_is_refused(folder):
+    (line,) = told(folder, '[site]\nname = "x"\n')
+    assert "needs [mqtt] or [coap]" in line
+
+
+def test_a_wrong_zone_of_time_is_told_with_the_nearest(folder):
+    (line,) = told(folder, '[site]\nname = "x"\ntimezone = "Asia/Shangai"\n[coap]\n')
+    assert line.startswith("city.toml:3:12: ")
+    assert "Asia/Shanghai" in line
+
+
+def test_the_page_is_refused_any_address_but_loopback(folder):
+    (line,) = told(folder, GOOD + '[page]\nbind = "0.0.0.0"\n')
+    assert line.startswith("city.toml:7:8: ")
+
+
+def test_what_is_not_toml_is_told_with_its_line(folder):
+    (line,) = told(folder, "[site]\nname = unquoted\n")
+    assert line.startswith("city.toml:2:")
+    assert "not TOML" in line
+
+
+def test_a_folder_without_rules_or_registry_is_told(tmp_path):
+    lines = told(tmp_path, GOOD)
+    assert len(lines) == 2
+    assert all("lifeline init" in line for line in lines)
