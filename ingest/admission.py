@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import structlog
 
 from ingest.channels import ChannelTable
 from ingest.codecs import Routing
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from ingest.codecs.json_mapping import Mapping
     from rules.registry import Registry
 
+log = structlog.get_logger("ingest.admission")
+
 MAX_PAYLOAD_BYTES = 1 << 20
 _SHOWN = 8  # names listed in a refusal's detail
 
@@ -61,6 +64,21 @@ class Admitted:
     blocks: tuple[tuple[int, Block], ...]
     quarantined: tuple[Quarantined, ...]
     counters: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Admitted]) -> Admitted:
+        """Return what several groups gave, one after another."""
+        starts = np.cumsum([0, *(len(part.readings) for part in parts)]).tolist()
+        return cls(
+            Readings.concatenate(part.readings for part in parts),
+            tuple(
+                (start + row, block)
+                for start, part in zip(starts, parts, strict=False)
+                for row, block in part.blocks
+            ),
+            tuple(refused for part in parts for refused in part.quarantined),
+            sum((part.counters for part in parts), Counter()),
+        )
 
     def bodies(self) -> Iterator[Readings | Block]:
         """Yield journal bodies in order of receipt: a message's rows, then its waveforms."""
@@ -94,7 +112,21 @@ class Admission:
         return Admission(registry, mappings=self._mappings)
 
     def admit(self, frames: Sequence[Frame]) -> Admitted:
-        """Return the rows of all frames, messages whole and in order, and what was refused."""
+        """Return the rows of all frames, messages whole and in order, and what was refused.
+
+        A mistake of ours costs the one frame that shows it: a frame that stopped the process would
+        not be acknowledged, come again, and stop it again.
+        """
+        try:
+            return self._admit(frames)
+        except Exception as error:
+            if len(frames) == 1:
+                log.exception("admission failed", path=frames[0].path)
+                refused = Quarantined("admission_failed", frames[0], repr(error))
+                return Admitted(Readings.empty(), (), (refused,))
+            return Admitted.joined([self.admit([frame]) for frame in frames])
+
+    def _admit(self, frames: Sequence[Frame]) -> Admitted:
         refused: list[Quarantined] = []
         counters: Counter[str] = Counter()
         messages = [m for m in (self._open(f, refused) for f in frames) if m is not None]

@@ -22,7 +22,7 @@ from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, Journal
 from ingest.limits import IngestLimits
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
-from ingest.sources import Source
+from ingest.sources import Source, SourceDied
 from ingest.sources.coap import CoapSettings, CoapSource
 from ingest.sources.mqtt import MqttSettings, MqttSource
 from rules.problems import Invalid
@@ -69,6 +69,8 @@ def run_ingest(
     ------
     OSError
         The CoAP port cannot be had.
+    SourceDied
+        A source's thread ended: a restart is the remedy.
     JournalError
         The journal cannot be opened, or failed in a way that only a restart may mend.
     """
@@ -96,7 +98,7 @@ def run_ingest(
                     source.start()
                 if ready is not None:
                     ready.set()
-                ingest.serve(Metronome(tick_s))
+                ingest.serve(Metronome(tick_s), sources)
                 ingest.drain(sources)
             finally:
                 control.close()
@@ -186,10 +188,13 @@ class Ingest:
                 self._journal_control(Control(kind, {"hash": content_hash}))
         self._commit(use_reserve=True)
 
-    def serve(self, metronome: Metronome) -> None:
+    def serve(self, metronome: Metronome, sources: Sequence[Source] = ()) -> None:
         """Take groups until the stop event."""
         next_tidy_s = 0.0
         while not self.stop.is_set():
+            for source in sources:
+                if not source.alive:
+                    raise SourceDied(f"{type(source).__name__} ended by itself; see the log")
             if metronome.due():
                 self.intake.put_tick()
             wait_s = min(metronome.remaining_s(), _IDLE_S)

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Protocol
 
 
+class SourceDied(RuntimeError):  # noqa: N818 - says what happened
+    """A source stopped by itself: without it the process would be deaf and look well."""
+
+
 class Source(Protocol):
     """What brings frames and takes answers."""
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it still works; a dead one makes the process end, to be started again."""
 
     def start(self) -> None:
         """Begin; OSError where it cannot."""

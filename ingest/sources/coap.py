@@ -138,6 +138,11 @@ class CoapSource:
         if self._failure is not None:
             raise OSError(f"{self.settings.address}: cannot listen: {self._failure}")
 
+    @property
+    def alive(self) -> bool:
+        """Say whether the source's thread runs."""
+        return self._thread.is_alive()
+
     def stop_reading(self) -> None:
         """Answer new requests with 5.03 from now on; those waiting still get their answer."""
         self._uplink.open = False

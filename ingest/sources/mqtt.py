@@ -104,6 +104,11 @@ class MqttSource:
         self._receipts.append(receipt)
         self._wake()
 
+    @property
+    def alive(self) -> bool:
+        """Say whether the source's thread runs."""
+        return self._thread.is_alive()
+
     def stop_reading(self) -> None:
         """Read no more; acknowledgements still go out."""
         self._reading = False

@@ -11,9 +11,11 @@ from aiocoap import Context, Message
 from aiocoap.numbers.codes import Code
 from prometheus_client import generate_latest
 
+from ingest import service as service_module
 from ingest.codecs import json_mapping, senml
 from ingest.codecs.compact import Series
 from ingest.intake import Intake
+from ingest.sources import SourceDied
 from ingest.sources.coap import CoapSettings, CoapSource
 from lifeline.clock import Clock
 from tests import servers
@@ -210,6 +212,18 @@ def test_a_commit_that_does_not_come_is_not_claimed():
         assert answer.code == Code.SERVICE_UNAVAILABLE
     finally:
         source.close()
+
+
+def test_a_server_that_dies_ends_the_process_instead_of_leaving_it_deaf(
+    tmp_path, settings, monkeypatch
+):
+    made = []
+    real = service_module.CoapSource
+    monkeypatch.setattr(service_module, "CoapSource", lambda *a: made.append(real(*a)) or made[-1])
+    service = Running(tmp_path, coap=settings)
+    made[0]._loop.call_soon_threadsafe(made[0]._stopping.set)
+    service.thread.join(10)
+    assert isinstance(service.failure, SourceDied)
 
 
 def test_a_taken_port_is_told_with_its_address(tmp_path, settings):
