@@ -45,14 +45,15 @@ def retain(
     max_age_ns: int | None = None,
     now_ns: int | None = None,
     min_free_bytes: int = 0,
+    spare_from: int = ALL_READ,
 ) -> Retained:
     """Remove whole segments, oldest first, and say what went.
 
     A segment may go when all its offsets are below ``keep_from`` (the slowest required reader,
     and the second-newest snapshot) and the folder holds more than ``max_bytes`` or the segment's
     newest record is older than ``max_age_ns`` before ``now_ns``. With neither limit nothing goes.
-    While the disk has less than ``min_free_bytes`` free, the oldest go whoever needs them. The
-    last segment always stays.
+    While the disk has less than ``min_free_bytes`` free, the oldest below ``spare_from`` go whoever
+    needs them. The last segment always stays.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def retain(
             and _begins_ns(following, now_ns) < now_ns - max_age_ns
         )
         needed = following.first > keep_from
-        no_room = _free_bytes(folder) < min_free_bytes
+        no_room = following.first <= spare_from and _free_bytes(folder) < min_free_bytes
         if not (no_room or ((too_much or too_old) and not needed)):
             break
         if needed:

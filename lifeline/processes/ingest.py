@@ -11,6 +11,7 @@ from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
 from lifeline.preflight import read_site
 from lifeline.reachable import broker_port
+from lifeline.retention import Bounds, Retention
 from rules.registry_codec import registry_from_bytes
 
 if TYPE_CHECKING:
@@ -40,19 +41,27 @@ def run(context: Context) -> None:
         return registry_from_bytes((context.data / "registry" / f"{name}.json").read_bytes())
 
     journal, coap = config.entry.journal, config.entry.coap
-    run_ingest(
-        data=context.data,
-        registry=registry_from_bytes(texts.registry_text),
-        rules_hash=texts.rules_hash,
-        clock=context.origin.clock(),
-        stop=context.stop,
-        mqtt=mqtt_settings(config),
-        coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
-        tick_s=tick_s(context.origin.factor),
-        limits=IngestLimits(segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep),
-        mappings=texts.mappings,
-        load_registry=load_registry,
+    bounds = Bounds(
+        keep_ns=journal.keep,
+        max_bytes=journal.max_gb << 30 if journal.max_gb else None,
+        store=config.entry.influx is not None,
     )
+    with Retention(context.data, bounds, clock=context.origin.clock()):
+        run_ingest(
+            data=context.data,
+            registry=registry_from_bytes(texts.registry_text),
+            rules_hash=texts.rules_hash,
+            clock=context.origin.clock(),
+            stop=context.stop,
+            mqtt=mqtt_settings(config),
+            coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
+            tick_s=tick_s(context.origin.factor),
+            limits=IngestLimits(
+                segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep
+            ),
+            mappings=texts.mappings,
+            load_registry=load_registry,
+        )
 
 
 def mqtt_settings(config: CityConfig) -> MqttSettings | None:

@@ -203,6 +203,8 @@ def test_a_full_disk_takes_from_the_slowest_reader_and_says_so(
         return (8 - len(left(folder))) * size
 
     monkeypatch.setattr(retention_module, "_free_bytes", free)
+    assert retain(ten, keep_from=1, min_free_bytes=2 * size, spare_from=1).forced is None
+    assert left(ten) == list(range(1, 10))
     done = retain(ten, keep_from=2, min_free_bytes=2 * size)
     assert left(ten) == [4, 5, 6, 7, 8, 9]
     assert done.forced == (2, 3)

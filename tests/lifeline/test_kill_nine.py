@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 KILLS = 10
-SEED = 20_270_331
+SEED = int(os.environ.get("LIFELINE_KILL_SEED", "20270331"))
 
 
 def read_journal(data: Path) -> list[Record]:

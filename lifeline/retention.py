@@ -1,0 +1,111 @@
+"""Keep the journal within its bounds: its oldest segments go when nobody needs them any more.
+
+Needed is what the archive has not taken, what the InfluxDB writer has not written, and what an
+engine restored from the second-newest snapshot would read. On a full disk the InfluxDB writer's
+backlog may go, loudly; what the engine or the archive need never does.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import structlog
+from prometheus_client import Counter
+
+from ingest.journal import Cursor, JournalError, retain
+from ingest.store.errors import ManifestDamaged
+from ingest.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ingest.journal import Retained
+
+LOG: Any = structlog.get_logger("retention")
+LOST = Counter(
+    "lifeline_journal_unread_removed_total", "Journal records removed before InfluxDB had them"
+)
+EVERY_S = 60.0
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def now_ns(self) -> int:
+        """Return Unix nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long and how much is kept. Below ``min_free_bytes`` the store's backlog goes."""
+
+    keep_ns: int
+    max_bytes: int | None = None
+    min_free_bytes: int = 256 << 20
+    store: bool = False  # whether an InfluxDB writer reads along
+
+
+def keep_journal(data: Path, bounds: Bounds, *, now_ns: int) -> Retained:
+    """Remove what may go, once.
+
+    Raises
+    ------
+    JournalError, ManifestDamaged, OSError
+        A reader's place cannot be told; then nothing is removed.
+    """
+    always = min(_engine_from(data), Manifest.load(data / "archive").next_offset)
+    store = Cursor.load(data / "cursors" / "store").offset if bounds.store else always
+    return retain(
+        data / "journal",
+        keep_from=min(always, store),
+        max_bytes=bounds.max_bytes,
+        max_age_ns=bounds.keep_ns,
+        now_ns=now_ns,
+        min_free_bytes=bounds.min_free_bytes,
+        spare_from=always,
+    )
+
+
+def _engine_from(data: Path) -> int:
+    """Return the offset of the second-newest snapshot: the newest may prove damaged."""
+    offsets = sorted(int(path.stem) for path in (data / "snapshots").glob("*.snap"))
+    return offsets[-2] if len(offsets) > 1 else 0
+
+
+class Retention(threading.Thread):
+    """Does it each minute until stopped; what cannot be done is said and tried again."""
+
+    def __init__(
+        self, data: Path, bounds: Bounds, *, clock: Clock, every_s: float = EVERY_S
+    ) -> None:
+        super().__init__(name="retention", daemon=True)
+        self._data, self._bounds, self._clock, self._every_s = data, bounds, clock, every_s
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look each ``every_s``."""
+        while not self._stopping.wait(self._every_s):
+            self.look()
+
+    def look(self) -> None:
+        """Remove what may go and say what went."""
+        try:
+            done = keep_journal(self._data, self._bounds, now_ns=self._clock.now_ns())
+        except (JournalError, ManifestDamaged, OSError) as error:
+            LOG.warning("the journal is not tidied", reason=str(error))
+            return
+        if done.forced is not None:
+            LOST.inc(done.forced[1] - done.forced[0] + 1)
+            LOG.critical(str(done))
+        elif done.removed:
+            LOG.info(str(done), oldest_offset=done.oldest_offset)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self.join()
