@@ -103,6 +103,7 @@ class Alarm:
     event_ns: int = 0  # of the newest event, measured at
     receive_ns: int = 0  # of the newest event, received at
     cleared_ns: int = 0
+    cleared_value: float | None = None
     value: float | None = None
     score: float | None = None
     limit: float | None = None
@@ -260,14 +261,15 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
     if alarm is None:
         return Step()
     facts = _facts(event, seq)
-    # The limit that was broken says why it stood; a dead-man that clears has no value at all.
-    facts["limit"] = alarm.limit
+    # The value that broke the limit says why it stood; where it returned to is told beside it.
+    facts |= {"value": alarm.value, "score": alarm.score, "limit": alarm.limit}
     facts["confirmed"] = alarm.confirmed
     over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
     cleared = replace(
         alarm,
         condition=Condition.NORMAL,
         cleared_ns=event.event_ns,
+        cleared_value=event.value,
         ended=over,
         **facts,
     )

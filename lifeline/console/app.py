@@ -103,9 +103,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/map")
     def _map() -> JSONResponse:
         told = view.map_json(desk)
-        streets = desk.data / "map.geojson"
-        if streets.is_file():
-            told["features"] += json.loads(streets.read_bytes()).get("features", [])
+        told["features"] += _streets(desk.settings.map_file or desk.data / "map.geojson", desk)
         return JSONResponse(told)
 
     @app.get("/api/channels")
@@ -124,6 +122,21 @@ def _reading(app: FastAPI, desk: Desk) -> None:
     ) -> JSONResponse:
         told = trend_json(desk, channel=channel, from_ms=from_ms, to_ms=to_ms, max_points=points)
         return JSONResponse(told)
+
+
+def _streets(path: Path, desk: Desk) -> list[Any]:
+    """Return the features of the site's own map; one that cannot be read is told, not fatal."""
+    if not path.is_file():
+        return []
+    try:
+        features = json.loads(path.read_bytes())["features"]
+        if not isinstance(features, list):
+            raise TypeError("features is no list")  # noqa: TRY301 - one kind of refusal
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        desk.flow.problems["map"] = f"{path.name} is no GeoJSON FeatureCollection: {error!r}"[:300]
+        return []
+    desk.flow.problems.pop("map", None)
+    return features
 
 
 def _channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:

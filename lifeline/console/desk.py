@@ -32,6 +32,7 @@ class ServeSettings:
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False
+    map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
 
     def __post_init__(self) -> None:
         if self.host not in ("127.0.0.1", "localhost", "::1"):

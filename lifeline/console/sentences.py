@@ -194,6 +194,14 @@ def _why(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> str:
             if zh
             else f"late data: measured {measured}, received {received}, {alarm.findings} found"
         )
+    if alarm.cleared_ns and not alarm.late:
+        back = "" if alarm.cleared_value is None else number(alarm.cleared_value, 2)
+        at = local(alarm.cleared_ns, zone)
+        parts.append(
+            f"{at} 恢复{f'至 {back}' if back else ''}"
+            if zh
+            else f"returned {f'to {back} ' if back else ''}at {at}"
+        )
     if alarm.reactivations:
         parts.append(
             f"恢复后再次报警 {alarm.reactivations} 次"

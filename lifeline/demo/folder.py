@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import TYPE_CHECKING
 
 from lifeline.broker import free_port
 from lifeline.config import FILE_NAME
 from lifeline.packs import copy_packs
-from simulators.city import write_registry
+from simulators.city import city_map, write_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,3 +44,5 @@ def write_city_folder(folder: Path, scenario: Scenario, *, page_port: int) -> No
     (folder / FILE_NAME).write_text(TEXT.format(**ports), encoding="utf-8")
     write_registry(folder / "registry", scenario.entry.profile, scenario.seed)
     copy_packs(folder / "rules")
+    streets = city_map(scenario.entry.profile, scenario.seed)
+    (folder / "map.geojson").write_text(json.dumps(streets, ensure_ascii=False), encoding="utf-8")

@@ -22,6 +22,7 @@ def run(context: Context) -> None:
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
+        map_file=context.site / "map.geojson",
     )
     clock = context.origin.clock()
     run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)

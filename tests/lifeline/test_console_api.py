@@ -312,6 +312,9 @@ def test_the_map_has_every_asset_and_the_streets_beside_it(city, http):
     assert features[-1]["properties"]["kind"] == "street"
     names = {f["properties"].get("name_zh") for f in features[:-1]}
     assert "中原路123号井" in names
+    (city.data / "map.geojson").write_bytes(b"[]")
+    assert len(http.get("/api/map").json()["features"]) == 4, "the assets are still there"
+    assert "map.geojson is no GeoJSON" in http.get("/api/health").json()["problems"]["map"]
 
 
 def test_the_stream_tells_a_new_alarm_without_being_asked(city, http):

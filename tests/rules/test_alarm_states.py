@@ -141,6 +141,13 @@ def test_a_reset_opens_the_over_range_mark_and_nothing_else():
     assert alarm.word is Word.UNACK
 
 
+def test_a_returned_alarm_still_shows_the_value_that_raised_it():
+    raised = event("RAISED", severity=2, value=9.0, limit=8.0)
+    cleared = event("CLEARED", offset=9, value=1.0, limit=7.0)
+    alarm = apply_all([raised, cleared]).alarms[raised.alarm_id]
+    assert (alarm.value, alarm.limit, alarm.cleared_value) == (9.0, 8.0, 1.0)
+
+
 def test_events_about_no_alarm_change_nothing():
     for kind in ("BLIND", "HEARTBEAT", "CLOCK_EPOCH", "RULE_CHANGED"):
         assert not apply_all([event(kind)]).alarms

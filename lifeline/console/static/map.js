@@ -7,8 +7,10 @@ const L = window.L;
 let map, pins, everything;
 
 const lineStyle = (feature) => {
-  const wide = { river: 5, pipe: 1, main: 3 }[feature.properties?.kind] ?? 1.5;
-  return { color: css("--street"), weight: wide, opacity: 1, interactive: false, fillColor: css("--street"), fillOpacity: 0.35 };
+  const kind = feature.properties?.kind ?? "";
+  const wide = { river: 6, ring: 2.5, railway: 1.2, gallery: 2, tunnel: 3 }[kind] ?? (kind.endsWith("_main") ? 0.8 : 1.5);
+  const dashes = { railway: "8 5", tunnel: "4 4" }[kind] ?? null;
+  return { color: css("--street"), weight: wide, dashArray: dashes, opacity: 1, interactive: false, fillColor: css("--street"), fillOpacity: 0.35 };
 };
 // An asset's shape tells its lifeline without a colour.
 const SHAPES = {
@@ -28,6 +30,7 @@ function glyph(domain) {
   return svg;
 }
 
+let again = () => {};
 export async function start(load) {
   map = L.map(byId("map"), { zoomControl: true, attributionControl: false, zoomSnap: 0.25, keyboard: false, fadeAnimation: false, zoomAnimation: false });
   map.setView([34.75, 113.65], 12);
@@ -43,6 +46,7 @@ export async function start(load) {
   points.addTo(map);
   everything = (assets.length ? points : streets).getBounds();
   whole();
+  map.on("zoomend", () => again());
 }
 export function whole() {
   if (map && everything?.isValid()) map.fitBounds(everything, { padding: [48, 48] });
@@ -52,6 +56,7 @@ export function centre(alarm) {
 }
 export function draw(alarms, { selected, levels, choose }) {
   if (!pins) return;
+  again = () => draw(alarms, { selected, levels, choose });
   pins.clearLayers();
   const worst = new Map(); // one pin an asset: its worst alarm
   for (const a of alarms) {
@@ -61,8 +66,17 @@ export function draw(alarms, { selected, levels, choose }) {
     const better = !held || a.severity > held.severity || (a.severity === held.severity && !a.acked && held.acked);
     if (better || a.id === selected) worst.set(key, a);
   }
-  for (const a of [...worst.values()].sort((x, y) => x.severity - y.severity)) {
-    const pin = h("div", { class: `pin${a.id === selected ? " chosen" : ""}` }, markOf(a), a.severity > 2 || a.id === selected ? levelWord(a, levels) : null);
+  const named = []; // where words stand already: the worst get theirs first
+  const room = (a) => {
+    const { x, y } = map.latLngToLayerPoint([a.at[1], a.at[0]]);
+    if (named.some((p) => Math.abs(p.x - x) < 62 && Math.abs(p.y - y) < 15)) return false;
+    named.push({ x, y });
+    return true;
+  };
+  const order = [...worst.values()].sort((x, y) => (y.id === selected) - (x.id === selected) || y.severity - x.severity);
+  for (const a of order) {
+    const word = (a.severity > 2 || a.id === selected) && room(a) ? levelWord(a, levels) : null;
+    const pin = h("div", { class: `pin${a.id === selected ? " chosen" : ""}` }, markOf(a), word);
     const icon = L.divIcon({ className: "", iconSize: [60, 18], iconAnchor: [9, 9], html: pin });
     L.marker([a.at[1], a.at[0]], { icon, keyboard: false, zIndexOffset: 1000 * a.severity }).on("click", () => choose(a.id)).addTo(pins);
   }
