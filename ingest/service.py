@@ -76,36 +76,39 @@ def run_ingest(
     """
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
-    sources: list[Source] = []
     admission = Admission(registry, mappings=mappings)
+    sources = _sources(mqtt, coap, admission, intake)
+    run = data / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    with WakeServer(run / "journal.sock") as wake, ExitStack() as ending:
+        ingest = _opened(data, intake, admission, limits=limits, wake=wake, stop=stop, files=files)
+        if ingest is None:
+            return
+        ending.callback(ingest.close)
+        ingest.load_registry = load_registry
+        ingest.begin(clock, registry_hash=registry.content_hash, rules_hash=rules_hash)
+        for source in sources:
+            ending.callback(source.close)
+        ending.callback(ControlServer(run / "control.sock", intake).close)
+        for source in sources:
+            source.start()
+        if ready is not None:
+            ready.set()
+        ingest.serve(Metronome(tick_s), sources)
+        ingest.drain(sources)
+
+
+def _sources(
+    mqtt: MqttSettings | None, coap: CoapSettings | None, admission: Admission, intake: Intake
+) -> list[Source]:
+    """Return the sources asked for; the broker is asked for the mappings' topics too."""
+    sources: list[Source] = []
     if mqtt is not None:
         topics = dict.fromkeys((*mqtt.topics, *admission.routing.subscriptions))
         sources.append(MqttSource(replace(mqtt, topics=tuple(topics)), intake))
     if coap is not None:
         sources.append(CoapSource(coap, intake))
-    run = data / "run"
-    run.mkdir(parents=True, exist_ok=True)
-    with WakeServer(run / "journal.sock") as wake:
-        ingest = _opened(data, intake, admission, limits=limits, wake=wake, stop=stop, files=files)
-        if ingest is None:
-            return
-        try:
-            ingest.load_registry = load_registry
-            ingest.begin(clock, registry_hash=registry.content_hash, rules_hash=rules_hash)
-            control = ControlServer(run / "control.sock", intake)
-            try:
-                for source in sources:
-                    source.start()
-                if ready is not None:
-                    ready.set()
-                ingest.serve(Metronome(tick_s), sources)
-                ingest.drain(sources)
-            finally:
-                control.close()
-                for source in sources:
-                    source.close()
-        finally:
-            ingest.close()
+    return sources
 
 
 def _opened(

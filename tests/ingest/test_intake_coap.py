@@ -182,6 +182,8 @@ def test_datagrams_the_kernel_throws_away_are_counted():
                 udp.sendto(con_post(n, reading(n)), (settings.host, settings.port))
         assert source.kernel_drops() > 0
         assert b"lifeline_coap_kernel_drops 0.0" not in generate_latest()
+        until(lambda: source._uplink.waiting > 0)
+        time.sleep(0.2)  # the rest of what the buffer held has begun too
     finally:
         source.close()
 
