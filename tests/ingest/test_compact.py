@@ -182,7 +182,7 @@ def test_any_frame_round_trips(blocks, boot, sequence, stored):
     assert decoded.event_ns.tolist() == [(BASE_MS + o) * 1_000_000 for o in offsets]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_give_a_frame_or_undecodable(noise, seal):
     head = frame()[: 24 + len(DEVICE)] if seal else b""

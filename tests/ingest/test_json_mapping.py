@@ -209,7 +209,7 @@ members = st.dictionaries(st.sampled_from(["key", "v", "t", "status", "unit"]), 
 FORMATS = ["unix_s", "unix_ms", "unix_us", "unix_ns", "iso8601", "%Y%m%d"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     readings=st.lists(members | anything, max_size=3) | anything,
     head=st.dictionaries(st.sampled_from(["device", "boot", "seq", "simulation"]), anything),

@@ -151,7 +151,7 @@ labels = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(labels, json_values, max_size=5), max_size=4))
 def test_any_records_give_columns_or_undecodable(records):
     try:
