@@ -215,7 +215,7 @@ class _Run:
         """Begin the journal as ingest does: a Tick, then which registry and rules hold."""
         self.sink.take(step if isinstance(step, Tick) else Tick(step_time_ns(step)))
         for control in self._controls:
-            self.sink.journal.append(control)
+            self.sink.take(control)
 
     def _fold(self) -> None:
         """Run the engine over everything durable, and log its events."""

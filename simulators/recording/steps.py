@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ingest.admission import Admission
+import numpy as np
+
+from ingest.admission import Admission, Admitted
 from ingest.frame import Frame
 from ingest.journal import JournalWriter
 from ingest.quarantine import quarantine_record, raw_record
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
 Step = list[Frame] | Body
 
-MAX_GROUP = 5_000  # frames admitted together
-MAX_UNCOMMITTED = 2_000  # steps between two commits at full speed
+MAX_GROUP = 5_000  # frames admitted together, and steps between two commits at full speed
 
 
 def step_time_ns(step: Step) -> int:
@@ -42,7 +43,11 @@ def step_time_ns(step: Step) -> int:
 
 
 class Sink:
-    """Writes steps as ingest does: journal, raw side log and quarantine in one folder."""
+    """Writes steps as ingest does: journal, raw side log and quarantine in one folder.
+
+    Frames of many steps are admitted together, which costs a tenth, and laid down step by step, so
+    that the records are those of the steps.
+    """
 
     def __init__(self, folder: Path, registry: Registry, *, keep_raw: bool = True) -> None:
         self.counts: Counter[str] = Counter()
@@ -52,38 +57,56 @@ class Sink:
         self.journal = JournalWriter(folder / "journal")
         self._raw = JournalWriter(folder / "raw") if keep_raw else None
         self._quarantine = JournalWriter(folder / "quarantine")
-        self._waiting = 0
+        self._waiting: list[Step] = []
+        self._frames = 0
 
     def take(self, step: Step) -> None:
         """Append one step; commit makes it durable."""
         at_ns = step_time_ns(step)
         self.begin_ns = self.begin_ns or at_ns
         self.end_ns = max(self.end_ns, at_ns)
+        self._waiting.append(step)
         if isinstance(step, list):
-            self._admit(step)
-        else:
-            self.journal.append(step)
-            if isinstance(step, Readings):
-                self.counts["readings"] += len(step)
-        self._waiting += 1
-        if self._waiting >= MAX_UNCOMMITTED:
+            self._frames += len(step)
+        if self._frames >= MAX_GROUP or len(self._waiting) >= MAX_GROUP:
             self.commit()
 
-    def _admit(self, frames: list[Frame]) -> None:
+    def _lay_down(self) -> None:
+        """Admit all frames that wait, and append every step in its order."""
+        steps, self._waiting, self._frames = self._waiting, [], 0
+        frames = [frame for step in steps if isinstance(step, list) for frame in step]
         admitted = self._admission.admit(frames)
-        for body in admitted.bodies():
-            self.journal.append(body)
-        if self._raw is not None:
-            self._raw.append(raw_record(frames))
         if admitted.quarantined:
             self._quarantine.append(quarantine_record(admitted.quarantined))
         self.counts["frames"] += len(frames)
-        self.counts["readings"] += len(admitted.readings)
         self.counts["quarantined"] += len(admitted.quarantined)
+        refused = {id(q.frame) for q in admitted.quarantined if q.whole}
+        # a message's first row has index 0; a message without rows has one that it was heard
+        starts = np.flatnonzero(admitted.readings.index == 0)
+        ends = np.append(starts, len(admitted.readings))
+        message = 0
+        for step in steps:
+            if not isinstance(step, list):
+                self.journal.append(step)
+                self.counts["readings"] += len(step) if isinstance(step, Readings) else 0
+                continue
+            if self._raw is not None:
+                self._raw.append(raw_record(step))
+            begin = int(ends[message])
+            message += sum(id(frame) not in refused for frame in step)
+            self._append(admitted, begin, int(ends[message]))
+
+    def _append(self, admitted: Admitted, begin: int, end: int) -> None:
+        """Append the rows of one step, and the blocks that stand before or after them."""
+        blocks = tuple((row - begin, b) for row, b in admitted.blocks if begin < row <= end)
+        part = Admitted(admitted.readings.take(slice(begin, end)), blocks, ())
+        for body in part.bodies():
+            self.journal.append(body)
+        self.counts["readings"] += end - begin
 
     def commit(self) -> int:
         """Make everything durable; return the journal's durable end."""
-        self._waiting = 0
+        self._lay_down()
         if self._raw is not None:
             self._raw.commit()
         self._quarantine.commit()

@@ -12,6 +12,7 @@ from city_fixture import BEGIN_NS, MINUTE_NS, demo_recording, demo_registry, dem
 from ingest.journal import JournalReader, durable_end
 from rules.events import encode
 from rules.problems import Invalid
+from rules.readings import READINGS_DTYPES, Readings
 from simulators.recording import (
     event_log,
     export,
@@ -20,6 +21,7 @@ from simulators.recording import (
     open_recording,
     replay,
     simulate,
+    steps,
 )
 from simulators.recording.steps import step_time_ns
 from simulators.scenario import load_scenario
@@ -217,3 +219,26 @@ def test_a_flipped_byte_costs_its_record_and_is_told(tmp_path):
     with open_recording(folder) as recording:
         assert 0 < got.readings < recording.meta["readings"]
     assert [w for w in got.warnings if "damaged" in w.message]
+
+
+def test_frames_admitted_many_or_few_at_a_time_give_the_same_records(tmp_path, monkeypatch):
+    folder, meta = demo_recording()
+    assert meta["quarantined"] > 0  # a refused frame among others must not shift their rows
+    replay(folder, data=tmp_path / "together")
+    monkeypatch.setattr(steps, "MAX_GROUP", 40)
+    replay(folder, data=tmp_path / "few")
+    assert records(tmp_path / "together") == records(tmp_path / "few")
+    assert event_log(tmp_path / "together") == event_log(tmp_path / "few")
+
+
+def records(folder):
+    """Return every record of a journal as (offset, text of its body)."""
+    with JournalReader(folder / "journal") as reader:
+        held = reader.read(until=durable_end(folder / "journal"), max_rows=1_000_000)
+    return [(r.offset, columns(r.body)) for r in held]
+
+
+def columns(body):
+    if not isinstance(body, Readings):
+        return repr(body)
+    return [getattr(body, name).tobytes() for name in READINGS_DTYPES]
