@@ -55,7 +55,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
     """
     listener = _listen(settings)
     archive = History(data / "archive")
-    keeper = SiteKeeper(data, simulation=settings.simulation)
+    keeper = SiteKeeper(data, simulation=settings.simulation or settings.replay)
     desk = Desk(
         data=data,
         settings=settings,
@@ -168,9 +168,13 @@ def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 sent = webhook.deliver_due()
-                desk.flow.problems.pop("webhook", None)
+                trouble = webhook.trouble
             except LedgerError as error:
-                sent, desk.flow.problems["webhook"] = 0, str(error)
+                sent, trouble = 0, str(error)
+            if trouble:
+                desk.flow.problems["webhook"] = f"webhook: {trouble}"
+            else:
+                desk.flow.problems.pop("webhook", None)
             if not sent:
                 stop.wait(RETRY_S)
 

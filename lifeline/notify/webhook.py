@@ -70,11 +70,15 @@ def verify(
 
 
 class Webhook:
-    """Sends what the ledger's outbox holds; ``deliver_due`` is called in a loop."""
+    """Sends what the ledger's outbox holds; ``deliver_due`` is called in a loop.
+
+    ``trouble`` says in a line why the newest attempt was not taken, "" if it was.
+    """
 
     def __init__(self, ledger: Ledger, settings: WebhookSettings) -> None:
         self._ledger = ledger
         self._settings = settings
+        self.trouble = ""
         self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
         self._client = httpx.Client(
             timeout=settings.timeout_s,
@@ -108,6 +112,7 @@ class Webhook:
         return delivered
 
     def _settle(self, row: Any, status: str, *, reason: str = "", wait_ns: int = 0) -> None:
+        self.trouble = f"event {row.seq} {status}: {reason}" if reason else ""
         next_ns = self._ledger.wall_ns() + wait_ns
         self._ledger.settle(
             row.seq, row.channel, status=status, reason=reason, next_wall_ns=next_ns

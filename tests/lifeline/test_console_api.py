@@ -270,8 +270,8 @@ def test_a_trend_joins_the_archive_and_the_hot_buffer_without_a_seam(city):
     assert (len(told["t"]), told["problem"]) == (10, "archive: no disk")
 
 
-@pytest.mark.parametrize("simulation", [False, True])
-def test_the_webhook_hears_of_real_alarms_and_never_of_simulated_ones(tmp_path, simulation):
+@pytest.mark.parametrize("mark", ["", "simulation", "replay"])
+def test_the_webhook_hears_of_real_alarms_and_never_of_marked_ones(tmp_path, mark):
     heard: list[dict] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -286,10 +286,10 @@ def test_the_webhook_hears_of_real_alarms_and_never_of_simulated_ones(tmp_path, 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     hook = WebhookSettings(url=f"http://127.0.0.1:{server.server_port}/", secret=b"s")
-    city = SmallCity(tmp_path / "data", simulation=simulation)
-    with serving(city.data, webhook=hook) as http:
+    city = SmallCity(tmp_path / "data", simulation=mark == "simulation")
+    with serving(city.data, webhook=hook, replay=mark == "replay") as http:
         raised(city, http)
-        if simulation:
+        if mark:
             assert 'lifeline_outbox_total{status="withheld"}' in http.get("/metrics").text
             time.sleep(1.2)
         else:
@@ -297,7 +297,7 @@ def test_the_webhook_hears_of_real_alarms_and_never_of_simulated_ones(tmp_path, 
     city.close()
     server.shutdown()
     server.server_close()
-    assert len(heard) == (0 if simulation else 1)
+    assert len(heard) == (0 if mark else 1)
     if heard:
         assert "甲烷" in heard[0]["sentence"]["zh"]
         assert heard[0]["simulation"] is False

@@ -119,6 +119,7 @@ def test_a_failed_message_waits_before_the_next_attempt(sender, receiver):
     webhook.deliver_due()
     webhook.deliver_due()
     assert len(receiver.requests) == 1
+    assert webhook.trouble.startswith("event 1 pending: HTTP 500")
 
 
 def test_what_cannot_get_better_is_given_up_with_the_reason(sender, receiver):

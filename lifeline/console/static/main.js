@@ -51,7 +51,7 @@ function draw() {
 function top() {
   if (!state) return;
   const put = (id, text, shown = true) => { byId(id).textContent = text; byId(id).hidden = !shown; };
-  const mode = state.simulation ? "simulation" : state.replay ? "replay" : "live";
+  const mode = state.replay ? "replay" : state.simulation ? "simulation" : "live";
   put("mode", pulse.behind ? `${say(mode)} · ${say("behind")}` : say(mode));
   put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
   byId("age").classList.toggle("loud", Boolean(pulse.stale));

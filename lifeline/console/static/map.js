@@ -40,7 +40,7 @@ export async function start(load) {
   const streets = L.geoJSON({ type: "FeatureCollection", features: features.filter((f) => f.geometry?.type !== "Point") }, { style: lineStyle });
   const points = L.geoJSON({ type: "FeatureCollection", features: assets }, {
     pointToLayer: (f, at) => L.marker(at, { icon: L.divIcon({ className: "", iconSize: [14, 14], html: glyph(f.properties.domain) }), keyboard: false })
-      .bindTooltip(() => document.createTextNode(`${lang() === "zh" ? f.properties.name_zh || f.properties.name : f.properties.name} · ${f.id}`).textContent.replace(/[<>&]/g, "")),
+      .bindTooltip(() => h("span", {}, `${lang() === "zh" ? f.properties.name_zh || f.properties.name : f.properties.name} · ${f.id}`)),
   });
   streets.addTo(map);
   points.addTo(map);
