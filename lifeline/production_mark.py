@@ -31,8 +31,10 @@ def machine_authorities() -> str:
     return ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
 
 
-def put_mark(settings: MqttSettings, name: str) -> None:
-    """Say on the broker that it serves ``name``; it stays until somebody removes it."""
+def put_mark(settings: MqttSettings | None, name: str) -> None:
+    """Say on the broker, if there is one, that it serves ``name``; it stays until removed."""
+    if settings is None:
+        return
     publish.single(
         TOPIC,
         name,

@@ -36,6 +36,8 @@ def run(
     from lifeline.logs import configure_logs
     from lifeline.preflight import preflight
     from lifeline.processes import Context
+    from lifeline.processes.ingest import mqtt_settings
+    from lifeline.production_mark import put_mark
     from lifeline.supervisor import Supervisor
 
     said = Console(stderr=True, highlight=False)
@@ -45,6 +47,8 @@ def run(
         said.print(f"{folder}: configuration, registry, rules and servers are in order")
         return
     configure_logs(json_lines=json_logs, process="supervisor")
+    if not config.entry.site.simulation:
+        put_mark(mqtt_settings(config), config.entry.site.name)
     names = ["ingest", "engine", "archive", "serve", "probe"] + (
         ["store"] if config.entry.influx else []
     )

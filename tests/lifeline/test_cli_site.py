@@ -11,21 +11,9 @@ import urllib.request
 import pytest
 
 from tests import servers
+from tests.terminal import lifeline
 
 LIFELINE = [sys.executable, "-m", "lifeline"]
-
-
-def lifeline(*words: object, **options) -> subprocess.CompletedProcess[str]:
-    ran = subprocess.run(
-        [*LIFELINE, *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        **options,
-    )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return ran
 
 
 @pytest.fixture

@@ -1,0 +1,109 @@
+"""simulate, replay, recording, rules and bench from the command line."""
+
+import json
+
+import pytest
+
+from ingest.sources.mqtt import MqttSettings
+from lifeline.production_mark import ProductionBroker, put_mark, read_mark, refuse_production
+from tests import servers
+from tests.terminal import lifeline
+
+
+@pytest.fixture(scope="module")
+def leak(tmp_path_factory):
+    out = tmp_path_factory.mktemp("feeds") / "leak"
+    ran = lifeline("simulate", "gas-leak", "--out", out)
+    assert ran.returncode == 0, ran.stderr
+    return out
+
+
+def test_a_recorded_leak_raises_an_alarm_on_replay(leak, tmp_path):
+    events = tmp_path / "events.jsonl"
+    ran = lifeline("replay", leak, "--events", events)
+    assert ran.returncode == 0, ran.stderr
+    assert "RAISED" in ran.stdout
+    raised = [json.loads(line) for line in events.read_text().splitlines()]
+    assert any(e["type"] == "RAISED" and e["rule"].startswith("gas-ch4") for e in raised)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+def test_an_exported_recording_comes_back_with_the_same_events(leak, tmp_path, ending):
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    assert lifeline("recording", "export", leak, tmp_path / f"leak.{ending}").returncode == 0
+    back = tmp_path / "back"
+    assert lifeline("recording", "import", tmp_path / f"leak.{ending}", back).returncode == 0
+    assert lifeline("replay", leak, "--quiet", "--events", first).returncode == 0
+    assert lifeline("replay", back, "--quiet", "--events", second).returncode == 0
+
+    def alarms(path):
+        kept = ("type", "rule", "subject", "severity", "event_ns", "value")
+        events = [json.loads(line) for line in path.read_text().splitlines()]
+        return [[e[k] for k in kept] for e in events if e["severity"]]
+
+    assert alarms(first) == alarms(second) != []
+
+
+@pytest.mark.real
+def test_a_simulated_city_speaks_to_a_broker_until_its_time_is_over(tmp_path):
+    stats = tmp_path / "stats.json"
+    with servers.mosquitto() as broker:
+        ran = lifeline(
+            "simulate", "quiet", "--to", f"mqtt://127.0.0.1:{broker.port}",
+            "--factor", 120, "--lasts", "5m", "--stats", stats,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(stats.read_text())
+    assert told["transports"]["mqtt"]["readings_acked"] > 100
+    assert told["done"]
+
+
+@pytest.mark.real
+def test_simulated_data_keep_away_from_a_broker_of_a_real_city():
+    with servers.mosquitto() as broker:
+        assert read_mark("127.0.0.1", broker.port) == ""
+        put_mark(MqttSettings(host="127.0.0.1", port=broker.port), "Zhengzhou")
+        with pytest.raises(ProductionBroker, match="Zhengzhou"):
+            refuse_production("127.0.0.1", broker.port)
+        ran = lifeline("simulate", "quiet", "--to", f"mqtt://127.0.0.1:{broker.port}")
+    assert ran.returncode == 2
+    assert "serves the city 'Zhengzhou'" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["simulate", "gasleak", "--out", "x"], 'did you mean "gas-leak"'),
+        (["simulate", "quiet", "--to", "http://x"], "mqtt://127.0.0.1:1883"),
+        (["replay", "nowhere"], "no such file or folder"),
+        (["replay", "nowhere", "--speed", "fast"], "a number above 0, or max"),
+        (["recording", "export", "nowhere", "x.csv"], "nowhere"),
+        (["rules", "check", "nowhere"], "no such folder"),
+    ],
+)
+def test_a_wrong_word_is_told_with_the_remedy_and_exit_code_2(words, said):
+    ran = lifeline(*words)
+    assert ran.returncode == 2
+    assert said in ran.stderr
+
+
+def test_rules_check_tells_every_problem_with_its_place_as_text_and_json(tmp_path):
+    (tmp_path / "a.yaml").write_text("version: 1\nrules:\n- {id: x, kind: treshold}\n")
+    (tmp_path / "b.yaml").write_text("version: 2\n")
+    text = lifeline("rules", "check", tmp_path)
+    assert text.returncode == 2
+    assert "a.yaml:3:" in text.stderr
+    assert "b.yaml:1:" in text.stderr
+    told = json.loads(lifeline("rules", "check", tmp_path, "--json").stdout)
+    assert {problem["file"] for problem in told} == {"a.yaml", "b.yaml"}
+
+
+def test_the_benchmarks_run(tmp_path):
+    figures = tmp_path / "figures.json"
+    ran = lifeline(
+        "bench", "engine", "--workload", "T1", "--channels", 50, "--rounds", 5, "--json", figures
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert figures.exists()
+    assert lifeline("bench", "store", "--rows", 500, "--json", figures).returncode == 0
+    assert json.loads(figures.read_text())["bench"] == "store"
