@@ -329,7 +329,7 @@ ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
 
 
 def case(
-    random: Random, *, steps: int = 60, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
+    random: Random, *, steps: int = 45, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
 ) -> Case:
     """One registry, plan and journal; an ``orderly`` city sends no message twice."""
     registry = registry_of(DEVICES, range_lo=RANGE_LO, range_hi=RANGE_HI)

@@ -47,7 +47,7 @@ def test_the_engine_equals_its_slow_twin(start: int) -> None:
         assert engine_lines(case(Random(seed))) == lines(told(seed)), f"seed {seed}"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(random=st.randoms(use_true_random=False), steps=st.integers(1, 16))
 def test_the_engine_equals_its_slow_twin_wherever_hypothesis_looks(
     random: Random, steps: int
