@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from city_fixture import BEGIN_NS, MINUTE_NS, demo_recording, demo_registry, demo_replayed
 
+from ingest.codecs import compact
 from rules.problems import Invalid
+from simulators.recording import open_recording
 from simulators.scenario import load_scenario, scenario_of, shipped
 from simulators.signals import Signals
 
@@ -100,11 +102,19 @@ def test_an_underpass_fills_as_the_volume_says_and_is_pumped_dry():
 
 
 def test_a_silent_gateway_says_nothing_and_starts_anew_with_a_new_boot():
-    _, meta = demo_recording()
+    folder, meta = demo_recording()
     silence = next(i for i in meta["incidents"] if i["kind"] == "silent_gateway")
     events = [e for e in demo_replayed().events if e.subject == silence["place"]]
     assert [e.type for e in events] == ["RAISED", "CLEARED"]
     assert silence["end_ns"] <= events[1].receive_ns <= silence["end_ns"] + 2 * MINUTE_NS
+    with open_recording(folder) as recording:
+        frames = [f for step in recording.arrivals() if isinstance(step, list) for f in step]
+    path = f"lifeline/v1/{silence['place']}/up"
+    spoken = [f for f in frames if f.path == path and f.payload[:2] == b"CL"]
+    boots = {f.receive_ns: compact.decode(f.payload).boot for f in spoken}
+    assert {b for t, b in boots.items() if t < silence["begin_ns"]} == {1}
+    assert {b for t, b in boots.items() if t >= silence["end_ns"]} == {2}
+    assert not [t for t in boots if silence["begin_ns"] + SECOND_NS < t < silence["end_ns"]]
 
 
 def test_the_counts_of_a_simulated_hour_add_up():
