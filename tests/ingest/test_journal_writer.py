@@ -290,3 +290,16 @@ def test_a_closed_writer_refuses(tmp_path: Path):
     with pytest.raises(JournalFailed, match="closed"):
         writer.append(Tick(2))
     assert held(tmp_path) == [Tick(1)]
+
+
+@pytest.mark.parametrize("call", ["sync", "sync_folder", "write"])
+def test_a_journal_whose_end_cannot_be_made_sure_is_not_opened(tmp_path: Path, call: str):
+    """What a killed writer left may stand in the page cache only, its name too."""
+    with JournalWriter(tmp_path) as writer:
+        writer.append(Tick(1))
+    files = FaultyFiles(tmp_path)
+    files.fail = {call: errno.EIO}
+    with pytest.raises(JournalFailed, match="cannot open the journal"):
+        JournalWriter(tmp_path, files=files)
+    with JournalWriter(tmp_path) as writer:  # and the lock was given back
+        assert writer.next_offset == 1
