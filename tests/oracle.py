@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
@@ -92,7 +92,7 @@ class Oracle:
                     slot.epoch()
             if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
                 beat = self.of_row(EventType.HEARTBEAT, row)
-                events.append(replace(beat, value=row.value, ordinal=1))
+                events.append(beat._replace(value=row.value, ordinal=1))
             for slot in self.slots.get(row.channel, []):
                 if row.verdict == JUDGED:
                     events += slot.judged(row)
@@ -155,8 +155,7 @@ class Oracle:
             watch.episode = f"{offset}.0"
         plain = self.of_watch(EventType.ESCALATED if previous else EventType.RAISED, watch)
         return [
-            replace(
-                plain,
+            plain._replace(
                 offset=offset,
                 row=0,
                 previous=previous,
@@ -177,8 +176,7 @@ class Oracle:
                 continue
             previous, watch.severity = watch.severity, 0
             events.append(
-                replace(
-                    self.of_watch(EventType.CLEARED, watch),
+                self.of_watch(EventType.CLEARED, watch)._replace(
                     offset=row.offset,
                     row=row.row,
                     previous=previous,

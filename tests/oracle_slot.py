@@ -157,7 +157,7 @@ class Slot:
             level.end_clear()
         severity = self.severity()
         plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
-        return [replace(plain, severity=severity, previous=severity, confirmed=self.confirmed())]
+        return [plain._replace(severity=severity, previous=severity, confirmed=self.confirmed())]
 
     # -- events ----------------------------------------------------------------------------
 
@@ -208,11 +208,10 @@ class Slot:
             if after == 0:
                 self.episode, self.max_severity = "", 0
         if self.hidden is not None and self.hidden.is_set and not hidden_before:
-            plain = replace(self.event(EventType.CONFIRMED, offset, row, receive_ns), ordinal=1)
+            plain = self.event(EventType.CONFIRMED, offset, row, receive_ns)._replace(ordinal=1)
             told.append((plain, self.hidden.breach_onset, self.hidden.raise_at, self.confirmed()))
         return [
-            replace(
-                plain,
+            plain._replace(
                 severity=after,
                 previous=before,
                 onset_ns=onset_ns,

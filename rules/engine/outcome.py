@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rules.engine.lifecycle import Transitions, extend, run_level
 from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
-from rules.events import Event, EventType
-from rules.readings import offset_of, row_of
+from rules.events import NOTHING, Event, EventType
+from rules.readings import MAX_ROWS, ROW_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,38 +235,45 @@ def to_events(
     slots: Slots, columns: SlotEvents, plan: Plan, channel_ids: Sequence[str]
 ) -> list[Event]:
     """Return Event objects of slot events, unsorted."""
-    listed: dict[str, list[Any]] = {
-        name: getattr(columns, name).tolist() for name in SlotEvents.__slots__ if name != "kind"
-    }
-    rule_of = slots.parameters.rule[columns.slot].tolist()
-    channel_of = slots.parameters.channel[columns.slot].tolist()
-    events = []
-    for i, kind in enumerate(columns.kind):
-        rule = plan.channel_rules[rule_of[i]]
-        g, episode = listed["g"][i], listed["episode"][i]
-        events.append(
-            Event(
-                type=kind,
-                offset=offset_of(g),
-                row=row_of(g),
-                stage=1,
-                rule=rule.rule_id,
-                subject=channel_ids[channel_of[i]],
-                side=rule.side,
-                ordinal=listed["ordinal"][i],
-                severity=listed["severity"][i],
-                previous=listed["previous"][i],
-                max_severity=listed["max_severity"][i],
-                klass=rule.klass,
-                episode=f"{offset_of(episode)}.{row_of(episode)}" if episode >= 0 else "",
-                onset_ns=listed["onset_ns"][i],
-                event_ns=listed["event_ns"][i],
-                receive_ns=listed["receive_ns"][i],
-                value=listed["value"][i],
-                score=listed["score"][i],
-                limit=listed["limit"][i],
-                confirmed=listed["confirmed"][i],
-                over_range=listed["over_range"][i],
-            )
+    count = len(columns.kind)
+    rules = [plan.channel_rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
+    channel = slots.parameters.channel[columns.slot].tolist()
+    episode = columns.episode
+    named = [
+        f"{offset}.{row}" if offset >= 0 else ""
+        for offset, row in zip(
+            (episode >> ROW_BITS).tolist(), (episode & (MAX_ROWS - 1)).tolist(), strict=True
         )
-    return events
+    ]
+    return list(
+        map(
+            Event._make,
+            zip(
+                columns.kind,
+                (columns.g >> ROW_BITS).tolist(),
+                (columns.g & (MAX_ROWS - 1)).tolist(),
+                repeat(1, count),  # stage
+                [rule.rule_id for rule in rules],
+                [channel_ids[c] for c in channel],
+                [rule.side for rule in rules],
+                columns.ordinal.tolist(),
+                repeat("0", count),  # partition
+                columns.severity.tolist(),
+                columns.previous.tolist(),
+                columns.max_severity.tolist(),
+                [rule.klass for rule in rules],
+                named,
+                columns.onset_ns.tolist(),
+                columns.event_ns.tolist(),
+                columns.receive_ns.tolist(),
+                columns.value.tolist(),
+                columns.score.tolist(),
+                columns.limit.tolist(),
+                columns.confirmed.tolist(),
+                repeat(True, count),  # announce
+                columns.over_range.tolist(),
+                repeat(NOTHING, count),  # evidence
+                strict=True,
+            ),
+        )
+    )

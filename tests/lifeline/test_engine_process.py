@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -111,7 +111,7 @@ class Running:
             kwargs={"data": data.folder, "stop": self.stop, "snapshot_s": snapshot_s},
         )
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         self.thread.start()
         return self
 
@@ -193,7 +193,7 @@ def test_a_log_that_a_rerun_does_not_give_again_is_an_event_of_its_own(data):
         (_, record), *_ = reader.events(until=durable_end(data.folder / "events"))
     shutil.rmtree(data.folder / "events")
     forged = decode(record.lines[0])
-    changed = encode(type(forged)(**{**as_dict(forged), "severity": 4}))
+    changed = encode(forged._replace(severity=4))
     with JournalWriter(data.folder / "events") as writer:
         writer.append(EventLines(through=record.through, lines=(changed, *record.lines[1:])))
         writer.commit()
@@ -241,7 +241,3 @@ def test_killed_at_any_moment_the_log_is_still_the_fold(data):
         data.tick(1)
     assert data.lines() == data.fresh_fold()
     assert len(data.lines()) > 20
-
-
-def as_dict(event):
-    return {name: getattr(event, name) for name in type(event).__dataclass_fields__}

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,7 +109,7 @@ def test_a_rerun_that_differs_is_recorded_and_raises_an_alarm(ledger, kind):
     events = history(10)
     ledger.apply(events, 10)
     other = {
-        "differs": [*events[:4], replace(events[4], value=1.0), *events[5:]],
+        "differs": [*events[:4], events[4]._replace(value=1.0), *events[5:]],
         "added": [*events, event("RAISED", 4, CHANNELS[0])],
         "missing": events[:4] + events[5:],
     }[kind]
@@ -124,7 +123,7 @@ def test_a_rerun_that_differs_is_recorded_and_raises_an_alarm(ledger, kind):
 
 
 def test_every_event_of_the_log_is_kept_also_those_about_no_alarm(ledger):
-    ledger.apply([replace(event("HEARTBEAT", 1), rule="", episode="")], 2)
+    ledger.apply([event("HEARTBEAT", 1)._replace(rule="", episode="")], 2)
     assert ledger.counts()["event"] == 1
     assert ledger.open_alarms() == []
 
