@@ -27,6 +27,7 @@ from lifeline.preflight import ports_taken, read_site
 from lifeline.processes import Context
 from lifeline.processes.context import ClockOrigin
 from lifeline.reachable import broker_port
+from lifeline.site import Site
 from lifeline.supervisor import Supervisor
 from simulators.scenario import load_scenario
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from lifeline.clock import Clock
     from lifeline.config import CityConfig
-    from rules.registry import Registry
 
 NAMES = ("broker", "ingest", "engine", "archive", "serve", "probe", "city")
 BEGIN_AFTER_S = 3.0  # wall time the processes have to come up before the scenario begins
@@ -97,7 +97,7 @@ class _Demo:
     options: DemoOptions
     context: Context
     config: CityConfig
-    registry: Registry
+    site: Site
     clock: Clock
     console: Console
     watcher: Watcher
@@ -120,8 +120,9 @@ class _Demo:
         config = context.config()
         if taken := ports_taken(config):
             raise Failure(*taken, "another port for the page: lifeline demo --port N")
-        registry = read_site(config, data).registry
-        return cls(options, context, config, registry, origin.clock(), console, watcher)
+        texts = read_site(config, data)
+        site = Site(texts.registry, texts.plan)
+        return cls(options, context, config, site, origin.clock(), console, watcher)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start everything and say where to look."""
@@ -130,18 +131,20 @@ class _Demo:
         if mqtt is not None:
             wait_until_up(broker_port(mqtt), timeout_s=20, alive=lambda: supervisor.alive("broker"))
         supervisor.start_all()
-        devices = self.registry.devices
+        registry = self.site.registry
+        devices = registry.devices
         gateways = sum(kind == "gateway" for kind in devices.kind)
         address = f"http://{page.bind}:{page.port}/"
         say = self.console.print
         say("[bold]City Lifeline demo[/]: everything here is simulated (演练 / 仿真).")
         say(
-            f"{len(self.registry.channels.id)} channels, {gateways} MQTT gateways, "
+            f"{len(registry.channels.id)} channels, {gateways} MQTT gateways, "
             f"{len(devices.id) - gateways} NB-IoT modules; {self.clock.factor:g} × faster than "
             "the wall"
         )
         say(f"page: [bold]{address}[/]   Ctrl-C stops")
-        say(f"data and logs: {self.context.data}")
+        say("to acknowledge: press a on the page; or see `lifeline alarms list`, `ack`, with")
+        say(f"the data folder: {self.context.data} (logs are in log/)")
         if self.options.browser and (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         ):
@@ -149,7 +152,7 @@ class _Demo:
 
     def live(self, supervisor: Supervisor, stop: threading.Event) -> None:
         """Tell the story until it is over."""
-        story = Story(self.registry, self.console.print)
+        story = Story(self.site, self.console.print)
         limit_s = self.options.duration_s
         begin_s = time.monotonic() + BEGIN_AFTER_S
         while not stop.is_set():
@@ -204,7 +207,7 @@ class _Demo:
             data=self.context.data,
             city=self.watcher.city(),
             seen=self.watcher.seen,
-            registry=self.registry,
+            registry=self.site.registry,
             clock=self.clock,
             end_ns=self.end_ns,
             heartbeats=self.watcher.heartbeats(),

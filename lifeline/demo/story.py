@@ -7,18 +7,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from rich.markup import escape
+
+from lifeline.console.sentences import words
 from lifeline.demo.watch import RAISING, shown_severity
+from rules.alarms import AlarmFold
 from rules.events import EventType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lifeline.demo.watch import Seen
+    from lifeline.site import Site
+    from rules.alarms import Alarm
     from rules.events import Event
-    from rules.registry import Registry
 
 COLOURS = {1: "blue", 2: "yellow", 3: "dark_orange", 4: "red"}
-NAMES = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
+SHAPES = {1: "○", 2: "△", 3: "◇", 4: "■"}
+ZONE = "Asia/Shanghai"
+TOLD = (*RAISING, EventType.CLEARED)
 MOST_LINES_A_TURN = 12  # a storm of alarms is summed up, the page lists them
 
 
@@ -26,10 +33,12 @@ MOST_LINES_A_TURN = 12  # a storm of alarms is summed up, the page lists them
 class Story:
     """Remembers what was told, so that each thing is told once."""
 
-    registry: Registry
+    site: Site
     say: Callable[[str], None]
+    alarms: AlarmFold = field(default_factory=AlarmFold)
     told: set[str] = field(default_factory=set)
     met: dict[str, int] = field(default_factory=dict)  # incident → level told
+    folded: int = 0
 
     def tell_city(self, city: dict[str, Any], now_ns: int) -> None:
         """Tell the incidents that have begun."""
@@ -45,42 +54,37 @@ class Story:
         lines = 0
         for seen in new:
             event = seen.event
+            self.folded += 1
+            changed = self.alarms.apply(event, self.folded).changed
             incident = self._incident_of(event, city)
-            if event.type is EventType.CLEARED and incident is not None:
-                text = f"cleared: {event.rule} at {self.place(event.subject)}"
-            elif event.type in RAISING and (incident is not None or shown_severity(event) > 1):
-                text = self._alarm(event, incident)
-            else:
+            worth_telling = incident is not None or shown_severity(event) > 1
+            if not changed or not worth_telling or event.type not in TOLD:
                 continue
-            lines += 1
+            text = self._alarm(event, changed[-1], incident)
+            lines += bool(text)
             if text and lines <= MOST_LINES_A_TURN:
                 self._line(event.receive_ns, text)
         if lines > MOST_LINES_A_TURN:
-            self.say(f"          … and {lines - MOST_LINES_A_TURN} more, see the page")
+            self.say(f"            … and {lines - MOST_LINES_A_TURN} more, see the page")
 
-    def place(self, subject: str) -> str:
-        """Return where a channel or device is, in words."""
-        registry = self.registry
-        if subject in registry.channel_row:
-            row = registry.channel_row[subject]
-            asset = int(registry.channels.asset[row])
-            return f"{registry.assets.name[asset]} ({subject.split('/', 1)[-1]})"
-        if subject in registry.device_row:
-            return subject
-        return "the system"
-
-    def _alarm(self, event: Event, incident: dict[str, Any] | None) -> str:
-        level = max(shown_severity(event), 1)
-        name = f"[{COLOURS[level]}]■ {NAMES[level]}[/]"
-        value = "" if event.value is None else f", value {event.value:.3g}"
-        text = f"{name} {event.rule} at {self.place(event.subject)}{value}"
+    def _alarm(self, event: Event, alarm: Alarm, incident: dict[str, Any] | None) -> str:
+        said = words(alarm, self.site, "en", zone=ZONE)
+        if event.type is EventType.CLEARED:
+            text = f"cleared: {said.what}, {said.place}"
+            fresh = text not in self.told  # once for all the sensors of one span
+            self.told.add(text)
+            return text if fresh else ""
+        level = min(max(shown_severity(event), 1), 4)
+        sentence = said.sentence.removesuffix(f"; {said.why}")  # the page tells why
+        text = f"[{COLOURS[level]}]{SHAPES[level]}[/] {escape(sentence)}"
         if incident is None:
             return text
         if self.met.get(incident["id"], 0) >= level:
             return ""
         self.met[incident["id"]] = level
         after_s = (event.receive_ns - incident["begin_ns"]) / 1e9
-        return f"{text}: {incident['kind'].replace('_', ' ')} seen after {after_s:.0f} s city time"
+        kind = incident["kind"].replace("_", " ")
+        return f"{text} [dim]({kind} seen after {after_s:.0f} s of city time)[/]"
 
     def _incident_of(self, event: Event, city: dict[str, Any]) -> dict[str, Any] | None:
         for incident in city.get("incidents", ()):
@@ -90,5 +94,5 @@ class Story:
         return None
 
     def _line(self, at_ns: int, text: str) -> None:
-        at = datetime.fromtimestamp(at_ns / 1e9, UTC).astimezone(ZoneInfo("Asia/Shanghai"))
+        at = datetime.fromtimestamp(at_ns / 1e9, UTC).astimezone(ZoneInfo(ZONE))
         self.say(f"  {at:%H:%M:%S}  {text}")
