@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from ingest.journal.errors import (
     BufferFull,
-    JournalError,
     JournalFailed,
     JournalFull,
     JournalLocked,
@@ -348,6 +347,3 @@ def _lock(folder: Path) -> int:
                 f"{folder}: another process writes here (it holds {LOCK_NAME}); stop it first"
             ) from error
         return handle
-
-
-__all__ = ["JournalError", "JournalWriter", "Wakes"]
