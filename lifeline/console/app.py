@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Query
 from fastapi import Path as InPath
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -25,6 +25,7 @@ from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.trend import MAX_POINTS, trend_json
 from lifeline.console.vendor import vendor_files
 from lifeline.ledger import Unknown
+from lifeline.metrics_files import all_metrics
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/metrics")
     def _metrics() -> Response:
         view.pulse(desk)  # the gauges of age and sight are as old as the last look
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/api/map")
     def _map() -> JSONResponse:

@@ -15,6 +15,7 @@ from ingest.journal import JournalError
 from ingest.store.errors import StoreError
 from lifeline.errors import EXIT_CODE, Failure
 from lifeline.logs import configure_logs
+from lifeline.metrics_files import MetricsFile
 from lifeline.processes.context import parse
 from rules.problems import Invalid
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     log = structlog.get_logger(name)
+    MetricsFile(context.data, name, stop=context.stop).start()
     try:
         importlib.import_module(f"lifeline.processes.{name}").run(context)
     except (Failure, Invalid, JournalError, StoreError) as error:
