@@ -60,7 +60,10 @@ def list_alarms(
             "" if alarm.value is None else f"{alarm.value:g}",
             alarm.acked_by,
         )
-    Console().print(table if found else "no open alarms")
+    screen = Console()
+    if not screen.is_terminal:
+        screen = Console(width=200)  # for grep: a line each, whatever the width of nothing
+    screen.print(table if found else "no open alarms")
 
 
 @app.command("ack")

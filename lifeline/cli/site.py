@@ -30,6 +30,14 @@ def run(
     check: Annotated[
         bool, typer.Option("--check", help="Check everything, start nothing.")
     ] = False,
+    ask: Annotated[
+        bool,
+        typer.Option(
+            "--ask-servers/--no-ask-servers",
+            help="End where broker or InfluxDB do not answer; a service that starts with its "
+            "machine rather waits for them.",
+        ),
+    ] = True,
 ) -> None:
     """Run a city against its broker and InfluxDB until Ctrl-C."""
     from lifeline.data_folder import DataFolder, refuse_second
@@ -42,12 +50,12 @@ def run(
 
     said = Console(stderr=True, highlight=False)
     refuse_second(data or folder / "data")
-    config = preflight(folder, data)
+    config = preflight(folder, data, servers=ask)
     if check:
         said.print(f"{folder}: configuration, registry, rules and servers are in order")
         return
     configure_logs(json_lines=json_logs, process="supervisor")
-    if not config.entry.site.simulation:
+    if ask and not config.entry.site.simulation:
         put_mark(mqtt_settings(config), config.entry.site.name)
     names = ["ingest", "engine", "archive", "serve", "probe"] + (
         ["store"] if config.entry.influx else []

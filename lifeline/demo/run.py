@@ -68,6 +68,9 @@ def run_demo(options: DemoOptions, *, stop: threading.Event, console: Console) -
         The demo cannot start, or a process of it does not stay up.
     """
     with _folder(options.data) as data, DataFolder(data):
+        if options.duration_s is not None and any((data / "journal").iterdir()):
+            said = f"{data}: holds an earlier run, and the report counts from nothing"
+            raise Failure(f"{said}; choose an empty folder, or leave --data out")
         demo = _Demo.prepare(options, data, console)
         names = NAMES
         with Supervisor(demo.context, names, log_folder=data / "log") as supervisor:
@@ -110,9 +113,8 @@ class _Demo:
         scenario = load_scenario(name)
         factor = options.factor or scenario.factor
         context = Context(site=data / "site", data=data, scenario=name)
-        watcher = Watcher(data)
         # A second run in one folder goes on after the first, which ran ahead of the wall.
-        city_ns = max(scenario.start_ns or time.time_ns(), watcher.city().get("city_ns", 0))
+        city_ns = max(scenario.start_ns or time.time_ns(), Watcher(data).city().get("city_ns", 0))
         origin = ClockOrigin(time.time_ns(), city_ns, factor)
         begin_ns = city_ns + int(BEGIN_AFTER_S * 1e9 * factor)
         context = replace(context, origin=origin, begin_ns=begin_ns)
@@ -122,6 +124,7 @@ class _Demo:
             raise Failure(*taken, "another port for the page: lifeline demo --port N")
         texts = read_site(config, data)
         site = Site(texts.registry, texts.plan)
+        watcher = Watcher.after_the_last_run(data)
         return cls(options, context, config, site, origin.clock(), console, watcher)
 
     def start(self, supervisor: Supervisor) -> None:

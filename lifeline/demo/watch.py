@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ingest.journal import durable_end
 from ingest.store.follow import Follower
 from lifeline.processes.city import STATS_FILE
 from lifeline.processes.probe import STATS_FILE as PROBE_FILE
@@ -36,8 +37,16 @@ class Watcher:
     """Follows one data folder. ``seen`` holds every event so far, in log order."""
 
     data: Path
+    start: int = 0  # of the event log: what an earlier run said is not told again
     seen: list[Seen] = field(default_factory=list)
     _follower: Follower | None = None
+
+    @classmethod
+    def after_the_last_run(cls, data: Path) -> Watcher:
+        """Return one that tells nothing of an earlier run in the same folder."""
+        (data / "run" / STATS_FILE).unlink(missing_ok=True)
+        events = data / "events"
+        return cls(data, start=durable_end(events) if events.is_dir() else 0)
 
     def poll(self, *, wait_s: float) -> list[Seen]:
         """Return the new events, after ``wait_s`` at the latest."""
@@ -46,7 +55,7 @@ class Watcher:
                 time.sleep(wait_s)
                 return []
             wake = self.data / "run" / "events.sock"
-            self._follower = Follower(self.data / "events", start=0, wake=wake)
+            self._follower = Follower(self.data / "events", start=self.start, wake=wake)
         if not self._follower.wait(wait_s):
             return []
         now_ns = time.time_ns()

@@ -66,6 +66,21 @@ def test_every_mistake_of_a_city_is_told_at_once(city):
     )
 
 
+def test_a_service_that_starts_before_its_servers_is_not_refused(city):
+    configure(city, mqtt=servers.free_port())
+    assert lifeline("run", city, "--check").returncode == 2
+    assert lifeline("run", city, "--check", "--no-ask-servers").returncode == 0
+
+
+def test_a_demo_s_report_is_refused_a_folder_with_an_earlier_run(tmp_path):
+    (tmp_path / "data" / "journal").mkdir(parents=True)
+    (tmp_path / "data" / "journal" / "0.seg").write_text("")
+    (tmp_path / "data" / "VERSION").write_text("1\n")
+    ran = lifeline("demo", "--duration", 10, "--data", tmp_path / "data")
+    assert ran.returncode == 2
+    assert "choose an empty folder" in ran.stderr
+
+
 def test_a_missing_folder_is_one_line():
     ran = lifeline("run", "/nowhere/at/all")
     assert ran.returncode == 2
