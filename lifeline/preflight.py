@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.codecs.mapping_file import load_mappings
+from ingest.control import recover
+from ingest.journal import durable_end
 from lifeline.config import load_config
-from lifeline.errors import Failure, Unreachable
+from lifeline.errors import Failure, Missing, Unreachable
 from lifeline.reachable import check_servers
 from rules.language import compile_plan, load_rules, rules_bytes
 from rules.problems import Invalid
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from rules.language import Problem
     from rules.plan import Plan
     from rules.registry import Registry
-
-NEWEST = "newest"  # beside the registry's texts: the hash of the one last put to use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,6 @@ class SiteTexts:
             path = folder / f"{content_hash(text)}.json"
             if not path.exists():
                 _write_durably(path, text)
-        _write_durably(data / "registry" / NEWEST, self.registry_hash.encode())
 
 
 def read_site(config: CityConfig, data: Path) -> SiteTexts:
@@ -72,7 +71,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     problems: list[Problem] = []
     registry = rules = None
     try:
-        registry = load_registry(config.registry, previous=_newest(data))
+        registry = load_registry(config.registry, previous=_in_force(data))
     except Invalid as error:
         problems += error.problems
     try:
@@ -110,7 +109,7 @@ def preflight(folder: Path, data: Path | None = None, *, servers: bool = True) -
     try:
         config = load_config(folder)
         read_site(config, data or config.data)
-    except Invalid as error:
+    except (Invalid, Missing) as error:
         lines += str(error).splitlines()
     if config is not None:
         lines += ports_taken(config)
@@ -144,12 +143,21 @@ def ports_taken(config: CityConfig) -> list[str]:
     return lines
 
 
-def _newest(data: Path) -> Registry | None:
-    try:
-        name = (data / "registry" / NEWEST).read_text(encoding="utf-8").strip()
-        return registry_from_bytes((data / "registry" / f"{name}.json").read_bytes())
-    except FileNotFoundError:
+def _in_force(data: Path) -> Registry | None:
+    """Return the registry the journal named last, None before its first."""
+    journal = data / "journal"
+    if not journal.is_dir():
         return None
+    known = recover(data / "cursors" / "ingest", journal, durable=durable_end(journal))
+    name = known.hashes.get("registry")
+    if name is None:
+        return None
+    path = data / "registry" / f"{name}.json"
+    try:
+        return registry_from_bytes(path.read_bytes())
+    except FileNotFoundError as error:
+        said = f"{path}: gone, and the journal's rows mean what it says; restore it from a backup"
+        raise Missing(said) from error
 
 
 def _write_durably(path: Path, text: bytes) -> None:
