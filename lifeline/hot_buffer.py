@@ -112,6 +112,18 @@ class HotBuffer:
         order = order[(event_ns[order] >= from_ns) & (event_ns[order] <= to_ns)]
         return Points(**{k: c[order] for k, c in columns.items()}), int(event_ns.min())
 
+    def recent(self, channel: int, count: int) -> Points:
+        """Return the newest ``count`` readings put, by event time: cheap at any depth."""
+        with self._lock:
+            known = 0 <= channel < len(self._written)
+            written = int(self._written[channel]) if known else 0
+            places = np.arange(max(0, written - min(count, self.depth)), written)
+            if len(places) == 0:
+                return Points(**{k: np.empty(0, t) for k, t in _COLUMNS.items()})
+            columns = {k: c[channel, places % self.depth] for k, c in self._columns.items()}
+        order = np.argsort(columns["event_ns"], kind="stable")
+        return Points(**{k: c[order] for k, c in columns.items()})
+
     def last(self, channel: int) -> tuple[int, float] | None:
         """Return (event_ns, value) of the reading put last, or None."""
         with self._lock:

@@ -253,7 +253,9 @@ def _lowered(fold: AlarmFold, event: Event, seq: int) -> Step:
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None:
         return _raised(fold, event, seq)
-    return Step((replace(alarm, **_facts(event, seq)),), announce=True)
+    # A level falls when the value has left it: what broke the limit still says why it stands.
+    facts = _facts(event, seq) | {"value": alarm.value, "score": alarm.score, "limit": alarm.limit}
+    return Step((replace(alarm, **facts),), announce=True)
 
 
 def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:

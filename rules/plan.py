@@ -54,6 +54,7 @@ class ChannelRule:
     approved_by: str = ""  # who approved the limits for this site; "" = shipped default
     message: str = ""
     message_zh: str = ""
+    runbook: str = ""  # where it is written what to do: a name or an address
     file: str = ""  # file:line the rule stands at, for explanations
     # kind-specific, each [n]:
     window_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # rate
@@ -77,6 +78,7 @@ class DeadmanRule:
     klass: str = "maintenance"
     message: str = ""
     message_zh: str = ""
+    runbook: str = ""
     file: str = ""
 
 

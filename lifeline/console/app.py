@@ -21,12 +21,13 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from lifeline import metrics
 from lifeline.console import answers, view
+from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
+from lifeline.console.live import channel_rows, live
 from lifeline.console.trend import MAX_POINTS, trend_json
 from lifeline.console.vendor import vendor_files
 from lifeline.ledger import Unknown
 from lifeline.metrics_files import all_metrics
-from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,7 +89,7 @@ def create_app(desk: Desk) -> FastAPI:
 def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/state")
     def _state() -> JSONResponse:
-        return JSONResponse(view.state(desk))
+        return JSONResponse(view.state(desk) | {"now": live(desk)})
 
     @app.get("/api/health")
     def _health() -> JSONResponse:
@@ -112,7 +113,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
         q: Annotated[str, Query(max_length=200)] = "",
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     ) -> JSONResponse:
-        return JSONResponse({"channels": _channel_rows(desk, q, limit)})
+        return JSONResponse({"channels": channel_rows(desk, q, limit)})
 
     @app.get("/api/trend")
     def _trend(
@@ -138,32 +139,6 @@ def _streets(path: Path, desk: Desk) -> list[Any]:
         return []
     desk.flow.problems.pop("map", None)
     return features
-
-
-def _channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
-    site = desk.keeper.site
-    if site is None:
-        return []
-    channels, rows = site.registry.channels, []
-    for row, name in enumerate(channels.id):
-        if not channels.alive[row] or q not in name:
-            continue
-        last = desk.hot.last(row)
-        quantity = QUANTITIES.get(channels.quantity[row])
-        rows.append(
-            {
-                "id": name,
-                "asset": site.registry.assets.id[channels.asset[row]],
-                "quantity": channels.quantity[row],
-                "unit": quantity.unit if quantity else channels.unit[row],
-                "class": channels.klass[row],
-                "last_ms": view.ms(last[0]) if last else None,
-                "value": view.finite(last[1]) if last else None,
-            }
-        )
-        if len(rows) == limit:
-            break
-    return rows
 
 
 def _one(desk: Desk, alarm: Alarm, *, simulation: bool) -> dict[str, Any]:
@@ -199,7 +174,8 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
             raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
         told = _one(desk, found[0], simulation=found[1])
         history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
-        return JSONResponse({"alarm": told, "events": history})
+        what_to_do = advice(found[0], desk.keeper.site)
+        return JSONResponse({"alarm": told, "events": history, "advice": what_to_do})
 
 
 def _commands(app: FastAPI, desk: Desk) -> None:
@@ -238,10 +214,11 @@ def _stream(app: FastAPI, desk: Desk) -> None:
                 if desk.bell.revision != seen:
                     seen, waited_s = desk.bell.revision, 0.0
                     told = await asyncio.to_thread(view.state, desk)
-                    yield _event("state", told)
+                    yield _event("state", told | {"now": await asyncio.to_thread(live, desk)})
                 elif waited_s >= PULSE_S:
                     waited_s = 0.0
-                    yield _event("pulse", await asyncio.to_thread(view.pulse, desk))
+                    told = await asyncio.to_thread(view.pulse, desk)
+                    yield _event("pulse", told | {"now": await asyncio.to_thread(live, desk)})
                 await asyncio.sleep(STREAM_POLL_S)
                 waited_s += STREAM_POLL_S
         finally:

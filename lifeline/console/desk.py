@@ -91,4 +91,5 @@ class Desk:
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     drawing: threading.Lock = field(default_factory=threading.Lock)
+    live: tuple[float, dict[str, Any]] = (-1e9, {})  # (monotonic s, what channels say now)
     drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)

@@ -8,11 +8,10 @@ import numpy as np
 import structlog
 
 from lifeline.console.answers import BadInput
-from lifeline.console.sentences import unit_word
+from lifeline.console.live import SUSPECT_FLAGS, neighbours, now_of, scale
 from lifeline.console.view import finite, ms
 from lifeline.hot_buffer import Points, thin
 from rules.judge import LATE
-from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
@@ -23,7 +22,7 @@ MAX_POINTS = 3_000
 LONGEST_MS = 400 * 86_400_000
 NS = 1_000_000
 GAP_INTERVALS = 3
-SUSPECT_FLAGS = (3, 4)
+NEIGHBOUR_POINTS = 300
 
 
 def trend_json(
@@ -50,24 +49,40 @@ def trend_json(
         raise BadInput("from", begin, f"give at most {LONGEST_MS} ms before to = {to}")
     points, problem = _points(desk, row, begin * NS, to * NS, max_points)
     channels = site.registry.channels
-    quantity = QUANTITIES.get(channels.quantity[row])
+    span = (begin * NS, to * NS)
     return {
         "channel": channel,
         "from_ms": begin,
         "to_ms": to,
-        "quantity": channels.quantity[row],
-        "label": {"en": quantity.label, "zh": quantity.label_zh} if quantity else None,
-        "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
-        "decimals": quantity.decimals if quantity else 3,
+        **scale(site, row),
         "gap_ms": int(GAP_INTERVALS * channels.interval_ns[row]) // NS,
-        "range": [finite(channels.range_lo[row]), finite(channels.range_hi[row])],
         "t": (points.event_ns // NS).tolist(),
         "received": (points.receive_ns // NS).tolist(),
         "value": [finite(v) for v in points.value.tolist()],
         "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
         "late": (points.verdict == LATE).tolist(),
         "limits": _limits(desk.keeper.plans, site, row, begin * NS),
+        "neighbours": [_neighbour(desk, site, *near, span) for near in neighbours(site, row)],
+        "now": now_of(desk, row, interval_ns=int(channels.interval_ns[row])),
         "problem": problem,
+    }
+
+
+def _neighbour(
+    desk: Desk, site: Site, row: int, away_m: float, span: tuple[int, int]
+) -> dict[str, Any]:
+    """Return a neighbour's line, thin, of what is in memory: it is there to compare by eye."""
+    points = thin(desk.hot.read(row, *span)[0], NEIGHBOUR_POINTS)
+    channels, assets = site.registry.channels, site.registry.assets
+    asset = int(channels.asset[row])
+    return {
+        "channel": channels.id[row],
+        "asset": assets.id[asset],
+        "name": {"en": assets.name[asset], "zh": assets.name_zh[asset] or assets.name[asset]},
+        "away_m": round(away_m),
+        "now": now_of(desk, row, interval_ns=int(channels.interval_ns[row])),
+        "t": (points.event_ns // NS).tolist(),
+        "value": [finite(v) for v in points.value.tolist()],
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
-from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, words
+from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, unit_word, words
 from lifeline.ledger import Unavailable
 from rules.alarms import Ack
+from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
@@ -39,6 +40,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
     said = {language: words(alarm, site, language, zone=zone) for language in LANGUAGES}
     asset = site.asset_of(alarm.subject) if site is not None else -1
     known = site is not None and asset >= 0
+    row = site.registry.channel_row.get(alarm.subject) if site is not None else None
     return {
         "id": alarm.alarm_id,
         "seq": alarm.seq,
@@ -56,9 +58,9 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "domain": site.domain_of(alarm.subject) if site is not None else "",
         "rule": alarm.rule,
         "subject": alarm.subject,
-        "channel": alarm.subject
-        if site is not None and alarm.subject in site.registry.channel_row
-        else "",
+        "channel": alarm.subject if row is not None else "",
+        "scored": _scored(alarm, site),
+        **_digits(site, row),
         "asset": site.registry.assets.id[asset] if site is not None and known else "",
         "at": _at(site, asset) if site is not None and known else None,
         "value": finite(alarm.value),
@@ -84,6 +86,25 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
             for language, w in said.items()
         },
     }
+
+
+def _digits(site: Site | None, row: int | None) -> dict[str, Any]:
+    """Return how the page writes the channel's readings as they come."""
+    if site is None or row is None:
+        return {"unit": "", "decimals": 2, "quantity": ""}
+    channels = site.registry.channels
+    quantity = QUANTITIES.get(channels.quantity[row])
+    return {
+        "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
+        "decimals": quantity.decimals if quantity else 3,
+        "quantity": channels.quantity[row],
+    }
+
+
+def _scored(alarm: Alarm, site: Site | None) -> bool:
+    """Tell whether the limit is on something computed (a rate, a deviation), not on the value."""
+    rule = site.rule(alarm.rule, alarm.side, alarm.subject) if site is not None else None
+    return rule is not None and rule.kind != "threshold"
 
 
 def _at(site: Site, asset: int) -> list[float]:

@@ -256,7 +256,11 @@ def _strength(match: Any) -> int:
 
 def _messages(body: Any) -> dict[str, Any]:
     english, chinese = DEFAULT_MESSAGES[body.kind]
-    return {"message": body.message or english, "message_zh": body.message_zh or chinese}
+    return {
+        "message": body.message or english,
+        "message_zh": body.message_zh or chinese,
+        "runbook": body.runbook,
+    }
 
 
 def _parameters(

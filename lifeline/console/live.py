@@ -1,0 +1,169 @@
+"""What a channel says now: value, age, how it moves, its limits, and who stands beside it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lifeline.console.sentences import unit_word
+from lifeline.console.view import finite, ms
+from rules.judge import LATE
+from rules.quantities import QUANTITIES, SITE_LEL_BASIS
+
+if TYPE_CHECKING:
+    from lifeline.console.desk import Desk
+    from lifeline.site import Site
+
+MINUTE_NS = 60_000_000_000
+WINDOW_NS = 10 * MINUTE_NS
+FEWEST_POINTS = 3
+RECENT = 32
+FRESH_S = 0.9  # many pages ask each second; the numbers are gathered for the first
+NEAR_M = 600.0
+M_PER_DEGREE = 111_320.0
+SUSPECT_FLAGS = (3, 4)
+
+
+def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:
+    """Return the newest reading and its change per 10 minutes, or None where nothing is held.
+
+    The change is a least-squares line over the last 10 minutes or six intervals, whichever is
+    longer; None below three points. Late and suspect readings take no part in it.
+    """
+    points = desk.hot.recent(row, RECENT)
+    timely = points.verdict != LATE
+    if not timely.any():
+        return None
+    last = int(np.flatnonzero(timely)[-1])
+    at_ns = int(points.event_ns[last])
+    window_ns = max(WINDOW_NS, 6 * interval_ns)
+    good = timely & ~np.isin(points.qc_flag, SUSPECT_FLAGS) & np.isfinite(points.value)
+    good &= points.event_ns > at_ns - window_ns
+    change = None
+    if good.sum() >= FEWEST_POINTS:
+        t = (points.event_ns[good] - at_ns) / float(WINDOW_NS)
+        spread = t - t.mean()
+        if (total := float(spread @ spread)) > 0:
+            change = float(spread @ points.value[good]) / total
+    return {
+        "value": finite(float(points.value[last])),
+        "at_ms": ms(at_ns),
+        "suspect": bool(points.qc_flag[last] in SUSPECT_FLAGS),
+        "change": finite(change),
+    }
+
+
+def live(desk: Desk) -> dict[str, dict[str, Any]]:
+    """Return what the channels of all listed alarms say now, gathered once a second."""
+    made_s, held = desk.live
+    if time.monotonic() - made_s < FRESH_S:
+        return held
+    site = desk.keeper.site
+    listed = desk.drawn[1]["alarms"] if desk.drawn is not None else []
+    fresh: dict[str, dict[str, Any]] = {}
+    for channel in {a["channel"] for a in listed if a["channel"]}:
+        row = site.registry.channel_row.get(channel) if site is not None else None
+        if site is None or row is None:
+            continue
+        interval_ns = int(site.registry.channels.interval_ns[row])
+        if (said := now_of(desk, row, interval_ns=interval_ns)) is not None:
+            fresh[channel] = said
+    desk.live = (time.monotonic(), fresh)
+    return fresh
+
+
+def scale(site: Site, row: int) -> dict[str, Any]:
+    """Return how a channel's numbers are read: label, unit, digits, range, declared limits."""
+    channels = site.registry.channels
+    quantity = QUANTITIES.get(channels.quantity[row])
+    name, lel = channels.quantity[row], None
+    if name == "ch4":
+        basis = float(channels.lel_basis[row])
+        lel = SITE_LEL_BASIS if np.isnan(basis) else basis
+    return {
+        "quantity": name,
+        "label": {"en": quantity.label, "zh": quantity.label_zh}
+        if quantity
+        else {"en": name, "zh": name},
+        "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
+        "decimals": quantity.decimals if quantity else 3,
+        "lel_basis": lel,
+        "range": [finite(channels.range_lo[row]), finite(channels.range_hi[row])],
+        "every_s": int(channels.interval_ns[row]) / 1e9,
+        "levels": [
+            {"severity": x.severity, "side": x.side, "at": x.raise_at, "source": x.source}
+            for x in sorted(site.limits(row), key=lambda x: x.raise_at)
+            if x.kind == "threshold"
+        ],
+    }
+
+
+def neighbours(site: Site, row: int, *, most: int = 3) -> list[tuple[int, float]]:
+    """Return (channel row, metres) of the nearest channels that measure the same, nearest first.
+
+    Same lifeline, quantity and kind of value, on the same asset or within 600 m.
+    """
+    channels, assets = site.registry.channels, site.registry.assets
+    asset, leaf = int(channels.asset[row]), channels.id[row].rsplit("/", 1)[-1]
+    found: list[tuple[float, int]] = []
+    for other in np.flatnonzero(channels.alive).tolist():
+        if other == row or channels.quantity[other] != channels.quantity[row]:
+            continue
+        its = int(channels.asset[other])
+        if assets.domain[its] != assets.domain[asset]:
+            continue
+        if channels.id[other].rsplit("/", 1)[-1] != leaf:
+            continue
+        away_m = 0.0 if its == asset else _metres(site, asset, its)
+        if away_m <= NEAR_M:  # NaN, an asset without a place, is never near
+            found.append((away_m, other))
+    return [(other, away_m) for away_m, other in sorted(found)[:most]]
+
+
+def _metres(site: Site, one: int, other: int) -> float:
+    assets = site.registry.assets
+    north = float(assets.lat[one] - assets.lat[other]) * M_PER_DEGREE
+    across = float(np.cos(np.radians(assets.lat[one])))
+    east = float(assets.lon[one] - assets.lon[other]) * M_PER_DEGREE * across
+    return float(np.hypot(north, east))
+
+
+def _unit(quantity: str, unit: str) -> str:
+    known = QUANTITIES.get(quantity)
+    return known.unit if known else unit
+
+
+def channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
+    """Return channels whose id or asset's name contains ``q``, with what they say now."""
+    site = desk.keeper.site
+    if site is None:
+        return []
+    channels, assets, rows = site.registry.channels, site.registry.assets, []
+    wanted = q.casefold()
+    for row, name in enumerate(channels.id):
+        asset = int(channels.asset[row])
+        texts = (name, assets.name[asset], assets.name_zh[asset])
+        if not channels.alive[row] or not any(wanted in text.casefold() for text in texts):
+            continue
+        said = now_of(desk, row, interval_ns=int(channels.interval_ns[row]))
+        rows.append(
+            {
+                "id": name,
+                "asset": assets.id[asset],
+                "name": {"en": assets.name[asset], "zh": assets.name_zh[asset]},
+                "domain": assets.domain[asset],
+                "class": channels.klass[row],
+                **(read := scale(site, row)),
+                "unit": _unit(channels.quantity[row], channels.unit[row]),
+                "unit_word": read["unit"],
+                "value": said["value"] if said else None,
+                "last_ms": said["at_ms"] if said else None,
+                "change": said["change"] if said else None,
+                "suspect": bool(said and said["suspect"]),
+            }
+        )
+        if len(rows) == limit:
+            break
+    return rows
