@@ -50,7 +50,7 @@ def put_mark(settings: MqttSettings | None, name: str) -> None:
     )
 
 
-def read_mark(host: str, port: int) -> str:
+def read_mark(host: str, port: int, *, user: str = "", password: str = "") -> str:
     """Return the city a broker serves, "" where it is not marked.
 
     Raises
@@ -70,6 +70,8 @@ def read_mark(host: str, port: int) -> str:
         found.append(message.payload.decode(errors="replace"))
 
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+    if user:
+        client.username_pw_set(user, password)
     client.on_connect = on_connect
     client.on_message = on_message
     client.on_subscribe = lambda *_: subscribed.set()
@@ -78,7 +80,11 @@ def read_mark(host: str, port: int) -> str:
         client.connect(host, port, keepalive=10)
         client.loop_start()
         if not subscribed.wait(ANSWER_WITHIN_S):
-            said = "refuses us" if not connected.is_set() else "does not answer a subscription"
+            said = (
+                "refuses us; give --user and --password-file"
+                if not connected.is_set()
+                else "does not answer a subscription"
+            )
             raise Unreachable(f"broker {host}:{port}: {said}")
         client.unsubscribe(TOPIC)  # answered after the retained message, if there is one
         unsubscribed.wait(ANSWER_WITHIN_S)
@@ -90,9 +96,9 @@ def read_mark(host: str, port: int) -> str:
     return found[0] if found else ""
 
 
-def refuse_production(host: str, port: int) -> None:
+def refuse_production(host: str, port: int, *, user: str = "", password: str = "") -> None:
     """Raise ProductionBroker where the broker serves a real city."""
-    if name := read_mark(host, port):
+    if name := read_mark(host, port, user=user, password=password):
         raise ProductionBroker(
             f"broker {host}:{port} serves the city {name!r} (retained {TOPIC}); simulated data go "
             "to a broker of their own"

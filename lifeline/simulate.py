@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lifeline.clock import Clock
+from lifeline.errors import Missing
 from lifeline.production_mark import refuse_production
 from rules.durations import parse_duration
 from rules.problems import Invalid, Problem
@@ -42,6 +43,8 @@ def send_scenario(
     lasts: str,
     registry: Path | None,
     stats: Path | None,
+    user: str,
+    password_file: Path | None,
     stop: threading.Event,
 ) -> dict[str, Any]:
     """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
@@ -57,7 +60,8 @@ def send_scenario(
     post = _address(coap, "coap", 5683) if coap else None
     scenario = load_scenario(name)
     now_ns = time.time_ns()
-    refuse_production(*mqtt)
+    password = _secret(password_file)
+    refuse_production(*mqtt, user=user, password=password)
     clock = _EndingClock(
         now_ns, now_ns, factor, stop=stop, end_ns=now_ns + _length(scenario, lasts)
     )
@@ -66,7 +70,9 @@ def send_scenario(
         registry=held,
         scenario=scenario,
         clock=clock,
-        mqtt=MqttTarget(host=mqtt[0], port=mqtt[1]),
+        mqtt=MqttTarget(
+            host=mqtt[0], port=mqtt[1], username=user or None, password=password or None
+        ),
         coap=CoapTarget(host=post[0], port=post[1]) if post else None,
         stop=stop,
         stats_file=stats,
@@ -89,6 +95,15 @@ class _EndingClock(Clock):
         if now_ns >= self._end_ns:
             self._stop.set()
         return now_ns
+
+
+def _secret(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Missing(f"{file}: {error.strerror}; --password-file names a file of yours") from error
 
 
 def _lasts(text: str) -> int | None:

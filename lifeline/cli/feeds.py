@@ -28,6 +28,8 @@ def simulate(
         Path | None, typer.Option(help="A folder of registry files; the scenario's own city.")
     ] = None,
     stats: Annotated[Path | None, typer.Option(help="Write what was sent here, as JSON.")] = None,
+    user: Annotated[str, typer.Option(help="Of the broker.")] = "",
+    password_file: Annotated[Path | None, typer.Option(help="Its password's file.")] = None,
 ) -> None:
     """Let a simulated city speak to a broker, or write a recording of it at full speed."""
     from lifeline.simulate import record_scenario, send_scenario
@@ -48,6 +50,8 @@ def simulate(
             lasts=lasts,
             registry=registry,
             stats=stats,
+            user=user,
+            password_file=password_file,
             stop=stop,
         )
     said.print(f"sent {told['readings_sent']} readings, {told['readings_acked']} acknowledged")

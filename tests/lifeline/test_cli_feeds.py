@@ -70,6 +70,20 @@ def test_simulated_data_keep_away_from_a_broker_of_a_real_city():
     assert "serves the city 'Zhengzhou'" in ran.stderr
 
 
+@pytest.mark.real
+def test_a_broker_that_wants_a_password_says_so(tmp_path):
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    with servers.mosquitto(password_file=passwords, extra="user root") as broker:
+        ran = lifeline("simulate", "quiet", "--to", f"mqtt://127.0.0.1:{broker.port}")
+        absent = tmp_path / "absent"
+        to = f"mqtt://127.0.0.1:{broker.port}"
+        missing = lifeline("simulate", "quiet", "--to", to, "--password-file", absent)
+    assert ran.returncode == missing.returncode == 2
+    assert "give --user and --password-file" in ran.stderr
+    assert f"{absent}: No such file" in missing.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
