@@ -290,7 +290,8 @@ def test_the_webhook_hears_of_real_alarms_and_never_of_marked_ones(tmp_path, mar
     with serving(city.data, webhook=hook, replay=mark == "replay") as http:
         raised(city, http)
         if mark:
-            assert 'lifeline_outbox_total{process="serve",status="withheld"}' in http.get("/metrics").text
+            counted = 'lifeline_outbox_total{process="serve",status="withheld"}'
+            assert counted in http.get("/metrics").text
             time.sleep(1.2)
         else:
             until(lambda: heard)
