@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.readings import NO_SEQUENCE, ROW_BITS, Readings
-from rules.segments import Segments, ranges, segments_of
+from rules.segments import Segments, consecutive, ranges, segments_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +23,10 @@ NO_BOOT = np.int64(-1)
 HORIZON = 64  # sequences told apart behind the highest seen
 RING = 8  # payload hashes remembered where a device sends no sequence
 EPOCH_FRAMES = 3  # consecutive all-late frames with rising sequence that open a clock epoch
+
+_SHIFT = np.append(np.arange(HORIZON, dtype=np.uint64), np.uint64(0))
+_KEEP = np.append(np.full(HORIZON, 2**64 - 1, np.uint64), np.uint64(0))
+"""How far to shift what was seen when the highest sequence rises by so many; 64 forgets all."""
 
 _BIT = np.append(np.uint64(1) << np.arange(HORIZON, dtype=np.uint64), np.uint64(0))
 """The bit of a sequence so many behind the highest; none beyond the horizon."""
@@ -36,7 +40,6 @@ _STATE: dict[str, tuple[Any, Any]] = {
     "value": (np.float64, np.nan),
     "late_run": (np.int8, 0),
     "last_boot": (np.int64, NO_BOOT),  # of the previous delivery that was no duplicate
-    "peak": (np.int64, -1),  # the highest sequence before the current delivery
     "last_receive_ns": (np.int64, NEVER),
 }
 
@@ -60,6 +63,7 @@ class Judge:
         }
         self._ring: NDArray[np.int64] = np.zeros((channels, RING), np.int64)
         self._scratch = np.zeros(channels, np.int64)
+        self._settled = np.zeros(channels, np.bool_)  # last_boot is boot, and nothing was late
 
     def grow(self, channels: int) -> None:
         """Make room for channels up to the given number; the others are not disturbed."""
@@ -70,6 +74,7 @@ class Judge:
             self._columns[name] = np.concatenate([self._columns[name], np.full(more, fill, dtype)])
         self._ring = np.concatenate([self._ring, np.zeros((more, RING), np.int64)])
         self._scratch = np.zeros(channels, np.int64)
+        self._settled = np.concatenate([self._settled, np.zeros(more, np.bool_)])
         self.channels = channels
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -83,6 +88,7 @@ class Judge:
         self._ring = np.array(state["ring"], np.int64)
         self.channels = len(self._ring)
         self._scratch = np.zeros(self.channels, np.int64)
+        self._settled = np.zeros(self.channels, np.bool_)
 
     def mark(self, rows: Readings, g: NDArray[np.int64]) -> Verdicts:
         """Judge rows of whole records in journal order; ``g`` is their position, int64[n]."""
@@ -106,20 +112,21 @@ class Judge:
         self, rows: Readings, g: NDArray[np.int64], segments: Segments
     ) -> NDArray[np.bool_]:
         """Find the segments in which all is new and newer, and take them up; bool[s]."""
-        key, order, first = segments.key, segments.order, segments.start
+        order, first, at = segments.order, segments.start, segments.at
         identity = segments.single and len(order) == len(rows)
         judged = rows.judged_ns if identity else rows.judged_ns[order]
         sequence = rows.sequence if identity else rows.sequence[order]
         boot = rows.boot if identity else rows.boot[order]
         state = self._columns
-        clean: NDArray[np.bool_] = judged[first] > state["judged_ns"][key]
-        known, lowest = state["boot"][key], sequence[first]
+        begins = slice(None) if segments.single else first
+        clean: NDArray[np.bool_] = judged[begins] > state["judged_ns"][at]
+        known, lowest = state["boot"][at], sequence[begins]
         numbered = lowest >= 0
-        clean &= np.where(
-            numbered,
-            ((known == boot[first]) | (known == NO_BOOT)) & (lowest > state["top"][key]),
-            boot[first] == 0,
-        )
+        mine = (known == boot[begins]) & (lowest > state["top"][at])
+        if not mine.all():
+            first_boot = (known == NO_BOOT) & numbered
+            mine = np.where(numbered, mine | first_boot, boot[begins] == 0)
+        clean &= mine
         if not numbered.all():
             clean |= self._clean_hashes(judged, boot, segments, numbered)
         if not segments.single:
@@ -187,35 +194,48 @@ class Judge:
         state = self._columns
         every = bool(clean.all())
         key = segments.key if every else segments.key[clean]
+        at = consecutive(key)
         last = (segments.stop - 1) if every else (segments.stop - 1)[clean]
         tail = segments.order[last]
-        state["judged_ns"][key] = judged[last]
-        state["value"][key] = rows.value[tail]
-        state["late_run"][key] = 0
-        state["last_boot"][key] = boot[last]
-        state["last_receive_ns"][key] = rows.receive_ns[tail]
-        numbered = sequence[last] >= 0
-        hashed = ~numbered & (boot[last] != 0)
-        if hashed.any():
-            k = key[hashed]
-            self._ring[k, 1:] = self._ring[k, :-1]
-            self._ring[k, 0] = boot[last[hashed]]
+        state["judged_ns"][at] = judged[last]
+        state["value"][at] = rows.value[tail]
+        top, number = sequence[last], boot[last]
+        numbered = top >= 0
         if not numbered.all():
-            key, last = key[numbered], last[numbered]
-        before = np.where(state["boot"][key] == NO_BOOT, -1, state["top"][key])
-        state["boot"][key] = boot[last]
-        top = sequence[last]
-        step = np.where(before < 0, HORIZON, top - before)
-        seen = np.where(
-            step < HORIZON,
-            state["seen"][key] << np.minimum(step, HORIZON - 1).astype(np.uint64),
-            np.uint64(0),
-        )
-        state["top"][key] = top
-        state["peak"][key] = top
-        state["seen"][key] = seen | np.uint64(1)
+            self._take_up_unnumbered(
+                key[~numbered], number[~numbered], rows.receive_ns[tail][~numbered]
+            )
+            key, top, number = key[numbered], top[numbered], number[numbered]
+            at = consecutive(key)
+        if not self._settled[at].all():
+            fresh = state["boot"][at] == NO_BOOT
+            state["top"][at] = np.where(fresh, -HORIZON, state["top"][at])
+            state["boot"][at] = state["last_boot"][at] = number
+            state["late_run"][at] = 0
+            self._settled[at] = True
+        step = top - state["top"][at]
+        np.minimum(step, HORIZON, out=step)
+        seen = state["seen"][at] << _SHIFT[step]
+        seen &= _KEEP[step]
+        seen |= np.uint64(1)
+        state["top"][at] = top
+        state["seen"][at] = seen
         if not segments.single:
             self._mark_inner(segments, clean, sequence)
+
+    def _take_up_unnumbered(
+        self, key: NDArray[np.int64], number: NDArray[np.int64], receive_ns: NDArray[np.int64]
+    ) -> None:
+        """Note deliveries without sequence; ``number`` is their payload hash, or 0."""
+        state = self._columns
+        state["late_run"][key] = 0
+        state["last_boot"][key] = number
+        state["last_receive_ns"][key] = receive_ns
+        self._settled[key] = False
+        hashed = number != 0
+        k = key[hashed]
+        self._ring[k, 1:] = self._ring[k, :-1]
+        self._ring[k, 0] = number[hashed]
 
     def _mark_inner(
         self, segments: Segments, clean: NDArray[np.bool_], sequence: NDArray[np.int64]
@@ -266,11 +286,13 @@ class Judge:
                 and record[end] == record[begin]
             ):
                 end += 1
+            peak = state["top"] if boot[begin] == state["boot"] else None
             if _is_duplicate(state, ring, boot[begin], sequence[begin]):
                 verdict[places[begin:end]] = DUPLICATE
             else:
                 newest = int(judged[begin:end].max())
-                if _opens_epoch(state, boot[begin], sequence[begin], receive[begin], newest):
+                delivery = (boot[begin], sequence[begin], receive[begin])
+                if _opens_epoch(state, delivery, peak, newest):
                     epoch_rows.append(int(places[begin]))
                     state["judged_ns"] = int(NEVER)
                 for i in range(begin, end):
@@ -280,6 +302,7 @@ class Judge:
         for name, column in self._columns.items():
             column[channel] = state[name]
         self._ring[channel] = ring
+        self._settled[channel] = False
 
 
 def _is_duplicate(state: dict[str, Any], ring: list[int], boot: int, sequence: int) -> bool:
@@ -312,19 +335,21 @@ def _is_duplicate(state: dict[str, Any], ring: list[int], boot: int, sequence: i
 
 
 def _opens_epoch(
-    state: dict[str, Any], boot: int, sequence: int, receive_ns: int, newest_ns: int
+    state: dict[str, Any], delivery: tuple[int, int, int], peak: int | None, newest_ns: int
 ) -> bool:
-    """Count deliveries in which nothing is newer; the third in a rising row opens an epoch."""
+    """Count deliveries in which nothing is newer; the third in a rising row opens an epoch.
+
+    ``peak`` is the highest sequence of the boot before this delivery, None if it began a boot.
+    """
+    boot, sequence, receive_ns = delivery
     if sequence >= 0:
         # only a new highest sequence of a boot that did not just begin: neither a redelivery
         # from beyond the horizon nor a stored backlog sent after live frames is a clock's fault
-        rising = boot == state["last_boot"] and boot == state["boot"] and sequence > state["peak"]
+        rising = boot == state["last_boot"] and peak is not None and sequence > peak
     else:
         rising = receive_ns > state["last_receive_ns"]
+        state["last_receive_ns"] = receive_ns
     state["last_boot"] = boot
-    state["last_receive_ns"] = receive_ns
-    if sequence >= 0 and boot == state["boot"]:
-        state["peak"] = state["top"]
     if newest_ns > state["judged_ns"]:
         state["late_run"] = 0
         return False

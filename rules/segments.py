@@ -25,6 +25,15 @@ class Segments:
     single: bool
 
     @property
+    def at(self) -> slice | NDArray[np.int64]:
+        """Return what selects the keys' places in a table: a slice where they follow one another.
+
+        Nearly every read of a whole city names every channel once, in order after sorting; a
+        slice is then several times faster than a gather.
+        """
+        return consecutive(self.key)
+
+    @property
     def length(self) -> NDArray[np.int64]:
         """Return rows per segment, [s]."""
         return self.stop - self.start
@@ -34,6 +43,14 @@ class Segments:
         if self.single:
             return np.arange(len(self.start))
         return np.repeat(np.arange(len(self.start)), self.length)
+
+
+def consecutive(places: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return a slice where rising places follow one another, else the places themselves."""
+    n = len(places)
+    if n and int(places[-1]) - int(places[0]) == n - 1 and (places[1:] > places[:-1]).all():
+        return slice(int(places[0]), int(places[0]) + n)
+    return places
 
 
 def segments_of(

@@ -32,14 +32,6 @@ class Row:
 
 
 @dataclass
-class Delivered:
-    """What the next delivery is compared with to tell whether it rises."""
-
-    boot: int
-    receive_ns: int
-
-
-@dataclass
 class ChannelMemory:
     boot: int | None = None
     previous_boot: int | None = None
@@ -48,7 +40,8 @@ class ChannelMemory:
     judged_ns: int | None = None
     value: float = math.nan
     late_run: int = 0
-    last: Delivered | None = None  # the previous not-duplicate delivery
+    last_boot: int | None = None  # of the previous not-duplicate delivery
+    unnumbered_ns: int | None = None  # receive time of the previous one without sequence
 
 
 def same(a: float, b: float) -> bool:
@@ -93,7 +86,9 @@ def judge(memory: ChannelMemory, delivery: list[Row]) -> None:
         return
     new_top = first.sequence > top and first.boot == memory.boot
     count_late(memory, delivery, new_top=new_top)
-    memory.last = Delivered(first.boot, first.receive_ns)
+    memory.last_boot = first.boot
+    if first.sequence < 0:
+        memory.unnumbered_ns = first.receive_ns
     if memory.late_run == EPOCH_RUN:
         memory.late_run = 0
         memory.judged_ns = None
@@ -133,18 +128,16 @@ def count_late(memory: ChannelMemory, delivery: list[Row], *, new_top: bool) -> 
     newest = max(row.judged_ns for row in delivery)
     if memory.judged_ns is None or newest > memory.judged_ns:
         memory.late_run = 0
-    elif rises(memory.last, delivery[0], new_top=new_top):
+    elif rises(memory, delivery[0], new_top=new_top):
         memory.late_run += 1
     else:
         memory.late_run = 1
 
 
-def rises(last: Delivered | None, first: Row, *, new_top: bool) -> bool:
-    if last is None:
-        return False
+def rises(memory: ChannelMemory, first: Row, *, new_top: bool) -> bool:
     if first.sequence >= 0:
-        return new_top and first.boot == last.boot
-    return first.receive_ns > last.receive_ns
+        return new_top and first.boot == memory.last_boot
+    return memory.unnumbered_ns is None or first.receive_ns > memory.unnumbered_ns
 
 
 def time_test(memory: ChannelMemory, row: Row) -> str:
