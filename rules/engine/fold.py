@@ -250,7 +250,8 @@ class Engine:
             state.closed[slot] = False
             state.clear_ns[slot] = NO_NS
             running = (state.onset_ns[slot] != NO_NS).any()
-            state.busy[slot] = running or state.mask[slot] != 0
+            moving = np.array([running or state.mask[slot] != 0])
+            self.slots.note_busy(np.array([slot]), moving)
             events.append(self._reset_event(offset, slot))
         events.sort(key=log_order)
         return events

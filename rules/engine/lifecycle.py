@@ -71,7 +71,7 @@ class Extended:
     receive_ns: NDArray[np.int64]
     value: NDArray[np.float64]
     score: NDArray[np.float64]
-    gap: NDArray[np.bool_]
+    breaks: NDArray[np.bool_]  # no run goes on into this row: after a gap, or virtual
     closed: NDArray[np.bool_]  # range latch after the row
     virtual: NDArray[np.bool_]
 
@@ -95,13 +95,13 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
 
     g = woven(np.full(segments, -1), rows.g)
     judged_ns = woven(state.last_ns[slot], rows.judged_ns)
-    gap = np.zeros(n, np.bool_)
     # compared so that a carried NO_NS cannot overflow
     limit = slots.parameters.max_gap_ns[slot][segment]
-    gap[1:] = judged_ns[1:] > judged_ns[:-1] + limit[1:]
-    carried = first[state.gap[slot]] + 1
-    gap[carried[carried < n]] = True
-    gap[first] = False
+    breaks = virtual.copy()
+    breaks[1:] |= judged_ns[1:] > judged_ns[:-1] + limit[1:]
+    if state.gap[slot].any():
+        carried = first[state.gap[slot]] + 1
+        breaks[carried[carried < n]] = True
     over = woven(state.closed[slot], rows.over)
     if over.any():
         closed = np.maximum.accumulate(np.where(over, np.arange(n), -1)) >= first[segment]
@@ -119,129 +119,148 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
         receive_ns=woven(state.receive_ns[slot], rows.receive_ns),
         value=woven(state.value[slot], rows.value),
         score=woven(state.score[slot], rows.score),
-        gap=gap,
+        breaks=breaks,
         closed=closed,
         virtual=virtual,
     )
 
 
-def run_level(
-    slots: Slots, slot: NDArray[np.int64], rows: Extended, ticks: Ticks, column: int
+def run_levels(
+    slots: Slots, slot: NDArray[np.int64], rows: Extended, ticks: Ticks
 ) -> Transitions | None:
-    """Run one level of every segment: write its state back, return its latch changes."""
-    parameters, state = slots.parameters, slots.state
-    raise_at = parameters.raise_at[slot, column]
-    if np.isnan(raise_at).all():
-        return None
-    carried_on = (state.mask[slot] >> column & 1).astype(np.bool_)
-    segment, first, last, t = rows.segment, rows.first, rows.last, rows.judged_ns
-    breach = rows.score >= raise_at[segment]
-    clear = (rows.score < parameters.clear_at[slot, column][segment]) & ~breach
-    breach[first] = state.onset_ns[slot, column] != NO_NS
-    clear[first] = state.clear_ns[slot, column] != NO_NS
+    """Run all levels of every segment at once: write the state back, return the latch changes.
 
-    run, onset = _runs(breach, rows, state.onset_ns[slot, column])
-    count = np.arange(len(t)) - run + 1
-    carried_run = rows.virtual[run]
-    count += np.where(carried_run, state.count[slot, column][segment] - 1, 0)
+    Arrays are [C levels that any of the slots declares, n rows]: each level lies in one piece.
+    """
+    parameters, state = slots.parameters, slots.state
+    limits = parameters.raise_at[slot]
+    columns = np.flatnonzero(~np.isnan(limits).all(axis=0))
+    if not len(columns):
+        return None
+    pick = (slot, columns[:, None])
+    bits = np.int64(1) << columns
+    segment, first, last = rows.segment, rows.first, rows.last
+    score, t = rows.score, rows.judged_ns
+    onset_ns, clear_ns = state.onset_ns[pick], state.clear_ns[pick]
+    breach = score >= limits.T[columns][:, segment]
+    clear = (score < parameters.clear_at[pick][:, segment]) & ~breach
+    breach[:, first] = onset_ns != NO_NS
+    clear[:, first] = clear_ns != NO_NS
+
+    run, onset = _runs(breach, rows, onset_ns)
+    count = np.arange(1, len(segment) + 1) - run
+    count += np.where(rows.virtual[run], state.count[pick][:, segment] - 1, 0)
     held = t - onset
-    hold = parameters.hold_ns[slot, column][segment]
-    samples = parameters.hold_samples[slot, column][segment]
+    hold = parameters.hold_ns[pick][:, segment]
+    samples = parameters.hold_samples[pick][:, segment]
     sets = breach & ((held >= hold) | ((samples > 0) & (count >= samples)))
 
-    _, clear_onset = _runs(clear, rows, state.clear_ns[slot, column])
-    keep = parameters.keep_ns[slot, column][segment]
+    _, clear_onset = _runs(clear, rows, clear_ns)
+    keep = parameters.keep_ns[pick][:, segment]
     resets = clear & (t - clear_onset >= keep) & ~rows.closed
 
-    code = np.zeros(len(t), np.int8)
-    code[resets], code[sets] = -1, 1
-    code[first] = np.where(carried_on, 1, -1)
+    carried_on = (state.mask[slot] & bits[:, None]) != 0
+    code = sets.astype(np.int8) - resets
+    code[:, first] = np.where(carried_on, 1, -1)
 
     need = hold - held
-    waits = breach & ~sets & timed(hold) & (need <= parameters.max_gap_ns[slot][segment])
-    waits[first] &= ~carried_on
-    fired, fired_tick = _timers(waits, rows, need, ticks)
-    transitions, on_last = _changes(
-        code, rows, fired, fired_tick, ticks, column, onset, clear_onset
-    )
+    waits = breach & ~sets & timed(hold)
+    waits &= need <= parameters.max_gap_ns[slot][segment]
+    waits[:, first] &= ~carried_on
+    fired = _timers(waits, rows, need, ticks)
+    found, on_last = _changes(code, rows, fired, ticks, columns, (onset, clear_onset))
 
-    state.onset_ns[slot, column] = np.where(breach[last], onset[last], NO_NS)
-    state.count[slot, column] = np.where(breach[last], count[last], 0)
-    state.clear_ns[slot, column] = np.where(clear[last], clear_onset[last], NO_NS)
-    waiting = waits[last] & ~on_last
-    due = np.where(waiting, rows.receive_ns[last] + np.where(waiting, need[last], 0), INF_NS)
-    state.due_ns[slot, column] = due
-    bit = np.int64(1 << column)
-    state.mask[slot] = np.where(on_last, state.mask[slot] | bit, state.mask[slot] & ~bit)
-    return transitions
+    inside, outside = breach[:, last], clear[:, last]
+    state.onset_ns[pick] = np.where(inside, onset[:, last], NO_NS)
+    state.count[pick] = np.where(inside, count[:, last], 0)
+    state.clear_ns[pick] = np.where(outside, clear_onset[:, last], NO_NS)
+    waiting = waits[:, last] & ~on_last
+    due = rows.receive_ns[last] + np.where(waiting, need[:, last], 0)
+    state.due_ns[pick] = np.where(waiting, due, INF_NS)
+    state.mask[slot] = (state.mask[slot] & ~bits.sum()) | (on_last * bits[:, None]).sum(axis=0)
+    return found
 
 
 def _runs(
     inside: NDArray[np.bool_], rows: Extended, carried_ns: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each row inside a run, the row it started at and its onset; else rubbish."""
-    n = len(inside)
+    """Return, for each place inside a run, the row it started at and its onset; else rubbish."""
     starts = inside.copy()
-    starts[1:] &= ~inside[:-1] | rows.gap[1:] | rows.virtual[1:]
-    starts[rows.first] = True
-    run = np.maximum.accumulate(np.where(starts, np.arange(n), 0))
-    onset_at = rows.judged_ns.copy()
-    onset_at[rows.first] = carried_ns
-    return run, onset_at[run]
+    starts[:, 1:] &= ~inside[:, :-1] | rows.breaks[1:]
+    starts[:, rows.first] = True
+    run = np.maximum.accumulate(np.where(starts, np.arange(inside.shape[1]), 0), axis=1)
+    onset = np.where(rows.virtual[run], carried_ns[:, rows.segment], rows.judged_ns[run])
+    return run, onset
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Levels set by a tick: after which row, in which column, by which tick."""
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    tick: NDArray[np.int64]
 
 
 def _timers(
     waits: NDArray[np.bool_], rows: Extended, need: NDArray[np.int64], ticks: Ticks
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows after which a tick sets the level, and which tick."""
-    none = np.empty(0, np.int64)
+) -> Fired | None:
+    """Find the rows after which a tick sets a level."""
     if not len(ticks.g) or not waits.any():
-        return none, none
-    at = np.flatnonzero(waits)
-    due = rows.receive_ns[at] + need[at]
+        return None
+    column, row = np.nonzero(waits)
+    due = rows.receive_ns[row] + need[column, row]
     tick = np.searchsorted(ticks.tick_ns, due)
-    tick = np.maximum(tick, np.searchsorted(ticks.g, rows.g[at]))
+    tick = np.maximum(tick, np.searchsorted(ticks.g, rows.g[row]))
     inside = tick < len(ticks.g)
-    inside[inside] = ticks.g[tick[inside]] < rows.next_g[at[inside]]
-    return at[inside], tick[inside]
+    inside[inside] = ticks.g[tick[inside]] < rows.next_g[row[inside]]
+    if not inside.any():
+        return None
+    return Fired(row[inside], column[inside], tick[inside])
 
 
 def _changes(
     code: NDArray[np.int8],
     rows: Extended,
-    fired: NDArray[np.int64],
-    fired_tick: NDArray[np.int64],
+    fired: Fired | None,
     ticks: Ticks,
-    column: int,
-    onset: NDArray[np.int64],
-    clear_onset: NDArray[np.int64],
-) -> tuple[Transitions, NDArray[np.bool_]]:
-    """Find where the latch changes: rows at even places, the ticks after them at odd ones."""
-    n = len(code)
-    wide = np.zeros(2 * n, np.int8)
-    wide[0::2] = code
-    wide[2 * fired + 1] = 1
-    place = np.maximum.accumulate(np.where(wide != 0, np.arange(2 * n), 0))
-    on = wide[place] > 0
-    changed = np.zeros(2 * n, np.bool_)
-    changed[1:] = on[1:] != on[:-1]
-    changed[2 * rows.first] = False
-    at = np.flatnonzero(changed)
-    row = at >> 1
-    by_tick = (at & 1).astype(np.bool_)
-    tick = np.zeros(n, np.int64)
-    tick[fired] = fired_tick
+    columns: NDArray[np.int64],
+    onsets: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> tuple[Transitions | None, NDArray[np.bool_]]:
+    """Find where latches change; with ticks, rows stand at even places and what follows at odd."""
+    step = 1 if fired is None else 2
+    if fired is not None:
+        wide = np.zeros((len(code), 2 * code.shape[1]), np.int8)
+        wide[:, 0::2] = code
+        wide[fired.column, 2 * fired.row + 1] = 1
+        code = wide
+    place = np.where(code != 0, np.arange(code.shape[1]), 0)
+    np.maximum.accumulate(place, axis=1, out=place)
+    on = np.take_along_axis(code, place, axis=1) > 0
+    changed = on[:, 1:] != on[:, :-1]
+    changed[:, step * rows.first[1:] - 1] = False
+    on_last = on[:, step * rows.last + step - 1]
+    column, at = np.nonzero(changed)
+    if not len(at):
+        return None, on_last
+    at += 1
+    row = at // step
     g, tick_ns = rows.g[row], np.full(len(at), NO_NS)
-    if by_tick.any():
-        g[by_tick] = ticks.g[tick[row[by_tick]]]
-        tick_ns[by_tick] = ticks.tick_ns[tick[row[by_tick]]]
+    if fired is not None:
+        by_tick = (at & 1).astype(np.bool_)
+        tick = np.zeros((len(code), code.shape[1] // 2), np.int64)
+        tick[fired.column, fired.row] = fired.tick
+        decided = tick[column[by_tick], row[by_tick]]
+        g[by_tick], tick_ns[by_tick] = ticks.g[decided], ticks.tick_ns[decided]
+    set_on = on[column, at]
+    onset, clear_onset = onsets
     found = Transitions(
         segment=rows.segment[row],
-        column=np.full(len(at), column),
-        on=on[at],
+        column=columns[column],
+        on=set_on,
         g=g,
         row=row,
         tick_ns=tick_ns,
-        onset_ns=np.where(on[at], onset[row], clear_onset[row]),
+        onset_ns=np.where(set_on, onset[column, row], clear_onset[column, row]),
     )
-    return found, on[2 * rows.last + 1]
+    return found, on_last

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.engine.lifecycle import Transitions, extend, run_level
+from rules.engine.lifecycle import Transitions, extend, run_levels
 from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
 from rules.events import NOTHING, Event, EventType
 from rules.readings import MAX_ROWS, ROW_BITS
@@ -66,12 +66,8 @@ def advance(slots: Slots, rows: SlotRows, ticks: Ticks) -> SlotEvents | None:
         return None
     before = state.mask[slot]
     extended = extend(slots, rows)
-    found = []
-    for column in range(len(slots.severity)):
-        transitions = run_level(slots, slot, extended, ticks, column)
-        if transitions is not None and len(transitions.g):
-            found.append(transitions)
-    events = _events(slots, slot, extended, before, found) if found else None
+    found = run_levels(slots, slot, extended, ticks)
+    events = _events(slots, slot, extended, before, found) if found is not None else None
     _write_back(slots, slot, extended)
     return events
 
@@ -86,19 +82,15 @@ def _write_back(slots: Slots, slot: NDArray[np.int64], rows: Extended) -> None:
     state.score[slot] = rows.score[last]
     state.gap[slot] &= last == rows.first
     running = (state.onset_ns[slot] != NO_NS).any(axis=1)
-    state.busy[slot] = running | (state.mask[slot] != 0) | state.closed[slot]
+    slots.note_busy(slot, running | (state.mask[slot] != 0) | state.closed[slot])
     due = state.due_ns[slot].min(initial=INF_NS)
     slots.next_due_ns = min(slots.next_due_ns, due)
 
 
-def _group(before: NDArray[np.int64], found: Sequence[Transitions]) -> Groups:
-    """Merge the changes of all levels in order of (segment, position, column)."""
-    merged = {
-        name: np.concatenate([getattr(t, name) for t in found])
-        for name in ("segment", "column", "on", "g", "row", "tick_ns", "onset_ns")
-    }
-    order = np.lexsort((merged["column"], merged["g"], merged["segment"]))
-    t = Transitions(**{name: column[order] for name, column in merged.items()})
+def _group(before: NDArray[np.int64], found: Transitions) -> Groups:
+    """Bring the changes in order of (segment, position, column), and gather them."""
+    order = np.lexsort((found.column, found.g, found.segment))
+    t = Transitions(*(getattr(found, name)[order] for name in Transitions.__slots__))
     new = np.ones(len(order), np.bool_)
     new[1:] = (t.segment[1:] != t.segment[:-1]) | (t.g[1:] != t.g[:-1])
     head = np.flatnonzero(new)
@@ -119,7 +111,7 @@ def _events(
     slot: NDArray[np.int64],
     rows: Extended,
     before: NDArray[np.int64],
-    found: Sequence[Transitions],
+    found: Transitions,
 ) -> SlotEvents:
     """Turn groups into RAISED, ESCALATED, LOWERED, CLEARED and CONFIRMED; keep the episodes."""
     groups = _group(before, found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.engine.lifecycle import SlotRows
+from rules.readings import QC_GOOD
 from rules.segments import Segments, ranges
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class Spread:
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
     """Return the rows each acceptance class takes: usable ones with an accepted flag."""
     usable = None if rows.usable.all() else rows.usable
+    good = bool((rows.qc_flag == QC_GOOD).all())
     taken: list[NDArray[np.bool_] | None] = []
     for flags in slots.accept_flags:
-        if not flags:
+        if not flags or (good and QC_GOOD in flags):
             taken.append(usable)
             continue
         known = np.zeros(256, np.bool_)

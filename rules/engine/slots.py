@@ -104,7 +104,23 @@ class Slots:
     pointer: dict[str, NDArray[np.int64]]  # kind -> [channels + 1]
     keys: list[tuple[str, str, int, str]]  # [S] rule id, channel id, side, hash of the meaning
     accept_flags: list[tuple[int, ...]]  # acceptance classes; () = all flags
+    busy_slots: NDArray[np.int32]  # [channels] threshold slots in motion
     next_due_ns: np.int64 = field(default=INF_NS)
+
+    def note_busy(self, slot: NDArray[np.int64], busy: NDArray[np.bool_]) -> None:
+        """Write whether slots are in motion, and count them by channel."""
+        was = self.state.busy[slot]
+        self.state.busy[slot] = busy
+        changed = (was != busy) & (slot < self.pointer["threshold"][-1])
+        if changed.any():
+            step = np.where(busy[changed], 1, -1)
+            np.add.at(self.busy_slots, self.parameters.channel[slot[changed]], step)
+
+    def recount(self) -> None:
+        """Count the slots in motion anew: their state was put back from elsewhere."""
+        thresholds = slice(0, int(self.pointer["threshold"][-1]))
+        channel = self.parameters.channel[thresholds][self.state.busy[thresholds]]
+        self.busy_slots[:] = np.bincount(channel, minlength=len(self.busy_slots))
 
     def __len__(self) -> int:
         """Return the number of slots."""
@@ -144,6 +160,7 @@ def build_slots(
         pointer=pointer,
         keys=_keys(plan, parameters, channel_ids),
         accept_flags=classes,
+        busy_slots=np.zeros(len(channel_ids), np.int32),
     )
 
 

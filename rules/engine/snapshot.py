@@ -77,6 +77,7 @@ def carry_over(
     for name, column in engine.slots.state.columns().items():
         column[new_at] = state["slots"][name][old_at]
     engine.slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
+    engine.slots.recount()
     _move_kind(engine, state, "rate", new_at, old_at)
     _move_kind(engine, state, "ewma", new_at, old_at)
     _move_deadman(engine, state)

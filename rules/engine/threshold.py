@@ -29,7 +29,8 @@ class Threshold:
         self.last_value = np.full((len(slots.accept_flags), channels), np.nan)
         p = slots.parameters
         first, stop = int(slots.pointer["threshold"][0]), int(slots.pointer["threshold"][-1])
-        edge = np.minimum(p.lowest, np.nextafter(p.range_at, np.inf))[first:stop]
+        self._edge = np.minimum(p.lowest, np.nextafter(p.range_at, np.inf))  # [S] of each slot
+        edge = self._edge[first:stop]
         channel, high = p.channel[first:stop], p.sign[first:stop] > 0
         np.minimum.at(self.quiet_above, channel[high], edge[high])
         np.maximum.at(self.quiet_below, channel[~high], -edge[~high])
@@ -47,6 +48,12 @@ class Threshold:
         laid = take_accepted(part, slots, laid, finite=False)
         slot = laid.slot[laid.owner]
         score = part.rows.value[laid.at] * slots.parameters.sign[slot]
+        beyond = score >= self._edge[slot]
+        moving = slots.state.busy[laid.slot]  # by its own state, or by a row of this part
+        moving[laid.owner[beyond]] = True
+        if not moving.all():
+            laid, kept = laid.of_slots(moving)
+            score, slot = score[kept], slot[kept]
         over = score > slots.parameters.range_at[slot]
         if over.any():
             score[over] = np.inf
@@ -54,10 +61,13 @@ class Threshold:
 
     def _hot(self, part: Part) -> NDArray[np.bool_]:
         """Tell segments with a value at or beyond a limit, or a slot in motion; bool[s]."""
-        segments, channel = part.segments, part.rows.channel
-        value = part.rows.value
+        segments, value = part.segments, part.rows.value
+        hot = self._slots.busy_slots[segments.at] > 0
+        if segments.single and len(segments.order) == len(value):
+            at = segments.at
+            return hot | (value >= self.quiet_above[at]) | (value <= self.quiet_below[at])
+        channel = part.rows.channel
         beyond = (value >= self.quiet_above[channel]) | (value <= self.quiet_below[channel])
-        hot = self._busy_channels(segments.key)
         if beyond.any():
             sorted_beyond = beyond[segments.order]
             if segments.single:
@@ -66,21 +76,15 @@ class Threshold:
                 hot |= np.logical_or.reduceat(sorted_beyond, segments.start)
         return hot
 
-    def _busy_channels(self, key: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell channels with a slot in motion."""
-        pointer = self._slots.pointer["threshold"]
-        total = np.concatenate(([0], np.cumsum(self._slots.state.busy)))
-        busy: NDArray[np.bool_] = total[pointer[key + 1]] > total[pointer[key]]
-        return busy
-
     def remember(self, part: Part) -> None:
         """Keep the last value of each channel and acceptance class, for late findings."""
         segments, value = part.segments, part.rows.value
         missing = np.isnan(value)
         any_missing = bool(missing.any())
+        at = segments.at
         for number, mask in enumerate(part.accepted):
             if mask is None and not any_missing:
-                self.last_value[number, segments.key] = value[segments.order[segments.stop - 1]]
+                self.last_value[number, at] = value[segments.order[segments.stop - 1]]
                 continue
             taken = ~missing if mask is None else mask & ~missing
             places = np.where(taken[segments.order], np.arange(len(segments.order)), -1)
