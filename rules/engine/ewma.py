@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import lfilter
 
-from rules.engine.part import Part, spread, take_accepted
-from rules.engine.rate import _places, pick
+from rules.engine.part import places_in_rules, scored_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.lifecycle import SlotRows
-    from rules.engine.part import Spread
+    from rules.engine.part import Part, Spread
     from rules.engine.slots import Slots
     from rules.plan import Plan
 
@@ -33,7 +32,7 @@ class Ewma:
         self._slots = slots
         self._base = int(slots.pointer["ewma"][0])
         count = int(slots.pointer["ewma"][-1]) - self._base
-        place = _places(slots, plan, slice(self._base, self._base + count))
+        place = places_in_rules(slots, plan, slice(self._base, self._base + count))
         rules = plan.channel_rules
         self.alpha = np.array([rules[r].alpha[i] for r, i in place], np.float64)
         self.warmup = np.array([rules[r].warmup[i] for r, i in place], np.int64)
@@ -44,19 +43,11 @@ class Ewma:
 
     def rows(self, part: Part) -> SlotRows | None:
         """Score all rows of the kind, and return those of slots that have something to do."""
-        slots = self._slots
-        laid = spread(part, slots, "ewma")
-        if laid is None:
-            return None
-        laid = take_accepted(part, slots, laid, finite=True)
-        if not len(laid.at):
-            return None
-        score = self._score(part.rows.value[laid.at], laid)
-        score *= slots.parameters.sign[laid.slot][laid.owner]
-        return pick(part, slots, laid, score)
+        return scored_rows(part, self._slots, "ewma", self._score)
 
-    def _score(self, x: NDArray[np.float64], laid: Spread) -> NDArray[np.float64]:
+    def _score(self, part: Part, laid: Spread) -> NDArray[np.float64]:
         """Return z of each row before it is learned, then learn it."""
+        x = part.rows.value[laid.at]
         own = laid.slot - self._base
         filled = laid.length > 0
         own, length = own[filled], laid.length[filled]

@@ -12,10 +12,13 @@ from rules.readings import QC_GOOD
 from rules.segments import Segments, ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from rules.engine.lifecycle import Ticks
     from rules.engine.slots import Slots
+    from rules.plan import Plan
     from rules.readings import Readings
 
 
@@ -123,3 +126,46 @@ def slot_rows(
         score=score,
         over=over,
     )
+
+
+def scored_rows(
+    part: Part,
+    slots: Slots,
+    kind: str,
+    score: Callable[[Part, Spread], NDArray[np.float64]],
+) -> SlotRows | None:
+    """Score all finite rows of a kind, and return those of slots that have something to do."""
+    laid = spread(part, slots, kind)
+    if laid is None:
+        return None
+    laid = take_accepted(part, slots, laid, finite=True)
+    if not len(laid.at):
+        return None
+    mirrored = score(part, laid) * slots.parameters.sign[laid.slot][laid.owner]
+    return _moving(part, slots, laid, mirrored)
+
+
+def _moving(part: Part, slots: Slots, laid: Spread, score: NDArray[np.float64]) -> SlotRows | None:
+    """Return the rows of slots in motion or with a score at or beyond their lowest limit."""
+    hot_row = score >= slots.parameters.lowest[laid.slot][laid.owner]
+    hot = slots.state.busy[laid.slot].copy()
+    hot[laid.owner[hot_row]] = True
+    if not hot.any():
+        return None
+    chosen, kept = laid.of_slots(hot)
+    score = score[kept]
+    scored = ~np.isnan(score)
+    chosen = chosen.keep(scored)
+    score = score[scored]
+    return slot_rows(part, chosen, score, np.zeros(len(score), np.bool_))
+
+
+def places_in_rules(slots: Slots, plan: Plan, mine: slice) -> list[tuple[int, int]]:
+    """Return (rule, place in the rule's columns) of each slot of the kind."""
+    of_rule = [
+        {int(channel): i for i, channel in enumerate(rule.channel)} for rule in plan.channel_rules
+    ]
+    p = slots.parameters
+    return [
+        (int(r), of_rule[r][int(c)]) for r, c in zip(p.rule[mine], p.channel[mine], strict=True)
+    ]

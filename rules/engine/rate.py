@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.part import Part, slot_rows, spread, take_accepted
+from rules.engine.part import places_in_rules, scored_rows
 from rules.segments import ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.lifecycle import SlotRows
-    from rules.engine.part import Spread
+    from rules.engine.part import Part, Spread
     from rules.engine.slots import Slots
     from rules.plan import Plan
 
@@ -33,7 +33,7 @@ class Rate:
         count = int(slots.pointer["rate"][-1]) - self._base
         mine = slice(self._base, self._base + count)
         rule = slots.parameters.rule[mine]
-        place = _places(slots, plan, mine)
+        place = places_in_rules(slots, plan, mine)
         rules = plan.channel_rules
         self.window_ns = np.array([rules[r].window_ns[i] for r, i in place], np.int64)
         self.min_points = np.array([max(2, rules[r].min_points[i]) for r, i in place], np.int64)
@@ -49,16 +49,7 @@ class Rate:
 
     def rows(self, part: Part) -> SlotRows | None:
         """Score all rows of the kind, and return those of slots that have something to do."""
-        slots = self._slots
-        laid = spread(part, slots, "rate")
-        if laid is None:
-            return None
-        laid = take_accepted(part, slots, laid, finite=True)
-        if not len(laid.at):
-            return None
-        score = self._score(part, laid)
-        score *= slots.parameters.sign[laid.slot][laid.owner]
-        return pick(part, slots, laid, score)
+        return scored_rows(part, self._slots, "rate", self._score)
 
     def _score(self, part: Part, laid: Spread) -> NDArray[np.float64]:
         """Return the slope at each row (NaN: too few points), and roll the rings on."""
@@ -174,29 +165,3 @@ def theil_sen(
                     middle = (slope[:, pairs // 2 - 1] + middle) * 0.5
             result[w] = middle
     return result
-
-
-def pick(part: Part, slots: Slots, laid: Spread, score: NDArray[np.float64]) -> SlotRows | None:
-    """Return the rows of slots in motion or with a score at or beyond their lowest limit."""
-    hot_row = score >= slots.parameters.lowest[laid.slot][laid.owner]
-    hot = slots.state.busy[laid.slot].copy()
-    hot[laid.owner[hot_row]] = True
-    if not hot.any():
-        return None
-    chosen, kept = laid.of_slots(hot)
-    score = score[kept]
-    scored = ~np.isnan(score)
-    chosen = chosen.keep(scored)
-    score = score[scored]
-    return slot_rows(part, chosen, score, np.zeros(len(score), np.bool_))
-
-
-def _places(slots: Slots, plan: Plan, mine: slice) -> list[tuple[int, int]]:
-    """Return (rule, place in the rule's columns) of each slot of the kind."""
-    of_rule = [
-        {int(channel): i for i, channel in enumerate(rule.channel)} for rule in plan.channel_rules
-    ]
-    p = slots.parameters
-    return [
-        (int(r), of_rule[r][int(c)]) for r, c in zip(p.rule[mine], p.channel[mine], strict=True)
-    ]
