@@ -46,6 +46,7 @@ BATCH_ROWS = 100_000  # larger reads are slower per row: the working set leaves 
 SNAPSHOT_S = 30.0
 CURSOR_S = 2.0
 FULL_RETRY_S = 1.0
+DIFFERS_RULE = "rerun-differs"
 EVENTS = Counter("lifeline_engine_events_total", "Events written to the event log", ["type"])
 ROWS = Counter("lifeline_engine_records_total", "Journal records folded")
 LAG = Gauge("lifeline_engine_lag_records", "Durable journal records not yet folded")
@@ -176,12 +177,21 @@ def _differs(through: int, line: bytes) -> Event:
     """Say that a re-run gave another event than the log holds."""
     DIFFERS.inc()
     LOG.critical("a re-run of the journal gave other events", first=line.decode()[:300])
+    offset, now_ns = max(through - 1, 0), decode(line).receive_ns
     return Event(
         type=EventType.RERUN_DIFFERS,
-        offset=max(through - 1, 0),
+        offset=offset,
         row=0,
         stage=9,
         ordinal=9,
+        rule=DIFFERS_RULE,
+        severity=3,
+        max_severity=3,
+        klass="maintenance",
+        episode=f"{offset}.0",
+        onset_ns=now_ns,
+        event_ns=now_ns,
+        receive_ns=now_ns,
         evidence={"line": line.decode()[:1000]},
     )
 

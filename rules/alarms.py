@@ -278,6 +278,24 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
     return Step((cleared,), ended=(alarm.alarm_id,) if over else (), announce=True)
 
 
+def _rule_changed(fold: AlarmFold, event: Event, seq: int) -> Step:
+    """The rule that raised it is gone or means something else: it ends, and is seen to end."""
+    alarm = fold.alarms.get(event.alarm_id)
+    if alarm is None or alarm.condition is Condition.NORMAL:
+        return Step()
+    over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
+    ended = replace(
+        alarm,
+        condition=Condition.NORMAL,
+        severity=0,
+        cleared_ns=event.event_ns,
+        cleared_value=None,
+        ended=over,
+        seq=seq,
+    )
+    return Step((ended,), ended=(alarm.alarm_id,) if over else (), announce=True)
+
+
 def _confirmed(fold: AlarmFold, event: Event, seq: int) -> Step:
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None or alarm.confirmed or alarm.condition is not Condition.ACTIVE:
@@ -373,6 +391,8 @@ _MOVES: dict[EventType, Any] = {
     EventType.ESCALATED: _escalated,
     EventType.LOWERED: _lowered,
     EventType.CLEARED: _cleared,
+    EventType.RULE_CHANGED: _rule_changed,
+    EventType.RERUN_DIFFERS: _raised,
     EventType.CONFIRMED: _confirmed,
     EventType.LATE_FINDING: _late,
     EventType.RESET: _reset,

@@ -61,6 +61,18 @@ class Words:
     sentence: str
 
 
+_SYSTEM_WORDS = {
+    "rerun-differs": {
+        "en": "a re-run of the journal gave other events than the log holds; tell a maintainer",
+        "zh": "日志重算的事件与记录不一致，请通知维护人员",
+    },
+    "ledger-mismatch": {
+        "en": "the ledger and the event log disagree; tell a maintainer",
+        "zh": "台账与事件日志不一致，请通知维护人员",
+    },
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     what: str
@@ -114,7 +126,8 @@ def words(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> Words
     else:
         value = "" if alarm.value is None else number(alarm.value, 3)
         limit = "" if alarm.limit is None else number(alarm.limit, 3)
-        parts = _Parts(alarm.subject or alarm.rule, value, value, limit)
+        said = _SYSTEM_WORDS.get(alarm.rule, {}).get(language)
+        parts = _Parts(said or alarm.subject or alarm.rule, value, value, limit)
     place = _place(alarm, site, language)
     why = _why(alarm, site, language, zone=zone)
     sentence = _sentence(alarm, site, language, parts=parts, place=place, zone=zone)

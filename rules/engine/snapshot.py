@@ -80,12 +80,13 @@ def carry_over(
     engine.slots.recount()
     _move_kind(engine, state, "rate", new_at, old_at)
     _move_kind(engine, state, "ewma", new_at, old_at)
-    _move_deadman(engine, state)
+    silences = _move_deadman(engine, state)
     for number, flags in enumerate(engine.slots.accept_flags):
         if list(flags) in state["accept_flags"]:
             held = state["threshold"]["last_value"][state["accept_flags"].index(list(flags))]
             engine.threshold.last_value[number, : len(held)] = held
-    return _dropped(engine, state, set(old_at), old_levels, offset)
+    events = _dropped(engine, state, set(old_at), old_levels, offset)
+    return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
 
 def _move_kind(
@@ -120,17 +121,20 @@ def _old_base(state: dict[str, Any], kind: str) -> int:
     return total - ewma if kind == "ewma" else total - ewma - rate
 
 
-def _move_deadman(engine: Engine, state: dict[str, Any]) -> None:
-    """Move what is known of each device's silence."""
+def _move_deadman(engine: Engine, state: dict[str, Any]) -> set[int]:
+    """Move what is known of each device's silence; return the old slots that live on."""
     deadman = engine.deadman
     deadman.tick_ns, deadman.blind_ns = np.int64(state["tick_ns"]), np.int64(state["blind_ns"])
     deadman.wake()
     old = {tuple(key): i for i, key in enumerate(state["deadman_keys"])}
+    kept: set[int] = set()
     for i, (rule, device, missing) in enumerate(deadman.keys):
         at = old.get((rule, device, missing.hex()))
         if at is not None:
             for name, column in deadman.columns().items():
                 column[i] = state["deadman"][name][at]
+            kept.add(at)
+    return kept
 
 
 def _dropped(
@@ -159,12 +163,52 @@ def _dropped(
                 subject=channel,
                 side=side,
                 previous=old_levels[top].severity,
+                event_ns=_last_tick_ns(state),
+                receive_ns=_last_tick_ns(state),
                 max_severity=int(state["slots"]["max_severity"][slot]),
                 episode=f"{offset_of(episode)}.{row_of(episode)}",
                 evidence={"old_meaning": meaning, "plan": engine.plan.content_hash},
             )
         )
     return events
+
+
+def _dropped_silences(
+    engine: Engine,
+    state: dict[str, Any],
+    kept: set[int],
+    old_levels: Sequence[Level],
+    offset: int,
+) -> list[Event]:
+    """Say which alarms of silent devices end because their rule was changed or removed."""
+    held = state["deadman"]
+    events = []
+    for slot in np.flatnonzero(held["level"] >= 0).tolist():
+        if slot in kept:
+            continue
+        rule, device, _missing = state["deadman_keys"][slot]
+        episode = int(held["episode"][slot])
+        events.append(
+            Event(
+                type=EventType.RULE_CHANGED,
+                offset=offset,
+                row=0,
+                rule=rule,
+                subject=device,
+                previous=old_levels[int(held["level"][slot])].severity,
+                event_ns=_last_tick_ns(state),
+                receive_ns=_last_tick_ns(state),
+                max_severity=old_levels[int(held["top"][slot])].severity,
+                episode=f"{offset_of(episode)}.{row_of(episode)}",
+                evidence={"plan": engine.plan.content_hash},
+            )
+        )
+    return events
+
+
+def _last_tick_ns(state: dict[str, Any]) -> int:
+    """Return the Clock's last word before a change; 0 before the first tick."""
+    return max(int(state["tick_ns"]), 0)
 
 
 # ---- on disk ------------------------------------------------------------------------------------

@@ -76,6 +76,18 @@ TABLE = {
         2,
         False,
     ),
+    "its rule taken away, unseen": (
+        [YELLOW, event("RULE_CHANGED", offset=9)],
+        Word.RTNUN,
+        0,
+        False,
+    ),
+    "its rule taken away, acked": (
+        [YELLOW, ack(2), event("RULE_CHANGED", offset=9)],
+        Word.NORM,
+        0,
+        True,
+    ),
     "ended changes nothing": ([YELLOW, event("ENDED", offset=4)], Word.UNACK, 2, False),
 }
 
@@ -146,6 +158,11 @@ def test_a_returned_alarm_still_shows_the_value_that_raised_it():
     cleared = event("CLEARED", offset=9, value=1.0, limit=7.0)
     alarm = apply_all([raised, cleared]).alarms[raised.alarm_id]
     assert (alarm.value, alarm.limit, alarm.cleared_value) == (9.0, 8.0, 1.0)
+
+
+def test_a_rerun_that_differs_is_an_alarm_of_its_own():
+    differs = event("RERUN_DIFFERS", severity=3)
+    assert apply_all([differs]).alarms[differs.alarm_id].word is Word.UNACK
 
 
 def test_events_about_no_alarm_change_nothing():

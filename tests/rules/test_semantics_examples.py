@@ -1,4 +1,4 @@
-"""The examples of docs/semantics.md, section 8 and more, on the slow twin and on the engine."""
+"""The examples of docs/semantics.md, section 9 and more, on the slow twin and on the engine."""
 
 from __future__ import annotations
 
