@@ -279,20 +279,13 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
 
 
 def _rule_changed(fold: AlarmFold, event: Event, seq: int) -> Step:
-    """The rule that raised it is gone or means something else: it ends, and is seen to end."""
+    """End an alarm whose rule is gone or means something else, and let it be seen to end."""
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None or alarm.condition is Condition.NORMAL:
         return Step()
     over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
-    ended = replace(
-        alarm,
-        condition=Condition.NORMAL,
-        severity=0,
-        cleared_ns=event.event_ns,
-        cleared_value=None,
-        ended=over,
-        seq=seq,
-    )
+    facts: dict[str, Any] = {"cleared_ns": event.event_ns, "cleared_value": None, "seq": seq}
+    ended = replace(alarm, condition=Condition.NORMAL, severity=0, ended=over, **facts)
     return Step((ended,), ended=(alarm.alarm_id,) if over else (), announce=True)
 
 
