@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rules.engine.slots import Slots
     from rules.plan import Plan
 
-WAVES = 12  # rows a segment takes wave by wave; the rest of a longer one goes through lfilter
+SEGMENT_COST = 4
+"""Waves that cost as much as one segment through lfilter: few long segments take the latter."""
 
 
 class Ewma:
@@ -115,15 +116,19 @@ def _before(
     order = np.argsort(-length, kind="stable")
     begin, size, a, y = start[order], length[order], alpha[order], carried[order].copy()
     rest = 1.0 - a
-    for wave in range(min(WAVES, int(size[0]))):
+    done = 0
+    for wave in range(int(size[0])):
         active = int(np.searchsorted(-size, -wave, side="left"))
+        if wave > 0 and active * SEGMENT_COST < int(size[0]) - wave:
+            break
+        done = wave + 1
         at = begin[:active] + wave
         out[at] = y[:active]
         y[:active] = a[:active] * x[at] + rest[:active] * y[:active]
         if wave == 0:
             y[fresh[order]] = x[begin[fresh[order]]]
-    for i in range(int(np.searchsorted(-size, -WAVES, side="left"))):
-        first, stop = int(begin[i]) + WAVES, int(begin[i] + size[i])
+    for i in range(int(np.searchsorted(-size, -done, side="left"))):
+        first, stop = int(begin[i]) + done, int(begin[i] + size[i])
         b = float(rest[i])
         if not (np.isfinite(y[i]) and np.isfinite(x[first:stop]).all()):
             # lfilter also multiplies by zero, and 0 * inf would be NaN
