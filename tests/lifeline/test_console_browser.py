@@ -57,17 +57,25 @@ def test_an_alarm_appears_without_a_reload_and_is_acknowledged_by_keyboard(brows
         page.evaluate("window.notReloaded = true")
 
         city.send(GAS, 1.3)
-        row = page.locator("#unacked .row")
+        row = page.get_by_role("listbox", name="UNACKNOWLEDGED").get_by_role("option")
         expect(row).to_contain_text("methane 1.30 %vol (26 %LEL)")
         expect(row).to_contain_text("unconfirmed")
+        said = page.locator("#announce[aria-live=assertive]")
+        expect(said).to_contain_text("methane 1.30 %vol (26 %LEL), Zhongyuan Rd manhole 123")
         city.send(GAS, 1.6)
         expect(row.locator(".level")).to_have_text("orange")
+        expect(said).to_contain_text("New alarm, orange")
+        expect(row).to_contain_text("methane 1.60 %vol (32 %LEL)")  # what it reads now
 
         page.keyboard.press("j")
+        expect(row).to_be_focused()
+        expect(row).to_have_attribute("aria-selected", "true")
         selected = page.locator("#selected")
         expect(selected.locator(".sentence")).to_contain_text("limit 1.25 %vol")
         expect(selected.locator("#trend svg.main-svg").first).to_be_visible()
-        expect(selected.locator("#trend")).to_contain_text("orange 1.25 · clause")
+        expect(selected.locator("#trend")).to_contain_text("orange 1.25 clause")
+        expect(selected.locator("#now")).to_contain_text("0.35 %vol above the orange limit 1.25")
+        expect(selected.locator("#todo")).to_contain_text("Send a patrol")
         page.keyboard.press("a")
         expect(page.locator("#by")).to_be_focused()  # a name first
         page.keyboard.type("Li Wei")
@@ -87,6 +95,8 @@ def test_an_alarm_appears_without_a_reload_and_is_acknowledged_by_keyboard(brows
 
         page.keyboard.press("l")
         expect(page.locator("#acked .row")).to_contain_text("甲烷")
+        expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+        expect(page.get_by_role("listbox", name="已确认").get_by_role("option")).to_have_count(1)
         assert page.evaluate("window.notReloaded")
         assert troubles == []
         host = http.base_url.netloc.decode()
@@ -109,6 +119,27 @@ def test_rows_do_not_jump_while_one_reads_and_new_ones_announce_themselves(brows
         page.keyboard.press("n")
         expect(rows).to_have_count(2)
         expect(rows.first).to_contain_text("methane")
+        page.close()
+
+
+def test_any_channel_is_reached_by_keyboard_and_tells_its_limits(browser, city):
+    with serving(city.data) as http:
+        page = browser.new_page(locale="zh-CN")
+        page.goto(f"{http.base_url}")
+        expect(page.locator("#unacked")).to_contain_text("当前无报警")
+        page.keyboard.press("/")
+        expect(page.locator("#query")).to_be_focused()
+        page.keyboard.type("中原路123")
+        expect(page.locator("#found button")).to_have_count(1)
+        page.keyboard.press("Enter")
+        channel = page.locator("#channels button")
+        expect(channel).to_have_text("甲烷")
+        channel.press("Enter")
+        expect(page.locator("#now")).to_contain_text("距蓝色限值 0.50 %vol 尚有 0.39 %vol")
+        expect(page.locator("#trend")).to_contain_text("蓝 0.50 标准")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        expect(page.locator("#selected")).to_contain_text("未选中报警")
         page.close()
 
 

@@ -1,6 +1,7 @@
 // The two lists. A row keeps its place while one reads; new rows wait and announce themselves.
 import { byId, h, mark } from "./dom.js";
-import { lang, length, say } from "./words.js";
+import { arrow, valued } from "./numbers.js";
+import { lang, say } from "./words.js";
 
 const READING_MS = 20000;
 const places = { unacked: [], acked: [] }; // ids in the order shown
@@ -35,10 +36,12 @@ export function place(alarms, selected) {
 
 export function elapsed(alarm, now_ms) {
   const s = Math.max(0, Math.round((now_ms - (alarm.onset_ms ?? alarm.event_ms)) / 1000));
-  if (s >= 172800) return `${Math.floor(s / 86400)} d`;
+  const u = lang() === "zh" ? ["秒", "分", "时", "天"] : [" s", " m", " h", " d"];
   const two = (n) => String(n).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(s / 3600), Math.floor((s % 3600) / 60)];
-  return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${two(minutes)}:${two(s % 60)}`;
+  const [days, hours, minutes] = [Math.floor(s / 86400), Math.floor(s / 3600), Math.floor(s / 60)];
+  if (hours >= 48) return `${days}${u[3]}`;
+  if (hours) return `${hours}${u[2]} ${two(minutes % 60)}${u[1]}`;
+  return minutes ? `${minutes}${u[1]} ${two(s % 60)}${u[0]}` : `${s}${u[0]}`;
 }
 
 export function markOf(alarm, size) {
@@ -51,37 +54,52 @@ export function levelWord(alarm, levels) {
   return level ? (lang() === "zh" ? level.zh : level.name) : "";
 }
 
-function row(alarm, { selected, levels, choose, now_ms }) {
+// What the channel says now; where it says nothing, what the alarm was raised with.
+export function reads(alarm, now) {
+  if (!now || alarm.late) return alarm.words[lang()].value;
+  return `${valued(now.value, alarm)} ${arrow(now, alarm.decimals)}`.trim();
+}
+
+function row(alarm, { selected, levels, choose, now_ms, now }) {
   const w = alarm.words[lang()];
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
     !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
-  ].filter(Boolean).join(" · ");
-  const made = h("li", {
-    class: `row${alarm.id === selected ? " chosen" : ""}${alarm.ended ? " over" : ""}`, "data-id": alarm.id,
-    "data-word": alarm.word, tabindex: "-1", "aria-current": alarm.id === selected ? "true" : null, onclick: () => choose(alarm.id),
+  ].filter(Boolean);
+  const chosen = alarm.id === selected;
+  return h("li", {
+    class: `row${chosen ? " chosen" : ""}${alarm.ended ? " over" : ""}`, "data-id": alarm.id, "data-word": alarm.word,
+    role: "option", tabindex: chosen ? "0" : "-1", "aria-selected": String(chosen), onclick: () => choose(alarm.id),
   },
   markOf(alarm),
   h("span", { class: "elapsed", "data-onset": alarm.id }, elapsed(alarm, now_ms)),
-  h("span", { class: "what" }, `${w.what} `, h("em", {}, w.value)),
+  h("span", { class: "what" }, `${w.what} `, h("em", { "data-now": alarm.id }, reads(alarm, now(alarm)))),
   h("span", { class: "level" }, levelWord(alarm, levels)),
-  h("span", { class: "place" }, [w.place, notes].filter(Boolean).join(" · ")));
-  return made;
+  h("span", { class: "place" }, w.place),
+  notes.length ? h("span", { class: "notes" }, notes.join(" · ")) : null);
 }
 
 export function draw(held, view) {
+  const hadFocus = document.activeElement?.classList.contains("row");
   for (const section of ["unacked", "acked"]) {
-    const rows = places[section].map((id) => held.get(id)).filter(Boolean);
+    const rows = places[section].map((id) => held.get(id)).filter((a) => a && view.wanted(a));
     const count = rows.filter((a) => !a.ended && a.acked === (section === "acked")).length;
-    byId(`${section}-title`).textContent = `${say(section)} ${count}`;
-    const none = h("li", { class: "none" }, section === "unacked" && !held.size ? say("quiet") : say("none"));
+    byId(`${section}-title`).replaceChildren(h("span", {}, `${say(section)} ${count}`), view.only ? h("span", { class: "only" }, say("only", view.only)) : "");
+    const silence = view.only ? say("quietHere") : say("quiet");
+    const none = h("li", { class: "none", role: "presentation" }, section === "unacked" && ![...held.values()].some(view.wanted) ? silence : say("none"));
     byId(section).replaceChildren(...(rows.length ? rows.map((a) => row(a, view)) : [none]));
   }
+  if (![...document.querySelectorAll(".row")].some((r) => r.tabIndex === 0)) document.querySelector(".row")?.setAttribute("tabindex", "0");
+  if (hadFocus) document.querySelector(".row.chosen")?.focus({ preventScroll: true });
 }
 
-export function tick(held, now_ms) {
+export function tick(held, { now_ms, now }) {
   for (const cell of document.querySelectorAll("[data-onset]")) {
     const alarm = held.get(cell.dataset.onset);
     if (alarm) cell.textContent = elapsed(alarm, now_ms);
+  }
+  for (const cell of document.querySelectorAll("[data-now]")) {
+    const alarm = held.get(cell.dataset.now);
+    if (alarm && !alarm.ended) cell.textContent = reads(alarm, now(alarm));
   }
 }

@@ -1,6 +1,7 @@
 // The console: takes the state as it streams in, draws it, and carries out what the keyboard orders.
 import { ask, commandId, listen } from "./api.js";
 import { byId, h, mark } from "./dom.js";
+import { label } from "./numbers.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
@@ -11,41 +12,77 @@ const UNDO_MS = 10000;
 let state = null; // the newest from serve
 let pulse = { at: 0 };
 let held = new Map(); // alarms by id, with those that just ended
-let selected = "";
+let selected = ""; // an alarm; else an asset, and in it a channel
+let asset = null, channel = "";
+let only = ""; // one lifeline
+let told = new Set(); // alarms announced already
+let drawnAsset = 0;
 let lostSince = 0, heardAt = performance.now();
 let undo = null;
 
 const now_ms = () => (pulse.now_ms ?? Date.now()) + (performance.now() - pulse.at) * (pulse.factor ?? 1);
+const wanted = (a) => !only || a.domain === only;
+const onlyWord = () => { const d = state?.domains.find((x) => x.domain === only); return d ? (lang() === "zh" ? d.zh : d.en) : ""; };
+const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
-  get now_ms() { return now_ms; }, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), tell: (text) => tell(text),
+  get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), tell: (text) => tell(text),
+  alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
+  toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
-const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms() });
+const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord() });
 
-function take(told) {
-  const fresh = new Map(told.alarms.map((a) => [a.id, a]));
+function take(answer) {
+  const fresh = new Map(answer.alarms.map((a) => [a.id, a]));
   for (const [id, a] of held) { // what has ended stays readable until one lets go
     if (!fresh.has(id) && (list.reading() || id === selected)) fresh.set(id, { ...a, ended: true });
   }
-  state = told;
+  announce(answer.alarms);
+  const domains = state?.domains.length;
+  state = answer;
   held = fresh;
-  beat(told);
+  beat(answer);
   list.place([...held.values()], selected);
   draw();
+  if (domains !== answer.domains.length) chart();
 }
-function beat(told) {
-  pulse = { ...pulse, ...told, at: performance.now() };
+function beat(answer) {
+  pulse = { ...pulse, ...answer, at: performance.now() };
   top();
+}
+// For those who listen instead of look: what is new since the page stood, worst first, once each.
+function announce(alarms) {
+  const fresh = alarms.filter((a) => !a.acked && !told.has(`${a.id} ${a.severity}`));
+  const first = told.size === 0 && !state;
+  told = new Set(alarms.map((a) => `${a.id} ${a.severity}`));
+  const worst = fresh.sort((a, b) => b.severity - a.severity)[0];
+  if (first || !worst) return;
+  const w = worst.words[lang()];
+  byId("announce").textContent = say("newAlarm", list.levelWord(worst, view.levels), `${w.what} ${w.value}, ${w.place}`);
 }
 function draw() {
   if (!state) return;
+  words();
   list.draw(held, listView());
   map.draw([...held.values()], view);
   tiles();
   top();
+  side();
+}
+function side() {
   const alarm = held.get(selected);
-  if (alarm) panel.show(alarm, view);
+  document.body.classList.toggle("opened", Boolean(alarm || asset));
+  if (alarm) panel.showAlarm(alarm, view);
+  else if (channel) panel.showChannel(channel, view);
+  else if (asset) panel.showAsset(asset, view);
   else panel.clear();
+}
+function words() {
+  const put = (id, name) => byId(id).setAttribute("aria-label", say(name));
+  [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"]].forEach(([id, name]) => put(id, name));
+  byId("language").textContent = lang() === "zh" ? "English" : "中文";
+  byId("help-button").setAttribute("aria-label", say("help"));
+  byId("find-button").setAttribute("aria-label", say("find"));
 }
 
 function top() {
@@ -53,6 +90,7 @@ function top() {
   const put = (id, text, shown = true) => { byId(id).textContent = text; byId(id).hidden = !shown; };
   const mode = state.replay ? "replay" : state.simulation ? "simulation" : "live";
   put("mode", pulse.behind ? `${say(mode)} · ${say("behind")}` : say(mode));
+  put("clock", `${clock(now_ms(), state.zone, true)}${pulse.factor > 1 ? ` ×${pulse.factor}` : ""}`);
   put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
   byId("age").classList.toggle("loud", Boolean(pulse.stale));
   put("silent", say("silent", state.silent));
@@ -69,7 +107,7 @@ function top() {
 }
 function tiles() {
   const system = state.counts[""] ? [{ domain: "", en: pick(["system", "系统"]), zh: "系统" }] : [];
-  byId("tiles").replaceChildren(...[...state.domains, ...system].map((d) => h("div", { class: "tile" }, h("b", {}, lang() === "zh" ? d.zh : d.en),
+  byId("tiles").replaceChildren(...[...state.domains, ...system].map((d) => h("button", { class: "tile", "aria-pressed": String(only === d.domain && Boolean(only)), onclick: () => filter(d.domain) }, h("b", {}, lang() === "zh" ? d.zh : d.en),
     ...state.levels.map((level) => {
       const [all, open] = state.counts[d.domain]?.[level.severity] ?? [0, 0];
       const word = lang() === "zh" ? level.zh : level.name;
@@ -77,14 +115,32 @@ function tiles() {
     }))));
 }
 
+function filter(domain) {
+  only = only === domain ? "" : domain;
+  if (only && held.get(selected) && !wanted(held.get(selected))) selected = "";
+  draw();
+}
+function open(found) {
+  [selected, asset, channel] = ["", found, ""];
+  if (found) map.centre(found.at);
+  draw();
+}
+function back() {
+  if (channel) channel = "";
+  else if (asset) asset = null;
+  else return letGo();
+  draw();
+}
 function choose(id, { keyboard = false } = {}) {
   list.touch();
-  selected = id;
+  [selected, asset, channel] = [id, null, ""];
   draw();
-  if (keyboard) document.querySelector(".row.chosen")?.scrollIntoView({ block: "nearest" });
+  const row = document.querySelector(".row.chosen");
+  if (keyboard) { row?.scrollIntoView({ block: "nearest" }); row?.focus({ preventScroll: true }); }
+  if (matchMedia("(max-width: 900px)").matches) document.querySelector("main").scrollTop = 0;
 }
 function move(by) {
-  const ids = list.order().filter((id) => held.has(id));
+  const ids = list.order().filter((id) => held.has(id) && wanted(held.get(id)));
   if (!ids.length) return;
   const at = ids.indexOf(selected);
   choose(ids[Math.min(ids.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : ids.length - 1) : at + by))], { keyboard: true });
@@ -161,11 +217,48 @@ function help() {
   if (byId("help").open) byId("help").close();
   else byId("help").showModal();
 }
+let finding = 0;
+function find() {
+  const box = h("input", { id: "query", "aria-label": say("find"), placeholder: say("find"), autocomplete: "off", spellcheck: "false" });
+  const found = h("ul", { id: "found" });
+  box.addEventListener("input", () => { clearTimeout(finding); finding = setTimeout(() => lookUp(box.value.trim(), found), 200); });
+  box.addEventListener("keydown", (e) => { if (e.key === "Enter") found.querySelector("button")?.click(); });
+  byId("find").replaceChildren(box, found);
+  byId("find").showModal();
+  box.focus();
+}
+async function lookUp(text, box) {
+  if (!text) return box.replaceChildren();
+  try {
+    const { channels } = await ask(`/api/channels?limit=200&q=${encodeURIComponent(text)}`);
+    const assets = new Map(channels.map((c) => [c.asset, c]));
+    box.replaceChildren(...[...assets.values()].slice(0, 12).map((c) => h("li", {}, h("button", { class: "link", onclick: () => {
+      byId("find").close();
+      open(map.assetById(c.asset) ?? { id: c.asset, name: c.name });
+    } }, `${label(c.name)} · ${c.asset}`))));
+    if (!assets.size) box.replaceChildren(h("li", {}, say("nothingFound")));
+  } catch (error) { tell(error.message); }
+}
 const ORDERS = {
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), z: takeBack,
-  Enter: () => { if (!selected) move(1); map.centre(held.get(selected)); }, m: map.whole, n: () => letGo({ keep: true }), Escape: () => letGo(),
-  l: () => { toggle(); draw(); }, "?": help,
+  Enter: () => { if (!selected) move(1); map.centre(held.get(selected)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
+  l: () => speak(), "/": find, "?": help,
 };
+for (let i = 1; i <= 8; i += 1) ORDERS[i] = () => { const d = state?.domains[i - 1]; if (d) filter(d.domain); };
+function escape() {
+  if (channel || asset || selected) return back();
+  only = "";
+  letGo();
+}
+function speak() {
+  toggle();
+  draw();
+  chart();
+}
+function chart() {
+  map.title();
+  if (state) map.legend(state.domains);
+}
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target instanceof HTMLInputElement) {
@@ -174,35 +267,39 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
   const order = ORDERS[event.key];
-  if (!order || (byId("help").open && event.key !== "?")) return;
+  if (!order || byId("find").open || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
   event.preventDefault();
   order();
 });
 byId("by").value = localStorage.getItem("by") ?? "";
 byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by").value.trim()); byId("by").classList.remove("missing"); });
-byId("language").addEventListener("click", () => { toggle(); draw(); });
+byId("language").addEventListener("click", speak);
+byId("find-button").addEventListener("click", find);
 byId("help-button").addEventListener("click", help);
 byId("new").addEventListener("click", () => letGo({ keep: true }));
 byId("lists").addEventListener("pointermove", list.touch);
-document.documentElement.lang = lang();
+document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
 
 setInterval(() => {
   const silent = performance.now() - heardAt;
   if (silent > 4000 && !lostSince) lostSince = heardAt;
   byId("lost").hidden = !lostSince;
+  document.body.classList.toggle("lost", Boolean(lostSince));
   if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
   if (undo) toast();
   if (performance.now() > toastEnds) byId("toast").hidden = true;
-  list.tick(held, now_ms());
+  if (state) top();
+  list.tick(held, { now_ms: now_ms(), now: reading });
   if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
   const alarm = held.get(selected);
   if (alarm) panel.refresh(alarm, view);
+  else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); side(); }
 }, 1000);
 setTimeout(library, 3000);
 panel.clear();
-map.start(() => ask("/api/map")).then(draw).catch((error) => tell(error.message));
+map.start(() => ask("/api/map"), open).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
 const source = listen({
   state: take, pulse: beat,
   heard: () => { heardAt = performance.now(); lostSince = 0; },

@@ -1,86 +1,210 @@
-// The selected alarm: one sentence, why, the trend, what can be ordered, what happened.
+// The right side: an alarm, an asset or one channel; always value, limit, distance, age, trend.
 import { ask } from "./api.js";
-import { byId, h } from "./dom.js";
+import { byId, h, mark } from "./dom.js";
 import { levelWord, markOf } from "./list.js";
+import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
 import { drawTrend } from "./trend.js";
-import { clock, lang, say } from "./words.js";
+import { clock, lang, levelName, say } from "./words.js";
 
-const HOUR = 3600000;
+const HOUR = 3600000, AGAIN_MS = 4000;
 let span = 6 * HOUR;
-let shown = "";
+let shown = ""; // what stands there, and how new
 let shownSeq = 0;
 let asked = 0;
+let told = null; // the newest trend answer of the channel shown
 
 export function clear() {
   shown = "";
+  told = null;
   byId("selected").replaceChildren(h("p", { class: "none" }, say("nothing")));
 }
+const keep = (same, id, tag, attributes = {}) => (same && byId(id)) || h(tag, { id, ...attributes });
 
 // Draws the words anew and leaves the trend's element and the comment where they are.
-export function show(alarm, view) {
+export function showAlarm(alarm, view) {
   const box = byId("selected");
   const comment = byId("comment")?.value ?? "";
-  const focused = document.activeElement?.id === "comment";
+  const focused = document.activeElement?.id;
   const w = alarm.words[lang()];
   const badges = [
     !alarm.confirmed && say("unconfirmed"), !alarm.active && say("returned"), alarm.over_range && say("overRange"),
     alarm.late && say("late"), alarm.ended && say("over"), alarm.simulation && say("simulation"),
   ].filter(Boolean).map((text) => h("span", { class: "badge" }, text));
   const same = shown === alarm.id;
-  const trend = (same && byId("trend")) || h("div", { id: "trend" });
-  const history = (same && byId("history")) || h("table", { class: "history", id: "history" });
+  if (!same) told = null;
   box.replaceChildren(
-    h("h2", {}, markOf(alarm), `${levelWord(alarm, view.levels)} · ${w.place}`, ...badges),
+    h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges),
     h("p", { class: "sentence" }, w.sentence.slice(0, w.sentence.length - (w.why ? w.why.length : 0)).replace(/[;；]\s*$/, "")),
-    h("p", { class: "why" }, w.why),
+    keep(same, "now", "div"),
     orders(alarm, view, comment),
-    alarm.channel ? ranges(alarm, view) : h("p", { class: "none" }, say("noTrend")),
-    ...(alarm.channel ? [trend] : []),
-    history,
+    ...(alarm.channel ? trendParts(alarm.channel, same, view, () => showAlarm(alarm, view)) : [h("p", { class: "none" }, say("noTrend"))]),
+    keep(same, "todo", "div"), h("p", { class: "why" }, w.why),
+    h("h3", {}, say("history")), keep(same, "history", "table", { class: "history" }),
   );
-  if (focused) byId("comment")?.focus();
+  if (["comment", "ack"].includes(focused)) byId(focused)?.focus();
   if (!same || shownSeq !== alarm.seq) asked = 0;
   [shown, shownSeq] = [alarm.id, alarm.seq];
+  if (told) numbers(alarm, view);
   refresh(alarm, view);
 }
 
+function trendParts(channel, same, view, again) {
+  return [ranges(channel, again), keep(same, "trend", "div"), keep(same, "beside", "div")];
+}
+
 function orders(alarm, view, comment) {
+  const onMap = h("button", { class: "second phone", onclick: () => view.toMap(alarm) }, say("onMap"));
+  const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
   if (alarm.acked) {
     const by = say("ackedBy", alarm.acked_by, clock(alarm.acked_ms, view.zone));
-    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view));
+    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), onMap, back);
   }
   return h("div", { class: "orders" },
     h("button", { id: "ack", onclick: () => view.acknowledge(alarm) }, say("ack")),
-    h("input", { id: "comment", value: comment, placeholder: say("comment"), maxlength: "1000" }),
-    resetButton(alarm, view));
+    h("input", { id: "comment", value: comment, placeholder: say("comment"), "aria-label": say("comment"), maxlength: "1000" }),
+    resetButton(alarm, view), onMap, back);
 }
 
 function resetButton(alarm, view) {
   return alarm.over_range ? h("button", { class: "second", onclick: () => view.reset(alarm) }, say("reset")) : null;
 }
 
-function ranges(alarm, view) {
+function ranges(channel, again) {
+  const word = (hours) => (hours < 48 ? `${hours} h` : `${hours / 24} d`);
   const buttons = [1, 6, 24, 168].map((hours) => h("button", {
-    class: "plain", "aria-pressed": String(span === hours * HOUR),
-    onclick: () => { span = hours * HOUR; asked = 0; show(alarm, view); },
-  }, hours < 48 ? `${hours} h` : `${hours / 24} d`));
-  return h("div", { class: "ranges" }, ...buttons, h("span", { class: "space" }), alarm.channel);
+    class: "plain", "aria-pressed": String(span === hours * HOUR), onclick: () => { span = hours * HOUR; asked = 0; again(); },
+  }, lang() === "zh" ? word(hours).replace("h", "小时").replace("d", "天") : word(hours)));
+  return h("div", { class: "ranges" }, ...buttons, h("span", { class: "space" }), h("span", { class: "id" }, channel));
 }
 
-// Fetch trend and history, at most every four seconds.
+// Value, movement, distance to the limit, age; below it a bar with the limits as their shapes.
+function numbers(alarm, view) {
+  const box = byId("now");
+  if (!box || !told) return;
+  const now = (alarm && view.reading(alarm)) ?? told.now;
+  if (!now) return box.replaceChildren();
+  const level = alarm?.scored ? null : nearest(now.value, told.levels, alarm ? sideOf(alarm) : 0);
+  const apart = level ? distance(now.value, level, told) : alarm?.scored ? "" : say("noLimits");
+  const facts = [moving(now, told.decimals, told.unit), apart, `${say("measured")} ${old(now.at_ms, view.now_ms())}`, now.suspect && say("suspect")];
+  box.replaceChildren(
+    h("div", { class: "big" }, h("span", { class: "soft" }, `${say("now")} `), h("strong", {}, valued(now.value, told)), ` ${arrow(now, told.decimals)}`),
+    h("div", { class: "facts" }, facts.filter(Boolean).join(" · ")), bar(now.value, told, alarm ? sideOf(alarm) : 0) ?? "");
+}
+function sideOf(alarm) {
+  const mine = told.limits.find((x) => x.rule === alarm.rule && x.severity === alarm.severity) ?? told.limits.find((x) => x.rule === alarm.rule);
+  return mine?.side ?? 0;
+}
+function bar(value, scale, side) {
+  const limits = scale.levels.filter((x) => !side || x.side === side);
+  if (!limits.length || typeof value !== "number") return null;
+  const at = limits.map((x) => x.at);
+  const [least, most] = [Math.min(...at, value), Math.max(...at, value)];
+  const room = Math.max((most - least) * 0.15, Math.abs(most) * 0.05, 1e-9);
+  const floor = typeof scale.range[0] === "number" ? scale.range[0] : -Infinity;
+  const ceiling = typeof scale.range[1] === "number" ? scale.range[1] : Infinity;
+  const lo = least >= 0 && least <= most * 0.6 ? Math.max(0, Math.min(floor, 0)) : Math.max(least - room, Math.min(floor, least));
+  const hi = Math.min(most + room, Math.max(ceiling, most));
+  const place = (x) => `${Math.min(100, Math.max(0, ((x - lo) / (hi - lo)) * 100))}%`;
+  const ticks = limits.map((x) => {
+    const tick = h("span", { class: "tick", title: `${levelName(x.severity)} ${number(x.at, scale.decimals)}` }, mark(x.severity));
+    tick.style.left = place(x.at);
+    return tick;
+  });
+  const fill = h("span", { class: "fill" }), needle = h("span", { class: "needle" });
+  fill.style.width = place(value);
+  needle.style.left = place(value);
+  const ends = h("div", { class: "ends" }, h("span", {}, number(lo, scale.decimals)), h("span", {}, `${number(hi, scale.decimals)} ${scale.unit}`));
+  return h("div", { class: "barbox", "aria-hidden": "true" }, h("div", { class: "bar" }, fill, needle, ...ticks), ends);
+}
+
+function beside(view) {
+  const box = byId("beside");
+  if (!box || !told) return;
+  const rows = told.neighbours.map((n) => h("tr", {}, h("td", {}, n.away_m ? label(n.name) : `${label(n.name)} · ${n.channel.split("/")[1]}`),
+    h("td", {}, n.away_m ? `${n.away_m} m` : say("sameAsset")), h("td", {}, n.now ? `${valued(n.now.value, told)} ${arrow(n.now, told.decimals)}` : "–"), h("td", {}, n.now ? old(n.now.at_ms, view.now_ms()) : say("noData"))));
+  box.replaceChildren(h("h3", {}, say("beside")), rows.length ? h("table", { class: "history" }, ...rows) : h("p", { class: "none" }, say("none_near")));
+}
+
+function advise({ advice }) {
+  const people = advice.exposed_people ? h("span", { class: "badge" }, say("exposed", advice.exposed_people)) : null;
+  const site = advice.runbook;
+  const link = /^https?:\/\//.test(site) ? h("a", { href: site, rel: "noreferrer", target: "_blank" }, site) : site;
+  const text = site ? h("span", {}, `${say("runbook")} `, link) : h("span", {}, advice[lang()]);
+  byId("todo")?.replaceChildren(h("h3", {}, say("todo"), people), h("p", { class: "advice" }, text, site ? null : h("span", { class: "soft" }, ` (${say("todoDefault")})`)));
+}
+
+function story(events, alarm, view) {
+  byId("history")?.replaceChildren(...events.slice(-12).reverse().map((e) => h("tr", {}, h("td", {}, clock(e.event_ms, view.zone, true)),
+    h("td", {}, say(`events.${e.type}`, levelName(e.severity))),
+    h("td", {}, e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : alarm.channel && e.value != null && !alarm.scored ? valued(e.value, told ?? alarm) : ""))));
+}
+
+async function trend(channel, alarm, view) {
+  const to = Math.round(view.now_ms()), from = to - span;
+  const answer = await ask(`/api/trend?channel=${encodeURIComponent(channel)}&from=${from}&to=${to}`);
+  if (shown !== (alarm?.id ?? channel)) return;
+  told = answer;
+  numbers(alarm, view);
+  beside(view);
+  if (byId("trend")) await drawTrend(byId("trend"), told, alarm, view.zone);
+}
+
+// Fetch trend and history, at most every four seconds; the numbers move with every pulse.
 export async function refresh(alarm, view) {
-  if (performance.now() - asked < 4000 && asked) return;
+  if (told) numbers(alarm, view);
+  if (performance.now() - asked < AGAIN_MS && asked) return;
   asked = performance.now();
   try {
     const detail = await ask(`/api/alarms/${alarm.id}`);
     if (shown !== alarm.id) return;
-    byId("history")?.replaceChildren(...detail.events.slice(-12).reverse().map((e) => h("tr", {},
-      h("td", {}, clock(e.event_ms, view.zone, true)), h("td", {}, e.type), h("td", {}, e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : ""))));
-    if (!alarm.channel) return;
-    const to = Math.round(view.now_ms());
-    const told = await ask(`/api/trend?channel=${encodeURIComponent(alarm.channel)}&from=${to - span}&to=${to}`);
-    if (shown === alarm.id && byId("trend")) await drawTrend(byId("trend"), told, alarm, view.zone);
+    advise(detail);
+    if (alarm.channel) await trend(alarm.channel, alarm, view);
+    if (shown === alarm.id) story(detail.events, alarm, view);
   } catch (error) {
     view.tell(error.message);
   }
+}
+
+// An asset: its open alarms, and every channel with value, movement, nearest limit and age.
+export async function showAsset(asset, view) {
+  const box = byId("selected");
+  const same = shown === asset.id;
+  [shown, told] = [asset.id, null];
+  const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
+  const mine = view.alarms().filter((a) => a.asset === asset.id && !a.ended);
+  box.replaceChildren(h("h2", {}, h("span", {}, label(asset.name))), h("p", { class: "why" }, asset.id), h("div", { class: "orders" }, back),
+    ...(mine.length ? [h("h3", {}, say("openAlarms")), h("div", { class: "picks" }, ...mine.map((a) => h("button", { class: "pick", onclick: () => view.choose(a.id) },
+      markOf(a), ` ${a.words[lang()].what} ${a.words[lang()].value}`)))] : []),
+    h("h3", {}, say("channels")), keep(same, "channels", "table", { class: "history channels" }));
+  if (same && performance.now() - asked < AGAIN_MS) return;
+  asked = performance.now();
+  try {
+    const { channels } = await ask(`/api/channels?q=${encodeURIComponent(`${asset.id}/`)}`);
+    if (shown !== asset.id) return;
+    byId("channels")?.replaceChildren(...channels.map((c) => channelRow(c, view)));
+    if (!channels.length) byId("channels")?.replaceChildren(h("tr", {}, h("td", {}, say("none"))));
+  } catch (error) { view.tell(error.message); }
+}
+function channelRow(c, view) {
+  const read = { ...c, unit: c.unit_word };
+  const now = c.last_ms ? { value: c.value, change: c.change } : null;
+  const level = nearest(c.value, c.levels, 0);
+  return h("tr", {}, h("td", {}, h("button", { class: "link", onclick: () => view.openChannel(c.id) }, label(c.label))), h("td", {}, h("strong", {}, valued(c.value, read)), ` ${arrow(now, c.decimals)}`),
+    h("td", {}, level ? distance(c.value, level, read) : say("noLimits")), h("td", {}, c.last_ms ? old(c.last_ms, view.now_ms()) : say("noData")));
+}
+
+// One channel without an alarm: is the number right?
+export function showChannel(channel, view) {
+  const same = shown === channel;
+  if (!same) { told = null; asked = 0; }
+  shown = channel;
+  const again = () => showChannel(channel, view);
+  byId("selected").replaceChildren(h("h2", {}, h("span", {}, told ? label(told.label) : channel)), h("p", { class: "why" }, channel),
+    h("div", { class: "orders" }, h("button", { class: "second", onclick: view.back }, `‹ ${label(view.assetName()) || say("back")}`)),
+    keep(same, "now", "div"), ...trendParts(channel, same, view, again));
+  if (told) { numbers(null, view); beside(view); }
+  if (asked && performance.now() - asked < AGAIN_MS) return;
+  asked = performance.now();
+  const first = !told;
+  trend(channel, null, view).then(() => { if (first && shown === channel) again(); }).catch((error) => view.tell(error.message));
 }

@@ -1,41 +1,64 @@
 // Every word of the page in both languages; alarms bring their own sentences.
 const WORDS = {
   live: ["live", "实时"], simulation: ["simulation", "仿真"], replay: ["replay", "回放"],
-  banner: ["演练 · SIMULATION — these are not real readings, nothing leaves this machine", "演练 · 仿真 — 非真实数据，不对外通知"],
-  dataAge: ["data {0} old", "数据 {0} 前"], noData: ["no data yet", "尚无数据"],
-  silent: ["{0} silent", "{0} 个失联"],
+  banner: ["演练 · SIMULATION — these are not real readings; nobody outside is notified", "演练 · 仿真 — 非真实数据，不对外通知"],
+  dataAge: ["data {0} old", "数据更新于 {0}前"], noData: ["no data yet", "尚无数据"],
+  silent: ["{0} silent", "失联 {0} 台"],
   notApproved: ["default limits, not approved for this site", "默认限值，未经本地批准"],
-  approved: ["limits approved for this site", "限值已批准"],
-  blind: ["BLIND: no heartbeat through the chain for {0}", "失明：{0} 未收到看门狗心跳"],
-  unwatched: ["no watchdog probe in the rules", "规则中没有看门狗探测点"],
-  blindTimes: ["blind {0} – {1}", "失明时段 {0} – {1}"],
-  newRows: ["{0} new – show (n)", "{0} 条新报警 – 显示 (n)"],
-  operator: ["operator", "值班员"], askOperator: ["Write your name first: an acknowledgement carries it.", "请先填写姓名：确认将记录姓名。"],
-  unacked: ["UNACKNOWLEDGED", "未确认"], acked: ["ACKNOWLEDGED", "已确认"], none: ["none", "无"],
-  nothing: ["Select an alarm: j / k, Enter.", "用 j / k 选择报警，Enter 打开。"],
-  quiet: ["No alarm stands. The city is quiet.", "当前无报警。"],
+  approved: ["limits approved for this site", "限值已经本地批准"],
+  blind: ["BLIND for {0}: readings are not being judged", "监测中断 {0}：数据未经研判"],
+  unwatched: ["no probe watches the chain itself", "未配置系统自检探针"],
+  blindTimes: ["not judged {0} – {1}", "监测中断时段 {0} 至 {1}"],
+  newRows: ["{0} new – show (n)", "{0} 条新报警，按 n 显示"],
+  operator: ["operator", "值班员"], askOperator: ["Write your name first: an acknowledgement carries it.", "请先填写姓名，确认记录需要署名。"],
+  unacked: ["UNACKNOWLEDGED", "未确认"], acked: ["ACKNOWLEDGED", "已确认"], none: ["none", "无"], since: ["for", "历时"],
+  nothing: ["Nothing selected. j / k walk through the alarms, / finds any asset, a click on the map opens one.", "未选中报警。按 j / k 逐条查看，按 / 查找设施，也可点击地图上的设施。"],
+  quiet: ["No alarm stands. The city is quiet.", "当前无报警。"], quietHere: ["No alarm stands here.", "该专项当前无报警。"],
+  only: ["only {0} · Esc shows all", "仅显示{0} · 按 Esc 显示全部"],
   ack: ["Acknowledge (a)", "确认 (a)"], ackedBy: ["acknowledged by {0}, {1}", "{0} 于 {1} 确认"],
   ackedWord: ["acknowledged", "已确认"], comment: ["comment (optional)", "备注（可选）"], reset: ["Reset after re-test", "复测后复位"],
   resetAsk: ["What did the re-test on site show?", "现场复测结果如何？"],
-  resetSent: ["Reset ordered; the engine will answer.", "已下达复位，等待引擎响应。"],
+  resetSent: ["Reset ordered.", "复位指令已下达。"],
   done: ["Acknowledged: {0}", "已确认：{0}"], undo: ["Undo (z) {0} s", "撤销 (z) {0} 秒"],
   undone: ["Acknowledgement taken back.", "已撤销确认。"],
-  lost: ["CONNECTION LOST {0} – what you see is old", "连接中断 {0} – 画面非最新"],
-  behind: ["catching up", "正在追赶"],
+  lost: ["CONNECTION LOST for {0} – what you see is old", "连接已中断 {0}，画面不是最新"],
+  behind: ["catching up", "正在补读积压数据"],
   unconfirmed: ["unconfirmed", "待证实"], returned: ["returned", "已恢复"], late: ["late data", "迟到数据"],
   over: ["over", "已结束"], overRange: ["beyond range", "超量程"],
   safety: ["Not SIL-rated. Supplements and never replaces local gas alarms, interlocks and barriers. Levels are monitoring alarm levels (监测报警等级), not public warnings.",
-    "未经 SIL 认证。仅作补充，绝不替代现场燃气报警器、联锁和防护。等级为监测报警等级，非公众预警。"],
+    "未经 SIL 认证。仅作补充，绝不替代就地燃气报警器、联锁和安全屏障。等级为监测报警等级，不是对公众的预警信号。"],
   more: ["More alarms than this page shows.", "报警过多，未全部显示。"],
-  limit: ["limit", "限值"], source: { clause: ["clause", "条文"], vendor: ["vendor", "厂家"], estimate: ["estimate", "估计"] },
-  onset: ["onset", "起始"], raised: ["raised", "报警"], suspect: ["suspect", "可疑"], lateMark: ["late", "迟到"],
-  measured: ["measured", "测于"], received: ["received", "收到"], noTrend: ["No trend: this alarm is about a device that is silent.", "无趋势：设备失联。"],
+  limit: ["limit", "限值"], source: { clause: ["clause", "标准"], vendor: ["vendor", "厂家"], estimate: ["estimate", "经验值"] },
+  onset: ["onset", "起始"], raised: ["raised", "报警"], suspect: ["suspect", "可疑"], lateMark: ["late", "迟到"], beyondMark: ["beyond range", "超量程"],
+  measured: ["measured", "测于"], received: ["received", "收于"], noTrend: ["No trend: this alarm is about a device that is silent.", "设备失联，无趋势可显示。"],
   emptyTrend: ["No readings in this range.", "该时段无数据。"], system: ["system", "系统"],
-  help: ["Keys", "按键"], keys: {
-    "j / k": ["next / previous alarm", "下一条 / 上一条"], "Enter": ["open: centre the map on it", "打开并定位"],
+  now: ["now", "当前"], ago: ["{0} ago", "{0}前"], steady: ["steady over 10 min", "近 10 分钟平稳"],
+  rising: ["rising {0} per 10 min", "每 10 分钟上升 {0}"], falling: ["falling {0} per 10 min", "每 10 分钟下降 {0}"],
+  aboveLimit: ["{0} above the {1} limit {2} ({3})", "超过{1}色限值 {2} 达 {0}（{3}）"],
+  belowLimit: ["{0} below the {1} limit {2} ({3})", "低于{1}色限值 {2} 达 {0}（{3}）"],
+  toLimit: ["{0} to the {1} limit {2} ({3})", "距{1}色限值 {2} 尚有 {0}（{3}）"],
+  noLimits: ["no limit declared", "未设限值"],
+  overRangeUp: ["above range", "超上限"], under: ["below range", "超下限"],
+  todo: ["What to do", "处置"], todoDefault: ["default advice, not approved for this site", "默认提示，未经本地批准"], runbook: ["runbook", "预案"],
+  exposed: ["about {0} people nearby", "影响约 {0} 人"],
+  beside: ["Neighbours (grey)", "邻近测点（灰线）"], sameAsset: ["same asset", "同一设施"], none_near: ["none within 600 m", "600 米内无同类测点"],
+  history: ["History", "经过"], channels: ["Measured here", "监测项目"], openAlarms: ["Open alarms", "未结束报警"],
+  back: ["List", "返回列表"], onMap: ["Map (m)", "地图 (m)"], allMap: ["whole city", "全市"],
+  find: ["Find an asset or a sensor", "查找设施或测点"], nothingFound: ["Nothing found.", "未找到。"],
+  newAlarm: ["New alarm, {0}: {1}", "新报警，{0}：{1}"], legendPipes: ["mains", "管线"],
+  counts: ["open alarms by lifeline and level", "各专项各等级报警数"], list: ["alarms", "报警列表"], map: ["map of the city", "城市地图"], detail: ["selected", "所选报警"],
+  kinds: { gas_main: ["gas main", "燃气管"], water_main: ["water main", "供水管"], drain_main: ["drain", "排水管"], heat_main: ["heat main", "供热管"] },
+  events: {
+    RAISED: ["raised, {0}", "报警，{0}"], ESCALATED: ["worse, {0}", "升级为{0}"], LOWERED: ["lowered to {0}", "降为{0}"], CLEARED: ["returned to normal", "恢复正常"],
+    CONFIRMED: ["confirmed, {0}", "证实，{0}"], ACKED: ["acknowledged", "确认"], ACK_REVOKED: ["acknowledgement taken back", "撤销确认"], RESET: ["reset after re-test", "复测复位"],
+    LATE_FINDING: ["found in late data, {0}", "迟到数据中发现，{0}"],
+  },
+  help: ["Keys", "快捷键"], keys: {
+    "j / k": ["next / previous alarm", "下一条 / 上一条报警"], "Enter": ["centre the map on it", "在地图上定位"],
     "a": ["acknowledge the selected alarm", "确认所选报警"], "z": ["undo the acknowledgement (10 s)", "撤销确认（10 秒内）"],
-    "n": ["show new alarms, sort the list again", "显示新报警并重新排序"], "m": ["whole map", "全图"],
-    "l": ["Chinese / English", "中 / 英"], "Esc": ["let go of the selection", "取消选择"], "?": ["this help", "本帮助"],
+    "n": ["show new alarms, sort the list again", "显示新报警并重新排序"], "1 … 8": ["only this lifeline (again: all)", "仅看某一专项（再按恢复全部）"],
+    "/": ["find an asset or a sensor", "查找设施或测点"], "m": ["the whole map", "全市地图"],
+    "l": ["Chinese / English", "中文 / 英文"], "Esc": ["one step back", "返回上一级"], "?": ["this help", "本帮助"],
   },
 };
 let language = localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en");
@@ -43,7 +66,7 @@ export const lang = () => language;
 export function toggle() {
   language = language === "zh" ? "en" : "zh";
   localStorage.setItem("language", language);
-  document.documentElement.lang = language;
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 }
 export const pick = (pair) => pair[language === "zh" ? 1 : 0];
 export function say(name, ...values) {
@@ -51,7 +74,9 @@ export function say(name, ...values) {
   return pick(found ?? [name, name]).replace(/\{(\d)\}/g, (_, n) => values[n]);
 }
 export const keys = () => Object.entries(WORDS.keys).map(([key, pair]) => [key, pick(pair)]);
-const UNITS = { en: [" s", " min", " h", " d"], zh: [" 秒", " 分", " 时", " 天"] };
+const LEVELS = { en: ["", "blue", "yellow", "orange", "red"], zh: ["", "蓝", "黄", "橙", "红"] };
+export const levelName = (severity) => LEVELS[language][severity] ?? "";
+const UNITS = { en: [" s", " min", " h", " d"], zh: [" 秒", " 分钟", " 小时", " 天"] };
 export function length(seconds) {
   const u = UNITS[language];
   if (seconds < 100) return Math.max(0, Math.round(seconds)) + u[0];
@@ -59,8 +84,9 @@ export function length(seconds) {
   if (seconds < 172800) return (seconds / 3600).toFixed(1) + u[2];
   return Math.round(seconds / 86400) + u[3];
 }
+const makers = new Map(); // making a formatter is slow, and every row asks each second
 export function clock(ms, zone, withDay = false) {
   if (!ms) return "–";
-  const said = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }).format(ms);
-  return said.slice(withDay ? 5 : 11);
+  if (!makers.has(zone)) makers.set(zone, new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }));
+  return makers.get(zone).format(ms).slice(withDay ? 5 : 11);
 }
