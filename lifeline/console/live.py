@@ -30,7 +30,8 @@ def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:
     """Return the newest reading and its change per 10 minutes, or None where nothing is held.
 
     The change is a least-squares line over the last 10 minutes or six intervals, whichever is
-    longer; None below three points. Late and suspect readings take no part in it.
+    longer; None below three points, zero where the scatter about the line hides it. Late and
+    suspect readings take no part in it.
     """
     points = desk.hot.recent(row, RECENT)
     timely = points.verdict != LATE
@@ -46,7 +47,11 @@ def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:
         t = (points.event_ns[good] - at_ns) / float(WINDOW_NS)
         spread = t - t.mean()
         if (total := float(spread @ spread)) > 0:
-            change = float(spread @ points.value[good]) / total
+            value = points.value[good]
+            change = float(spread @ value) / total
+            scatter = float(np.std(value - value.mean() - change * spread))
+            if abs(change) * float(np.ptp(t)) < 2 * scatter:
+                change = 0.0  # traffic and noise are no trend
     return {
         "value": finite(float(points.value[last])),
         "at_ms": ms(at_ns),

@@ -62,6 +62,7 @@ export function title() {
     const [lon, lat] = points[Math.floor(share * (points.length - 1))];
     const end = points[points.length - 1];
     const upright = kind === "street" && Math.abs(end[0] - points[0][0]) < Math.abs(end[1] - points[0][1]);
+    if (upright && map.getZoom() < 13) continue; // no room for them
     const text = h("span", { class: `street-name ${upright ? "upright" : ""} ${kind}` }, label(namesOf(f)));
     L.marker([lat, lon], { icon: L.divIcon({ className: "", iconSize: [0, 0], html: text }), interactive: false, keyboard: false, zIndexOffset: -1000 }).addTo(names);
   }

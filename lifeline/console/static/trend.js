@@ -98,7 +98,7 @@ export async function drawTrend(element, answer, alarm, zone) {
   const odd = marks(told), limits = steps(told);
   const range = vertical(told, alarm, limits);
   const narrow = element.clientWidth < 420;
-  const margin = { ...MARGIN, r: narrow ? 78 : lang() === "zh" ? 112 : 126 };
+  const margin = { ...MARGIN, r: narrow ? 78 : lang() === "zh" ? 112 : 140 };
   const height = element.clientHeight - margin.t - margin.b;
   const words = { suspect: "suspect", late: "lateMark", over: "beyondMark" };
   const points = (kind, symbol) => ({

@@ -28,7 +28,7 @@ const WORDS = {
   safety: ["Not SIL-rated. Supplements and never replaces local gas alarms, interlocks and barriers. Levels are monitoring alarm levels (监测报警等级), not public warnings.",
     "未经 SIL 认证。仅作补充，绝不替代就地燃气报警器、联锁和安全屏障。等级为监测报警等级，不是对公众的预警信号。"],
   more: ["More alarms than this page shows.", "报警过多，未全部显示。"],
-  limit: ["limit", "限值"], source: { clause: ["clause", "标准"], vendor: ["vendor", "厂家"], estimate: ["estimate", "经验值"] },
+  limit: ["limit", "限值"], source: { clause: ["clause", "标准"], vendor: ["vendor", "厂家"], estimate: ["estimate", "估计值"] },
   onset: ["onset", "起始"], raised: ["raised", "报警"], suspect: ["suspect", "可疑"], lateMark: ["late", "迟到"], beyondMark: ["beyond range", "超量程"],
   measured: ["measured", "测于"], received: ["received", "收于"], noTrend: ["No trend: this alarm is about a device that is silent.", "设备失联，无趋势可显示。"],
   emptyTrend: ["No readings in this range.", "该时段无数据。"], system: ["system", "系统"],
