@@ -17,10 +17,10 @@ from ingest.store.manifest import Manifest
 from lifeline.demo.watch import RAISING, shown_severity
 from lifeline.ledger import Ledger
 from rules.events import EventType
-from rules.readings import HEARD_ONLY, Readings, Tick
+from rules.readings import HEARD_ONLY, Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from lifeline.clock import Clock
@@ -33,24 +33,26 @@ BLUE = 1
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """What the journal holds: scalar readings, and at which offsets a Tick stands."""
+    """What the journal holds: scalar readings, and which channels some records carry."""
 
     readings: int
-    ticks: frozenset[int]
+    carried: frozenset[tuple[int, int]]  # (offset, channel row), of the offsets asked for
 
     @classmethod
-    def count(cls, data: Path) -> Journaled:
+    def count(cls, data: Path, offsets: Collection[int]) -> Journaled:
         """Read the whole journal."""
-        folder, readings, ticks = data / "journal", 0, set()
+        folder, readings = data / "journal", 0
+        carried: set[tuple[int, int]] = set()
         end = durable_end(folder)
         with JournalReader(folder) as reader:
             while records := reader.read(until=end):
                 for record in records:
                     if isinstance(record.body, Readings):
                         readings += int(np.count_nonzero(record.body.channel != HEARD_ONLY))
-                    elif isinstance(record.body, Tick):
-                        ticks.add(record.offset)
-        return cls(readings, frozenset(ticks))
+                        if record.offset in offsets:
+                            held = np.unique(record.body.channel).tolist()
+                            carried.update((record.offset, row) for row in held)
+        return cls(readings, frozenset(carried))
 
 
 def quarantined(data: Path) -> Counter[str]:
@@ -118,18 +120,19 @@ def unexpected(
 
 
 def latency_ms(
-    seen: Sequence[Seen], ticks: frozenset[int], registry: Registry, clock: Clock
+    seen: Sequence[Seen], carried: frozenset[tuple[int, int]], registry: Registry, clock: Clock
 ) -> dict[str, dict[str, list[float]]]:
     """Return wall milliseconds to the readable alarm, by transport.
 
     ``sensor``: since the sample was taken, so a module's wait for its next report is in it;
-    ``received``: since its frame came in. Raises by a timer have no sample of their own.
+    ``received``: since its frame came in. A hold that ran out is no latency: it counts only where
+    the record that raised carries a reading of the channel.
     """
     held: dict[str, dict[str, list[float]]] = {"sensor": {}, "received": {}}
     for s in seen:
         row = registry.channel_row.get(s.event.subject)
         raised = s.event.type in (EventType.RAISED, EventType.ESCALATED)
-        if row is None or not raised or s.event.offset in ticks:
+        if row is None or not raised or (s.event.offset, row) not in carried:
             continue
         transport = registry.devices.transport[int(registry.channels.device[row])]
         known_ns = clock.city_origin_ns + (s.wall_ns - clock.wall_origin_ns) * clock.factor
@@ -158,12 +161,12 @@ class Evidence:
 
     def report(self) -> dict[str, Any]:
         """Return the report; ``failures`` lists in words what does not hold, [] = all does."""
-        journal = Journaled.count(self.data)
+        journal = Journaled.count(self.data, {s.event.offset for s in self.seen})
         archived = Counter[str]()
         for file in Manifest.load(self.data / "archive").files:
             archived.update(file.counts)
         refused = quarantined(self.data)
-        waits = latency_ms(self.seen, journal.ticks, self.registry, self.clock)
+        waits = latency_ms(self.seen, journal.carried, self.registry, self.clock)
         begun = [i for i in self.city["incidents"] if i["began"] is not None]
         surprises = unexpected(begun, self.seen, self.end_ns)
         report: dict[str, Any] = {
