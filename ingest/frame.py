@@ -42,7 +42,7 @@ class Frame:
     """One message as it came. ``path`` is the MQTT topic or the CoAP Uri-Path without slash."""
 
     payload: bytes
-    transport: str  # mqtt | coap | replay
+    transport: str  # mqtt | coap | replay | datagram (at the CoAP port, not CoAP)
     path: str
     receive_ns: int
     content_format: int | None = None  # CoAP only

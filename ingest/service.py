@@ -15,7 +15,7 @@ import structlog
 
 from ingest import metrics
 from ingest.admission import Admission
-from ingest.control import ControlServer, Known, recover
+from ingest.control import ControlServer, recover
 from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
 from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
@@ -57,13 +57,14 @@ def run_ingest(
     tick_s: float = 1.0,
     mappings: Sequence[Mapping] = (),
     limits: IngestLimits | None = None,
-    load_registry: Callable[[str], Registry] | None = None,
+    load_site: Callable[[dict[str, str]], Registry] | None = None,
     ready: threading.Event | None = None,
     files: FileLayer = OS_FILES,
 ) -> None:
     """Run until ``stop``; then what was received is journaled and acknowledged within 5 s.
 
-    ``load_registry`` returns the registry of a content hash when a Control record changes it.
+    ``load_site`` returns the registry of the hashes a Control record would put in force. It raises
+    where the engine could not use them: the record would end the engine at every start.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def run_ingest(
         if ingest is None:
             return
         ending.callback(ingest.close)
-        ingest.load_registry = load_registry
+        ingest.load_site = load_site
         ingest.begin(clock, registry_hash=registry.content_hash, rules_hash=rules_hash)
         for source in sources:
             ending.callback(source.close)
@@ -154,7 +155,7 @@ class Ingest:
         self.admission = admission
         self.limits = limits
         self.stop = stop
-        self.load_registry: Callable[[str], Registry] | None = None
+        self.load_site: Callable[[dict[str, str]], Registry] | None = None
         self._cursor = data / "cursors" / "ingest"
         self._uncommitted: list[tuple[int, Control]] = []
         with ExitStack() as opened:
@@ -326,19 +327,21 @@ class Ingest:
                 return offset
         if isinstance(command, str) and command in self.known.commands:
             return self.known.commands[command]
-        if control.type == "registry":
+        if control.type in ("registry", "rules"):
             try:
-                self._change_registry(str(control.data["hash"]))
+                self._change_site(control.type, str(control.data["hash"]))
             except (OSError, ValueError, LookupError, Invalid) as error:
-                return ValueError(f"registry {control.data['hash']}: {error}")
+                return ValueError(f"{control.type} {control.data['hash']}: {error}")
         return self._journal_control(control)
 
-    def _change_registry(self, content_hash: str) -> None:
-        if self.load_registry is None:
-            raise LookupError("this process has no registry to load from; restart it")
-        registry = self.load_registry(content_hash)
-        self.admission = self.admission.with_registry(registry)
-        log.info("registry changed", hash=content_hash)
+    def _change_site(self, kind: str, content_hash: str) -> None:
+        if self.load_site is None:
+            raise LookupError(f"this process has no {kind} to load from; restart it")
+        waiting = {c.type: c.data["hash"] for _, c in self._uncommitted if "hash" in c.data}
+        registry = self.load_site(self.known.hashes | waiting | {kind: content_hash})
+        if kind == "registry":
+            self.admission = self.admission.with_registry(registry)
+            log.info("registry changed", hash=content_hash)
 
     def _journal_control(self, control: Control) -> int:
         offset = self._take_down(control)
@@ -394,6 +397,3 @@ class Ingest:
                 self.intake.block("")
                 metrics.DISK_FULL.set(0)
                 log.info("the disk has room again" if not self.stop.is_set() else "stopping")
-
-
-__all__ = ["Ingest", "IngestLimits", "Known", "Source", "run_ingest"]

@@ -27,6 +27,7 @@ from ingest.journal import (
 )
 from ingest.journal.segments import segments
 from ingest.store.follow import WAIT_S, Follower
+from lifeline.errors import Missing
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
@@ -76,7 +77,7 @@ class SiteTexts:
 
         Raises
         ------
-        OSError, rules.language.Invalid
+        Missing, rules.language.Invalid
             A text is missing or damaged: the data folder lost what the journal relies on.
         """
         if set(self.hashes) < {"registry", "rules"}:
@@ -92,7 +93,12 @@ class SiteTexts:
         return plan, registry
 
     def _read(self, kind: str) -> bytes:
-        return (self._data / kind / f"{self.hashes[kind]}.json").read_bytes()
+        path = self._data / kind / f"{self.hashes[kind]}.json"
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            said = f"{path}: {error.strerror}; the journal relies on it: restore registry/ and"
+            raise Missing(f"{said} rules/ of the data folder") from error
 
 
 def empty_site() -> tuple[Plan, Registry]:
@@ -201,7 +207,7 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
 
     Raises
     ------
-    OSError, rules.language.Invalid
+    Missing, rules.language.Invalid
         A registry or rules text the journal names cannot be read: restore ``registry/`` and
         ``rules/`` of the data folder.
     ingest.journal.JournalError

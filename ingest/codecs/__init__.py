@@ -50,6 +50,8 @@ class Routing:
         """
         if frame.transport == "coap":
             return self._of_coap(frame)
+        if frame.transport == "datagram":
+            raise Undecodable("coap", f"{len(frame.payload)} bytes that are no CoAP message")
         found = _TOPIC.fullmatch(frame.path)
         if found:
             return found["device"], CODECS[_TOPIC_CODECS[found["form"]]]

@@ -189,6 +189,8 @@ class CoapSource:
         )
         try:
             self._widen(context)
+            for receiver, method in _receivers(context):
+                _screen(receiver, method, self._uplink)
             metrics.COAP_DROPS.set_function(self.kernel_drops)
             log.info("coap listening", address=self.settings.address)
             self._started.set()
@@ -220,13 +222,39 @@ def _refuse_a_taken_port(settings: CoapSettings) -> None:
         probe.bind((settings.host, settings.port))
 
 
+def _screen(receiver: Any, method: str, uplink: _Uplink) -> None:
+    """Take what is no CoAP message to quarantine; aiocoap drops some of it and raises at the rest.
+
+    Nobody is answered: a datagram's sender is not to be believed.
+    """
+    taken = getattr(receiver, method)
+
+    def screened(datagram: bytes, *where: Any) -> None:
+        try:
+            Message.decode(datagram)
+        except Exception:  # noqa: BLE001 - UnparsableMessage, and what its options' decoders raise
+            if uplink.open and uplink.intake.accepts:
+                uplink.intake.put(bytes(datagram), transport="datagram", path="")
+            else:
+                metrics.UNAVAILABLE.inc()
+        else:
+            taken(datagram, *where)
+
+    setattr(receiver, method, screened)
+
+
+def _receivers(context: Any) -> list[tuple[Any, str]]:
+    """Return who in an aiocoap context takes datagrams, by which method; it has no public way."""
+    below = [each.token_interface.message_interface for each in context.request_interfaces]
+    return [
+        (each, "datagram_msg_received")
+        if hasattr(each, "transport")
+        else (each._pool, "datagram_received")  # noqa: SLF001
+        for each in below
+    ]
+
+
 def _sockets(context: Any) -> list[Any]:
-    """Return the UDP sockets inside an aiocoap context; it has no public way to them."""
-    found = []
-    for interface in context.request_interfaces:
-        below = interface.token_interface.message_interface
-        transport = getattr(below, "transport", None)
-        if transport is None:
-            transport = below._pool._transport  # noqa: SLF001
-        found.append(transport.get_extra_info("socket"))
-    return found
+    """Return the UDP sockets inside an aiocoap context."""
+    held = [getattr(each, "transport", None) or each._transport for each, _ in _receivers(context)]  # noqa: SLF001
+    return [transport.get_extra_info("socket") for transport in held]

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ingest.service import IngestLimits, run_ingest
+from ingest.limits import IngestLimits
+from ingest.service import run_ingest
 from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
 from lifeline.preflight import read_site
 from lifeline.reachable import broker_port
 from lifeline.retention import Bounds, Retention
-from rules.registry_codec import registry_from_bytes
+from rules.language import compile_plan, rules_from_bytes
+from rules.registry_codec import content_hash, registry_from_bytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lifeline.config import CityConfig
     from lifeline.processes.context import Context
     from rules.registry import Registry
@@ -37,8 +41,11 @@ def run(context: Context) -> None:
         structlog.get_logger("ingest").warning(str(warning))
     texts.store(context.data)
 
-    def load_registry(name: str) -> Registry:
-        return registry_from_bytes((context.data / "registry" / f"{name}.json").read_bytes())
+    def load_site(hashes: dict[str, str]) -> Registry:
+        registry = registry_from_bytes(stored_text(context.data, "registry", hashes["registry"]))
+        rules = rules_from_bytes(stored_text(context.data, "rules", hashes["rules"]))
+        compile_plan(rules, registry)
+        return registry
 
     journal, coap = config.entry.journal, config.entry.coap
     bounds = Bounds(
@@ -60,8 +67,22 @@ def run(context: Context) -> None:
                 segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep
             ),
             mappings=texts.mappings,
-            load_registry=load_registry,
+            load_site=load_site,
         )
+
+
+def stored_text(data: Path, kind: str, name: str) -> bytes:
+    """Return the text of a content hash from the data folder.
+
+    Raises
+    ------
+    OSError, ValueError
+        There is no such text, or it is not the one its name says.
+    """
+    text = (data / kind / f"{name}.json").read_bytes()
+    if content_hash(text) != name:
+        raise ValueError(f"the text in {data / kind} is another one; store it under its own hash")
+    return text
 
 
 def mqtt_settings(config: CityConfig) -> MqttSettings | None:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from aiocoap import Context, Message
@@ -90,6 +91,32 @@ def test_libcoap_posts_all_three_formats_and_a_long_batch_in_blocks(tmp_path, se
         assert post(settings, text, tmp_path, content_format=50) == ""
         assert post(settings, batch, tmp_path, options=("-b", "512")) == ""
         assert sequences(data) == [1, -1, 3] + [4] * 1000
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_a_datagram_that_is_no_coap_goes_to_quarantine_and_stops_nothing(
+    tmp_path, settings, host, caplog
+):
+    strange = [
+        b"",
+        b"\x00",
+        b"\xff" * 40,
+        bytes.fromhex("40020001") + b"\xb2\xc1\xff" + b"\xff" + b"x",  # Uri-Path not UTF-8
+        bytes.fromhex("40020002") + b"\xf0",  # reserved option
+        bytes.fromhex("80020003"),  # another version
+    ]
+    data = tmp_path / "data"
+    settings = replace(settings, host=host)
+    with running(data, coap=settings), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        for datagram in strange:
+            wire.sendto(datagram, ("127.0.0.1", settings.port))
+        until(lambda: len(quarantined(data)) == len(strange), what="quarantine")
+        (answer,) = asked(replace(settings, host="127.0.0.1"), (f"up/{MODULE}", 42, reading(5)))
+    assert answer.code == Code.CHANGED
+    assert [(reason, body) for reason, _, body in quarantined(data)] == [
+        ("coap", datagram) for datagram in strange
+    ]
+    assert "Traceback" not in caplog.text
 
 
 def test_a_refused_frame_gets_its_code_after_it_is_in_quarantine(tmp_path, settings):

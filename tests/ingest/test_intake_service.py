@@ -96,6 +96,7 @@ def test_a_control_request_is_answered_with_its_durable_offset_and_taken_once(tm
         (b'{"type":"reset","data":5}', "no object"),
         (b'{"type":"reset","data":{"rule":"r","channel":"c"}}', "'command'"),
         (b'{"type":"registry","data":{"hash":"h"}}', "no registry to load"),
+        (b'{"type":"rules","data":{"hash":"h"}}', "no rules to load"),
         (b"x" * 70_000, "at most"),
     ],
 )
@@ -113,7 +114,7 @@ def test_a_registry_change_takes_effect_at_its_record(tmp_path, catch):
     simulated = site(simulation=True)
     frame = one_reading(simulation=True)
     with running(
-        tmp_path, load_registry={simulated.content_hash: simulated}.__getitem__
+        tmp_path, load_site=lambda hashes: {simulated.content_hash: simulated}[hashes["registry"]]
     ) as service:
         service.intake = catch[0]
         before = offered(service, frame)
@@ -126,6 +127,21 @@ def test_a_registry_change_takes_effect_at_its_record(tmp_path, catch):
     assert "nobody's" in unknown["error"]
     rows = [r.offset for r in records(tmp_path / "journal") if isinstance(r.body, Readings)]
     assert rows > [answer["offset"]]
+
+
+def test_rules_the_engine_could_not_read_never_reach_the_journal(tmp_path):
+    def load(hashes):
+        if hashes["rules"] not in ("rules-1", "rules-2"):
+            raise FileNotFoundError(hashes["rules"])
+        return site()
+
+    with running(tmp_path, load_site=load) as service:
+        lost = service.control(type="rules", data={"hash": "../x"})
+        taken = service.control(type="rules", data={"hash": "rules-2"})
+    assert "rules ../x: " in lost["error"]
+    told = [r for r in records(tmp_path / "journal") if isinstance(r.body, Control)]
+    assert [r.body.data["hash"] for r in told if r.body.type == "rules"] == ["rules-1", "rules-2"]
+    assert told[-1].offset == taken["offset"]
 
 
 # ---------------------------------------------------------------- time
