@@ -9,7 +9,6 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
-from paho.mqtt import publish
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -32,22 +31,33 @@ def machine_authorities() -> str:
 
 
 def put_mark(settings: MqttSettings | None, name: str) -> None:
-    """Say on the broker, if there is one, that it serves ``name``; it stays until removed."""
+    """Say on the broker, if there is one, that it serves ``name``; it stays until removed.
+
+    Raises
+    ------
+    Unreachable
+        It does not take it.
+    """
     if settings is None:
         return
-    publish.single(
-        TOPIC,
-        name,
-        qos=1,
-        retain=True,
-        hostname=settings.host,
-        port=settings.port,
-        auth={"username": settings.username, "password": settings.password or ""}
-        if settings.username
-        else None,
-        tls={"ca_certs": settings.ca_file or machine_authorities()} if settings.tls else None,
-        protocol=MQTTProtocolVersion.MQTTv311,
-    )
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+    if settings.username:
+        client.username_pw_set(settings.username, settings.password)
+    if settings.tls:
+        client.tls_set(settings.ca_file or machine_authorities())
+    try:
+        client.connect(settings.host, settings.port, keepalive=10)
+        client.loop_start()
+        taken = client.publish(TOPIC, name, qos=1, retain=True)
+        taken.wait_for_publish(ANSWER_WITHIN_S)
+        if not taken.is_published():
+            raise Unreachable(f"broker {settings.host}:{settings.port}: takes no message of ours")
+    except (OSError, RuntimeError) as error:
+        said = f"broker {settings.host}:{settings.port}: does not take {TOPIC} ({error})"
+        raise Unreachable(f"{said}; let this user write it") from error
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def read_mark(host: str, port: int, *, user: str = "", password: str = "") -> str:
