@@ -6,10 +6,12 @@ is left out: it would be taken for the whole city's.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+LOG: Any = structlog.get_logger("metrics")
 EVERY_S = 2.0
 _ENDING = ".prom"
 _LEFT_OUT = ("python_", "process_")
@@ -37,13 +40,34 @@ class MetricsFile(threading.Thread):
         self._stop_event = stop
 
     def run(self) -> None:
-        """Write until stopped."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Write until stopped; what cannot be written is told once and tried again."""
+        told = ""
         while not self._stop_event.wait(EVERY_S):
-            aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            aside.write_bytes(generate_latest())
-            aside.replace(self._path)
+            try:
+                self._write(generate_latest())
+                told = ""
+            except OSError as error:
+                if told != str(error):
+                    told = str(error)
+                    LOG.warning("metrics not written; the page shows old ones", cause=told)
         self._path.unlink(missing_ok=True)  # one that was stopped counts nothing any more
+
+    def _write(self, text: bytes) -> None:
+        """Replace the file as a whole; on a full disk write over it, so that it can be told."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            aside.write_bytes(text)
+            aside.replace(self._path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            if error.errno != errno.ENOSPC or not self._path.exists():
+                raise
+            held = self._path.stat()
+            if len(text) > held.st_blocks * 512:
+                raise
+            with self._path.open("r+b") as file:  # its blocks are there; no torn line remains
+                file.write(text.rstrip(b"\n").ljust(held.st_size - 1) + b"\n")
 
 
 class _Merged:

@@ -1,12 +1,16 @@
 """/metrics tells of all processes, each sample with the process it is from."""
 
+import errno
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 import ingest.metrics
+from lifeline import metrics_files
 from lifeline.metrics_files import MetricsFile, all_metrics, metrics_folder
 
 
@@ -44,3 +48,34 @@ def test_a_process_that_was_stopped_is_told_of_no_more(tmp_path):
     stop.set()
     metrics.join(5)
     assert not (metrics_folder(tmp_path) / "engine.prom").exists()
+
+
+def test_a_full_disk_is_told_over_the_old_file_and_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics_files, "EVERY_S", 0.02)
+    ingest.metrics.DISK_FULL.set(0)
+    stop = threading.Event()
+    writer = MetricsFile(tmp_path, "ingest", stop=stop)
+    file = metrics_folder(tmp_path) / "ingest.prom"
+    full = ("lifeline_disk_full", "ingest")
+    writer.start()
+    try:
+        until(file.exists)
+
+        def no_room(_path, _text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", no_room)
+        ingest.metrics.DISK_FULL.set(1)
+        until(lambda: samples(all_metrics(tmp_path, own="serve")).get(full) == 1)
+        assert writer.is_alive()
+    finally:
+        ingest.metrics.DISK_FULL.set(0)
+        stop.set()
+        writer.join(5)
+
+
+def until(condition):
+    deadline_s = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
