@@ -43,7 +43,6 @@ class ChannelTable:
         self.factors = np.array(
             [self._factors(row, channels.unit[row]) for row in range(n)], np.float64
         ).reshape(n, 4)
-        self.safety = np.array([klass == "safety" for klass in channels.klass], np.bool_)
         self.range_lo = np.asarray(channels.range_lo, np.float64)
         self.range_hi = np.asarray(channels.range_hi, np.float64)
         widest = max((len(codes) for codes in channels.fault_codes), default=0)

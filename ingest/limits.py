@@ -9,7 +9,7 @@ _HOUR_NS = 3_600_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestLimits:
-    """What bounds ingest. ``reserve_bytes`` keeps safety channels going on a full disk."""
+    """What bounds ingest. ``reserve_bytes`` keeps alarms going on a full disk."""
 
     queue_bytes: int = 32 << 20
     group_bytes: int = 4 << 20

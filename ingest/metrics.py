@@ -37,7 +37,7 @@ UNAVAILABLE = Counter(
 COAP_DROPS = Gauge(
     "lifeline_coap_kernel_drops", "Datagrams the kernel threw away: receive buffer full (Linux)"
 )
-DISK_FULL = Gauge("lifeline_disk_full", "1 while the journal's disk is full and nothing is acked")
+DISK_FULL = Gauge("lifeline_disk_full", "1 while the disk is full: on the reserve, or not acked")
 RAW_DROPPED = Counter(
     "lifeline_raw_frames_dropped_total", "Raw frames the side log had no room for"
 )

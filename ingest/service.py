@@ -22,11 +22,12 @@ from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, Journal
 from ingest.limits import IngestLimits
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
+from ingest.room import Room
 from ingest.sources import Source, SourceDied
 from ingest.sources.coap import CoapSettings, CoapSource
 from ingest.sources.mqtt import MqttSettings, MqttSource
 from rules.problems import Invalid
-from rules.readings import Control, Readings, Tick
+from rules.readings import Control, Tick
 
 if TYPE_CHECKING:
     import threading
@@ -171,13 +172,27 @@ class Ingest:
                 )
             )
             self.quarantine = opened.enter_context(
-                closing(JournalWriter(data / "quarantine", segment_bytes=16 << 20, files=files))
+                closing(
+                    JournalWriter(
+                        data / "quarantine",
+                        segment_bytes=16 << 20,
+                        reserve_bytes=limits.reserve_bytes // 16,
+                        files=files,
+                    )
+                )
             )
             self.raw = opened.enter_context(closing(RawLog(data / "raw")))
             durable = self.journal.durable_offset
             self.known = recover(self._cursor, self.journal.folder, durable=durable)
             self._opened = opened.pop_all()
-        metrics.DISK_FULL.set(0)
+        self.room = Room(
+            self.journal,
+            self.quarantine,
+            intake=intake,
+            raw=self.raw,
+            stop=stop,
+            retry_s=limits.full_retry_s,
+        )
         for damage in self.journal.damage:
             log.error("the journal lost records before this start", damage=str(damage))
 
@@ -190,7 +205,7 @@ class Ingest:
         for kind, content_hash in (("registry", registry_hash), ("rules", rules_hash)):
             if self.known.hashes.get(kind) != content_hash:
                 self._journal_control(Control(kind, {"hash": content_hash}))
-        self._commit(use_reserve=True)
+        self._commit()
 
     def serve(self, metronome: Metronome, sources: Sequence[Source] = ()) -> None:
         """Take groups until the stop event."""
@@ -252,12 +267,12 @@ class Ingest:
         frames = [item for item in items if isinstance(item, Frame)]
         refused: list[Quarantined] = []
         try:
-            answers, urgent = self._take_group(items, refused)
+            answers = self._take_group(items, refused)
             if frames:
                 age_ns = self.intake.now_ns() - frames[0].receive_ns
                 metrics.JOURNAL_LAG.set(max(0.0, age_ns / 1e9))
                 self.raw.append(frames)
-            if not self._durable(refused, use_reserve=urgent):
+            if not self._durable(refused):
                 return
         except _StoppedFull:
             return
@@ -274,28 +289,27 @@ class Ingest:
 
     def _take_group(
         self, items: list[Item], refused: list[Quarantined]
-    ) -> tuple[list[tuple[Request, int | ValueError]], bool]:
-        """Append everything in order; return what requests get and whether it is urgent."""
+    ) -> list[tuple[Request, int | ValueError]]:
+        """Append everything in order; return what requests get."""
         answers: list[tuple[Request, int | ValueError]] = []
         run: list[Frame] = []
-        urgent = not any(isinstance(item, Frame) for item in items)
         for item in items:
             if isinstance(item, Frame):
                 run.append(item)
                 continue
-            urgent |= self._admit(run, refused)
+            self._admit(run, refused)
             run = []
             if isinstance(item, Tick):
                 self._take_down(item)
             else:
                 answers.append((item, self._requested(item.control)))
-        urgent |= self._admit(run, refused)
-        return answers, urgent
+        self._admit(run, refused)
+        return answers
 
-    def _admit(self, frames: list[Frame], refused: list[Quarantined]) -> bool:
-        """Append a run of frames; return whether a safety channel is among their rows."""
+    def _admit(self, frames: list[Frame], refused: list[Quarantined]) -> None:
+        """Append a run of frames."""
         if not frames:
-            return False
+            return
         admitted = self.admission.admit(frames)
         for body in admitted.bodies():
             self._take_down(body)
@@ -305,17 +319,13 @@ class Ingest:
         for remark, count in admitted.counters.items():
             if count:
                 metrics.REMARKS.labels(remark).inc(count)
-        return self._is_safety(admitted.readings)
-
-    def _is_safety(self, rows: Readings) -> bool:
-        return bool(self.admission.table.safety[rows.channel[rows.channel >= 0]].any())
 
     def _take_down(self, body: Body) -> int:
         """Append one record; where the buffer is full its beginning is committed first."""
         try:
             return self.journal.append(body)
         except BufferFull:
-            if not self._commit(use_reserve=True):
+            if not self._commit():
                 raise _StoppedFull from None
             return self.journal.append(body)
 
@@ -350,20 +360,20 @@ class Ingest:
 
     # -------------------------------------------------------------- committing
 
-    def _durable(self, refused: list[Quarantined], *, use_reserve: bool) -> bool:
+    def _durable(self, refused: list[Quarantined]) -> bool:
         """Bring quarantine and journal to disk; False only when stopped while the disk is full."""
         if refused:
             self.quarantine.append(quarantine_record(refused))
-            if not self._until_room(self.quarantine, use_reserve=False):
+            if not self.room.commit(self.quarantine):
                 return False
             for each in refused:
                 counter = metrics.REFUSED if each.whole else metrics.PARTS_REFUSED
                 counter.labels(each.reason).inc()
-        return self._commit(use_reserve=use_reserve)
+        return self._commit()
 
-    def _commit(self, *, use_reserve: bool) -> bool:
+    def _commit(self) -> bool:
         began_s = time.perf_counter()
-        done = self._until_room(self.journal, use_reserve=use_reserve)
+        done = self.room.commit(self.journal)
         if done:
             for offset, control in self._uncommitted:
                 self.known.note(offset, control)
@@ -372,28 +382,3 @@ class Ingest:
             metrics.COMMITS.inc()
             metrics.JOURNAL_OFFSET.set(self.journal.durable_offset)
         return done
-
-    def _until_room(self, writer: JournalWriter, *, use_reserve: bool) -> bool:
-        """Commit; while the disk is full nothing is acknowledged and sources stop reading."""
-        full = False
-        try:
-            while True:
-                try:
-                    writer.commit(use_reserve=use_reserve)
-                except JournalFull as error:
-                    if not full:
-                        full = True
-                        self.intake.block("disk full")
-                        metrics.DISK_FULL.set(1)
-                        log.warning("disk full: nothing is acknowledged", cause=str(error))
-                    self.raw.give_up_room()
-                else:
-                    return True
-                if self.stop.wait(self.limits.full_retry_s):
-                    log.warning("stopped on a full disk; senders keep what was not acknowledged")
-                    return False
-        finally:
-            if full:
-                self.intake.block("")
-                metrics.DISK_FULL.set(0)
-                log.info("the disk has room again" if not self.stop.is_set() else "stopping")

@@ -230,13 +230,13 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
             now_s = time.monotonic()
             if now_s >= next_cursor_s:
                 LAG.set(follower.lag())
-                Cursor(offset=follower.offset).save(cursor_path)
+                Cursor(offset=follower.offset).save_if_room(cursor_path)
                 next_cursor_s = now_s + CURSOR_S
             if now_s >= next_snapshot_s and engine.next_offset > snapshots.newest:
                 snapshots.fork(engine, texts.hashes)
                 next_snapshot_s = now_s + snapshot_s
         snapshots.write(engine, texts.hashes)
-        Cursor(offset=follower.offset).save(cursor_path)
+        Cursor(offset=follower.offset).save_if_room(cursor_path)
     finally:
         snapshots.close()
         follower.close()

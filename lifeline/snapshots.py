@@ -64,7 +64,10 @@ class SnapshotFolder:
     def write(self, engine: Engine, hashes: Mapping[str, str]) -> None:
         """Write the state here and now, after a child that still writes."""
         self.close()
-        self._save(engine, hashes)
+        try:
+            self._save(engine, hashes)
+        except OSError as error:  # it only makes the next start longer
+            LOG.warning("a snapshot could not be written; the older one stands", cause=str(error))
 
     def _save(self, engine: Engine, hashes: Mapping[str, str]) -> None:
         data = to_bytes(take(engine) | {"texts": [list(pair) for pair in hashes.items()]})

@@ -104,6 +104,8 @@ def read_yaml(name: str, text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         said = f"not YAML: {error.problem or error.context}{_remedy(text, at[0])}"
+        if "nesting depth" in said:  # newer libyaml stops while it reads ahead, before we can
+            said = f"nested deeper than {MAX_DEPTH} levels"
         document.problems.append(Problem(name, *at, "", said))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0

@@ -81,7 +81,7 @@ class FaultyFiles(OsFiles):
         """Return how many of ``at_most`` bytes at ``size`` find room."""
         if self.room_bytes is None:
             return at_most
-        used = sum(p.stat().st_size for p in self.folder.iterdir() if p.is_file())
+        used = sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file())
         return max(0, min(at_most, self.room_bytes - used))
 
     def open(self, path: Path) -> int:

@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 
 from ingest.journal.errors import CursorDamaged
+from ingest.journal.files import FULL
 from ingest.journal.record import CRC, crc32c
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+log = structlog.get_logger("journal")
 
 Extra = dict[str, "NDArray[np.generic] | int | str"]
 
@@ -67,6 +71,21 @@ class Cursor:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def save_if_room(self, path: Path) -> bool:
+        """Save, or on a full disk say so and leave the old one: what it stands for is done again.
+
+        For readers whose work may be done twice; a reader must go on, and lag is no loss.
+        """
+        try:
+            self.save(path)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            path.with_name(path.name + ".new").unlink(missing_ok=True)
+            log.warning("disk full: cursor not saved", path=str(path))
+            return False
+        return True
 
 
 def _encode(cursor: Cursor) -> bytes:

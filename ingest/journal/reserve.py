@@ -34,8 +34,8 @@ class Reserve:
         self.held_bytes = self._path.stat().st_blocks * 512 if self._path.exists() else 0
         if self.held_bytes < size and not self._fill() and self.held_bytes == 0:
             raise JournalFull(
-                f"{folder}: no room for the reserve of {size} bytes that keeps safety channels "
-                "going on a full disk; free space or configure a smaller reserve"
+                f"{folder}: no room for the reserve of {size} bytes that keeps alarms going "
+                "on a full disk; free space or configure a smaller reserve"
             )
 
     def shrink(self, wanted: int) -> bool:

@@ -203,11 +203,15 @@ class JournalWriter:
 
     # -------------------------------------------------------------- committing
 
+    def reserve_whole(self) -> bool:
+        """Take used reserve back where the disk has room; return whether all of it is held."""
+        self._reserve.refill()
+        return self._reserve.held_bytes >= self._reserve.bytes
+
     def commit(self, *, use_reserve: bool = False) -> int:
         """Write what waits, sync it, wake the readers; return the first offset not durable.
 
-        With ``use_reserve`` a full disk makes the reserve shrink: for safety channels, ticks and
-        operators' commands.
+        With ``use_reserve`` a full disk makes the reserve shrink, so that alarms go on.
 
         Raises
         ------

@@ -96,9 +96,8 @@ class ReadingsInput:
         if not self._unsaved:
             return
         extra = self._judge.saved() | {"registry": self.registry.content_hash}
-        Cursor(self.follower.offset, extra).save(self._path)
+        self._unsaved = not Cursor(self.follower.offset, extra).save_if_room(self._path)
         self._saved_at = time.monotonic()
-        self._unsaved = False
 
 
 class EventsInput:
@@ -114,7 +113,7 @@ class EventsInput:
 
     def done(self) -> None:
         """Save how far the server has answered."""
-        Cursor(self.follower.offset).save(self._path)
+        Cursor(self.follower.offset).save_if_room(self._path)
 
 
 def run_store(

@@ -229,20 +229,25 @@ def test_a_stop_on_a_full_disk_is_prompt_and_claims_nothing(tmp_path, catch):
     assert sequences(tmp_path) == []
 
 
-def test_safety_readings_go_on_from_the_reserve_and_others_wait(tmp_path, catch):
-    files = FaultyFiles(tmp_path / "journal")
-    limits = IngestLimits(reserve_bytes=4 << 20, full_retry_s=0.05)
+def test_alarms_go_on_from_the_reserve_behind_ordinary_and_refused_frames_and_it_is_said(
+    tmp_path, catch
+):
+    files = FaultyFiles(tmp_path)
+    limits = IngestLimits(reserve_bytes=32 << 20, full_retry_s=0.05)
     with running(tmp_path, files=files, limits=limits, tick_s=60) as service:
         service.intake = catch[0]
-        files.room_bytes = 4 << 20  # what the reserve holds, and nothing more
-        gas = offered(service, one_reading(sequence=1, port=1))
+        assert metrics.DISK_FULL._value.get() == 0
+        files.room_bytes = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
+        ordinary = offered(service, one_reading(sequence=1, port=2))
+        junk = offered(service, b"junk")
+        gas = offered(service, one_reading(sequence=2, port=1))
         until(lambda: gas.told == [None])
-        files.room_bytes = 0  # others on the disk took what the reserve let go
-        temperature = offered(service, one_reading(sequence=2, port=2))
-        until(lambda: metrics.DISK_FULL._value.get() == 1 or temperature.told)
-        assert temperature.told == []
+        assert (ordinary.told, junk.told) == ([None], ["short"])
+        assert metrics.DISK_FULL._value.get() == 1
         files.room_bytes = None
-        until(lambda: temperature.told == [None])
+        last = offered(service, one_reading(sequence=3, port=1))
+        until(lambda: last.told == [None])
+        assert metrics.DISK_FULL._value.get() == 0
 
 
 def test_ingest_that_finds_the_disk_full_begins_when_there_is_room(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -54,6 +55,22 @@ def test_a_cursor_comes_back_with_its_state(tmp_path: Path):
             assert held.flags.writeable
         else:
             assert held == wanted
+
+
+def test_a_cursor_without_room_says_so_and_leaves_the_old_one(tmp_path: Path, monkeypatch):
+    path = tmp_path / "cursors" / "store"
+    Cursor(12).save(path)
+
+    def no_room(_file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", no_room)
+        assert not Cursor(13).save_if_room(path)
+    assert Cursor.load(path).offset == 12
+    assert [p.name for p in path.parent.iterdir()] == ["store"]
+    assert Cursor(13).save_if_room(path)
+    assert Cursor.load(path).offset == 13
 
 
 @settings(max_examples=60, deadline=None)

@@ -201,7 +201,7 @@ def test_after_a_full_disk_the_caller_may_drop_and_take_other_records(tmp_path: 
     assert held(tmp_path) == [Tick(3)]
 
 
-def test_the_reserve_lets_safety_through_on_a_full_disk_and_is_filled_again(tmp_path: Path):
+def test_the_reserve_lets_alarms_through_on_a_full_disk_and_is_filled_again(tmp_path: Path):
     files = FaultyFiles(tmp_path)
     with JournalWriter(tmp_path, files=files, reserve_bytes=4 << 20) as writer:
         assert (tmp_path / "reserve").stat().st_blocks * 512 >= 4 << 20, "real blocks"
