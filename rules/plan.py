@@ -7,11 +7,13 @@ templates and overrides), so that the engine lays all rules of one kind side by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 NEVER_NS = np.int64(2**62)
@@ -36,7 +38,7 @@ class ChannelRule:
     """
 
     rule_id: str
-    kind: str  # "threshold", "rate" or "ewma"
+    kind: str
     side: int  # +1 above, -1 below
     channel: NDArray[np.int32]  # [n]
     raise_at: NDArray[np.float64]  # [n, L]
@@ -56,16 +58,16 @@ class ChannelRule:
     message_zh: str = ""
     runbook: str = ""  # where it is written what to do: a name or an address
     file: str = ""  # file:line the rule stands at, for explanations
-    # kind-specific, each [n]:
-    window_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # rate
-    min_points: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))  # rate
-    per_ns: int = 1_000_000_000  # rate: score is the change per this much time
-    method: str = "difference"  # rate: difference | theil_sen
-    alpha: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma
-    warmup: NDArray[np.int64] = field(
-        default_factory=lambda: np.zeros(0, np.int64)
-    )  # ewma, samples
-    floor: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))  # ewma, on sigma
+    own: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
+    options: Mapping[str, str | int | float] = field(default_factory=dict)
+    """Kind-specific choices that hold for the whole rule, such as ``method``."""
+
+    @property
+    def kernel(self) -> str:
+        """Return the name of the scorer that runs it: the kind, and the method where it has any."""
+        method = self.options.get("method")
+        return f"{self.kind}_{method}" if method else self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

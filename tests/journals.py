@@ -94,6 +94,17 @@ def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
     return raises, [limit - side * band for limit in raises]
 
 
+OWN: dict[str, dict[str, Sequence[float]]] = {
+    "rate": {
+        "window_ns": [s * SECOND_NS for s in (8, 30, 120)],
+        "min_points": (1, 2, 3, 4),
+        "per_ns": (SECOND_NS, 60 * SECOND_NS),
+    },
+    "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+}
+"""What each channel's own parameters of a kind are drawn from."""
+
+
 def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     """One rule on one side or on both, its parameters different from channel to channel."""
     common: dict[str, Any] = {
@@ -103,7 +114,6 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
         "method": random.choice(("difference", "theil_sen")),
-        "per_ns": random.choice((1, 60)) * SECOND_NS,
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
@@ -123,11 +133,8 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         rule.hold_ns[i][(rule.hold_samples[i] > 0) & (np.arange(4) % 2 == 1)] = NEVER_NS
         rule.keep_ns[i] = [random.choice((0, 0, 5, 20)) * SECOND_NS for _ in LEVELS]
         rule.max_gap_ns[i] = random.choice((15, 40, 180)) * SECOND_NS
-        rule.window_ns[i] = random.choice((8, 30, 120)) * SECOND_NS
-        rule.min_points[i] = random.choice((1, 2, 3, 4))
-        rule.alpha[i] = random.choice((0.05, 0.25, 1.0))
-        rule.warmup[i] = random.choice((0, 1, 3, 6))
-        rule.floor[i] = random.choice((0.0, 0.25))
+        for own, choices in OWN.get(rule.kind, {}).items():
+            rule.own[own][i] = random.choice(choices)
     return rule
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rules.plan import ChannelRule
+    from rules.registry import Registry
 
 WINDOW_ROWS = 64
 NOT_A_ROW = math.nan
@@ -114,3 +120,28 @@ class Ewma:
 
     def epoch(self) -> None:
         pass
+
+
+def threshold_of(rule: ChannelRule, i: int, registry: Registry) -> Threshold:
+    channel = int(rule.channel[i])
+    low = float(registry.channels.range_lo[channel])
+    high = float(registry.channels.range_hi[channel])
+    return Threshold(rule.side, rule.over_range, low, high)
+
+
+def rate_of(rule: ChannelRule, i: int, _: Registry) -> Rate:
+    window_ns, points = int(rule.own["window_ns"][i]), int(rule.own["min_points"][i])
+    method = str(rule.options["method"])
+    return Rate(window_ns, points, int(rule.max_gap_ns[i]), int(rule.own["per_ns"][i]), method)
+
+
+def ewma_of(rule: ChannelRule, i: int, _: Registry) -> Ewma:
+    own = rule.own
+    return Ewma(float(own["alpha"][i]), int(own["warmup"][i]), float(own["floor"][i]))
+
+
+SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
+    "threshold": threshold_of,
+    "rate": rate_of,
+    "ewma": ewma_of,
+}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
-from tests.oracle_scores import Ewma, Rate, Threshold
+from tests.oracle_scores import SCORES, Score, Threshold
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -54,7 +54,7 @@ class Slot:
     rule: ChannelRule
     subject: str
     threshold: Threshold | None
-    scorer: Threshold | Rate | Ewma
+    scorer: Score
     levels: list[LevelState]
     hidden: LevelState | None
     top_severity: int
@@ -284,19 +284,7 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
         model = high[0] if high else levels[-1]
         hidden = replace(model, hold_samples=2, hold_ns=plan.confirm_hold_ns)
     max_gap_ns = int(rule.max_gap_ns[i])
-    scorer: Threshold | Rate | Ewma
-    if rule.kind == "threshold":
-        scorer = Threshold(
-            rule.side,
-            rule.over_range,
-            float(registry.channels.range_lo[channel]),
-            float(registry.channels.range_hi[channel]),
-        )
-    elif rule.kind == "rate":
-        window_ns, points = int(rule.window_ns[i]), int(rule.min_points[i])
-        scorer = Rate(window_ns, points, max_gap_ns, rule.per_ns, rule.method)
-    else:
-        scorer = Ewma(float(rule.alpha[i]), int(rule.warmup[i]), float(rule.floor[i]))
+    scorer = SCORES[rule.kind](rule, i, registry)
     return Slot(
         rule=rule,
         subject=registry.channels.id[channel],

@@ -82,6 +82,13 @@ def registry_of(
     )
 
 
+OWN: dict[str, dict[str, Any]] = {
+    "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
+    "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+}
+"""What rule_of takes for a kind's own parameters where a test says nothing."""
+
+
 def rule_of(
     rule_id: str = "r",
     *,
@@ -94,14 +101,15 @@ def rule_of(
     max_gap_s: float = 180,
     kind: str = "threshold",
     side: int = 1,
-    window_s: float = 120,
-    min_points: int = 2,
-    alpha: float = 0.25,
-    warmup: int = 3,
-    floor: float = 0.5,
+    own: dict[str, Any] | None = None,
+    method: str = "difference",
     **more: Any,
 ) -> ChannelRule:
-    """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only."""
+    """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only.
+
+    ``own`` are the kind's parameters, one number for all channels or an array of them.
+    """
+    parameters = OWN.get(kind, {}) | (own or {})
     n, levels = len(channels), len(LEVELS)
     clear_at = raise_at if clear_at is None else clear_at
     hold_ns = NEVER_NS if math.isinf(hold_s) else np.int64(round(hold_s * SECOND_NS))
@@ -116,11 +124,8 @@ def rule_of(
         hold_samples=np.full((n, levels), hold_samples, np.int32),
         keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
         max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
-        window_ns=np.full(n, round(window_s * SECOND_NS), np.int64),
-        min_points=np.full(n, min_points, np.int32),
-        alpha=np.full(n, alpha),
-        warmup=np.full(n, warmup, np.int64),
-        floor=np.full(n, floor),
+        own={name: np.broadcast_to(np.asarray(v), n).copy() for name, v in parameters.items()},
+        options={"method": method} if kind == "rate" else {},
         **more,
     )
 

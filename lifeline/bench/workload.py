@@ -98,12 +98,20 @@ def _rule(name: str, kind: str, side: int, channels: int) -> ChannelRule:
         hold_samples=np.zeros((channels, len(LEVELS)), np.int32),
         keep_ns=np.zeros((channels, len(LEVELS)), np.int64),
         max_gap_ns=np.full(channels, MAX_GAP_NS),
-        window_ns=np.full(channels, RATE_WINDOW_NS),
-        min_points=np.full(channels, 2, np.int32),
-        alpha=np.full(channels, ALPHA),
-        warmup=np.full(channels, WARMUP, np.int64),
-        floor=np.zeros(channels),
+        own=_own(kind, channels),
+        options={"method": "difference"} if kind == "rate" else {},
     )
+
+
+def _own(kind: str, channels: int) -> dict[str, NDArray[Any]]:
+    if kind == "ewma":
+        warmup = np.full(channels, WARMUP, np.int64)
+        return {"alpha": np.full(channels, ALPHA), "warmup": warmup, "floor": np.zeros(channels)}
+    if kind == "rate":
+        window_ns = np.full(channels, RATE_WINDOW_NS)
+        least, per_ns = np.full(channels, 2, np.int64), np.full(channels, SECOND_NS)
+        return {"window_ns": window_ns, "min_points": least, "per_ns": per_ns}
+    return {}
 
 
 def registry_of(channels: int) -> Registry:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.engine.deadman import Deadman, Heard
-from rules.engine.ewma import Ewma
+from rules.engine.kinds import KERNELS, SCORERS
+from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance
-from rules.engine.rate import Rate
+from rules.engine.part import Part, acceptance, scored_rows
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
-from rules.engine.threshold import Threshold
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
 from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
@@ -26,15 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.engine.kinds.scorer import Scorer
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
 
     Resolve = Callable[[Control], tuple[Plan, Registry] | None]
 
-KINDS = ("threshold", "rate", "ewma", "deadman")
-"""Every kind there is: contract, oracle and any-cut tests find them here."""
-
+AUX_NAMES = {scorer.kernel: scorer.aux_names for scorer in SCORERS}
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -56,13 +54,21 @@ class Engine:
     def _lay_out(self) -> None:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
-        self.slots: Slots = build_slots(
-            self.plan, channels.id, channels.range_lo, channels.range_hi
-        )
         count = len(channels.id)
-        self.threshold = Threshold(self.slots, count)
-        self.rate = Rate(self.slots, self.plan)
-        self.ewma = Ewma(self.slots, self.plan)
+        aux = max(len(scorer.aux_names) for scorer in SCORERS)
+        used = {rule.kernel for rule in self.plan.channel_rules}
+        if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
+            aux = 0
+        self.slots: Slots = build_slots(
+            self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
+        )
+        self.scorers: dict[str, Scorer] = {
+            scorer.kernel: scorer(self.slots.tracks[scorer.kernel])
+            for scorer in SCORERS
+            if scorer.kernel in used
+        }
+        classes = len(self.slots.accept_flags)
+        self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
@@ -148,18 +154,15 @@ class Engine:
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
-        return late_findings(
-            batch, self.slots, self.threshold, self.plan, self.registry.channels.id
-        )
+        return late_findings(batch, self.slots, self.threshold)
 
     def _run(self, part: Part) -> list[Event]:
         """Score every kind, then let one lifecycle decide over all of them."""
-        found = []
+        found: list[SlotRows] = []
         if len(part.segments.order):
-            for kind in (self.threshold, self.rate, self.ewma):
-                rows = kind.rows(part)
-                if rows is not None:
-                    found.append(rows)
+            several = [self.threshold.rows(part, self.slots)]
+            several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+            found = [rows for rows in several if rows is not None]
             self.threshold.remember(part)
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         if overdue:
@@ -171,7 +174,7 @@ class Engine:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         if columns is None:
             return []
-        return to_events(self.slots, columns, self.plan, self.registry.channels.id)
+        return to_events(self.slots, columns, AUX_NAMES)
 
     def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
         """Return slots without rows in this part whose timer a tick has reached."""
@@ -221,11 +224,12 @@ class Engine:
 
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
-        for name, pointer in self.slots.pointer.items():
-            slots = np.arange(pointer[channel], pointer[channel + 1])
-            self.slots.state.gap[slots] = True
-            if name == "rate" and len(slots):
-                self.rate.forget(slots)
+        for kernel, tracks in self.slots.tracks.items():
+            pointer = self.slots.pointer[kernel]
+            self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
+            own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
+            if len(own) and kernel in self.scorers:
+                self.scorers[kernel].forget(own)
 
     # ---- controls -----------------------------------------------------------------------------
 
@@ -242,9 +246,7 @@ class Engine:
     def _reset(self, offset: int, data: dict[str, Any]) -> list[Event]:
         """Open the range latch of the slots of one rule and channel."""
         state, events = self.slots.state, []
-        for slot, key in enumerate(self.slots.keys):
-            if key[0] != data.get("rule") or key[1] != data.get("channel"):
-                continue
+        for slot in self.slots.named(str(data.get("rule")), str(data.get("channel"))):
             if not state.closed[slot]:
                 continue
             state.closed[slot] = False
@@ -272,7 +274,7 @@ class Engine:
             row=0,
             stage=1,
             rule=rule.rule_id,
-            subject=slots.keys[slot][1],
+            subject=slots.subjects[int(slots.parameters.channel[slot])],
             side=rule.side,
             severity=severity,
             previous=severity,
@@ -370,5 +372,20 @@ def _join(found: list[SlotRows]) -> SlotRows:
     """Return the rows of several kinds as one table."""
     if len(found) == 1:
         return found[0]
-    names = SlotRows.__slots__
-    return SlotRows(**{n: np.concatenate([getattr(f, n) for f in found]) for n in names})
+    names = [name for name in SlotRows.__slots__ if name != "aux"]
+    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
+    return SlotRows(**joined, aux=_join_aux(found))
+
+
+def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
+    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
+    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
+    if not width:
+        return None
+    parts = []
+    for rows in found:
+        wide = np.full((len(rows.g), width), np.nan)
+        if rows.aux is not None:
+            wide[:, : rows.aux.shape[1]] = rows.aux
+        parts.append(wide)
+    return np.concatenate(parts)

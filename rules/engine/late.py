@@ -13,13 +13,10 @@ from rules.judge import JUDGED, LATE
 from rules.readings import offset_of, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
+    from rules.engine.kinds.threshold import Threshold
     from rules.engine.slots import Slots
-    from rules.engine.threshold import Threshold
-    from rules.plan import Plan
     from rules.readings import Readings
 
 
@@ -33,9 +30,7 @@ class Batch:
     accepted: list[NDArray[np.bool_] | None]
 
 
-def late_findings(
-    batch: Batch, slots: Slots, threshold: Threshold, plan: Plan, channel_ids: Sequence[str]
-) -> list[Event]:
+def late_findings(batch: Batch, slots: Slots, threshold: Threshold) -> list[Event]:
     """Return a LATE_FINDING for every late row and threshold slot it breaches."""
     rows = batch.rows
     at = np.flatnonzero(batch.verdict == LATE)
@@ -46,21 +41,13 @@ def late_findings(
     for row in at[hot].tolist():
         key = int(rows.channel[row])
         for slot in range(int(pointer[key]), int(pointer[key + 1])):
-            event = _finding(batch, row, slot, slots, threshold, plan, channel_ids[key])
+            event = _finding(batch, row, slot, slots, threshold)
             if event is not None:
                 events.append(event)
     return events
 
 
-def _finding(
-    batch: Batch,
-    row: int,
-    slot: int,
-    slots: Slots,
-    threshold: Threshold,
-    plan: Plan,
-    channel_id: str,
-) -> Event | None:
+def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Threshold) -> Event | None:
     """Judge one late row by one slot, without state."""
     p, rows = slots.parameters, batch.rows
     accept = int(p.accept[slot])
@@ -74,7 +61,7 @@ def _finding(
     if not len(breached):
         return None
     level = int(breached[-1])
-    rule = plan.channel_rules[int(p.rule[slot])]
+    rule = slots.rules[int(p.rule[slot])]
     before = _last_before(batch, row, accept, threshold) * sign
     if before > p.range_at[slot]:
         before = np.inf
@@ -89,7 +76,7 @@ def _finding(
         row=row_of(g),
         stage=1,
         rule=rule.rule_id,
-        subject=channel_id,
+        subject=slots.subjects[int(p.channel[slot])],
         side=rule.side,
         severity=severity,
         klass=rule.klass,

@@ -35,6 +35,7 @@ class SlotRows:
     value: NDArray[np.float64]
     score: NDArray[np.float64]  # mirrored; over-range already +inf
     over: NDArray[np.bool_]  # closes the range latch
+    aux: NDArray[np.float64] | None = None  # [r, a] what else the scorer says of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Extended:
     receive_ns: NDArray[np.int64]
     value: NDArray[np.float64]
     score: NDArray[np.float64]
+    aux: NDArray[np.float64] | None
     breaks: NDArray[np.bool_]  # no run goes on into this row: after a gap, or virtual
     closed: NDArray[np.bool_]  # range latch after the row
     virtual: NDArray[np.bool_]
@@ -119,10 +121,25 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
         receive_ns=woven(state.receive_ns[slot], rows.receive_ns),
         value=woven(state.value[slot], rows.value),
         score=woven(state.score[slot], rows.score),
+        aux=_woven_aux(state.aux[slot], rows.aux, first, real) if state.aux.shape[1] else None,
         breaks=breaks,
         closed=closed,
         virtual=virtual,
     )
+
+
+def _woven_aux(
+    carry: NDArray[np.float64],
+    rows: NDArray[np.float64] | None,
+    first: NDArray[np.int64],
+    real: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Lay what scorers said beside the rows, NaN where they said nothing."""
+    out = np.full((len(first) + len(real), carry.shape[1]), np.nan)
+    out[first] = carry
+    if rows is not None:
+        out[real, : rows.shape[1]] = rows
+    return out
 
 
 def run_levels(

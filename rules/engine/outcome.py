@@ -14,13 +14,13 @@ from rules.events import NOTHING, Event, EventType
 from rules.readings import MAX_ROWS, ROW_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from rules.engine.lifecycle import Extended, SlotRows, Ticks
     from rules.engine.slots import Slots
-    from rules.plan import Plan
+    from rules.plan import ChannelRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class SlotEvents:
     limit: NDArray[np.float64]
     confirmed: NDArray[np.bool_]
     over_range: NDArray[np.bool_]
+    aux: NDArray[np.float64] | None
 
 
 def advance(slots: Slots, rows: SlotRows, ticks: Ticks) -> SlotEvents | None:
@@ -80,6 +81,8 @@ def _write_back(slots: Slots, slot: NDArray[np.int64], rows: Extended) -> None:
     state.receive_ns[slot] = rows.receive_ns[last]
     state.value[slot] = rows.value[last]
     state.score[slot] = rows.score[last]
+    if rows.aux is not None:
+        state.aux[slot] = rows.aux[last]
     state.gap[slot] &= last == rows.first
     running = (state.onset_ns[slot] != NO_NS).any(axis=1)
     slots.note_busy(slot, running | (state.mask[slot] != 0) | state.closed[slot])
@@ -162,6 +165,7 @@ def _events(
         limit=raw_limit * sign,
         confirmed=sure[at] | (~is_level),
         over_range=rows.closed[row],
+        aux=None if rows.aux is None else rows.aux[row],
     )
 
 
@@ -224,11 +228,12 @@ def _episodes(
 
 
 def to_events(
-    slots: Slots, columns: SlotEvents, plan: Plan, channel_ids: Sequence[str]
+    slots: Slots, columns: SlotEvents, aux_names: Mapping[str, Sequence[str]]
 ) -> list[Event]:
-    """Return Event objects of slot events, unsorted."""
+    """Return Event objects of slot events, unsorted; ``aux_names`` by kernel."""
     count = len(columns.kind)
-    rules = [plan.channel_rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
+    rules = [slots.rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
+    subjects = slots.subjects
     channel = slots.parameters.channel[columns.slot].tolist()
     episode = columns.episode
     named = [
@@ -246,7 +251,7 @@ def to_events(
                 (columns.g & (MAX_ROWS - 1)).tolist(),
                 repeat(1, count),  # stage
                 [rule.rule_id for rule in rules],
-                [channel_ids[c] for c in channel],
+                [subjects[c] for c in channel],
                 [rule.side for rule in rules],
                 columns.ordinal.tolist(),
                 repeat("0", count),  # partition
@@ -264,8 +269,27 @@ def to_events(
                 columns.confirmed.tolist(),
                 repeat(True, count),  # announce
                 columns.over_range.tolist(),
-                repeat(NOTHING, count),  # evidence
+                _evidence(rules, columns.aux, aux_names),
                 strict=True,
             ),
         )
     )
+
+
+def _evidence(
+    rules: Sequence[ChannelRule],
+    aux: NDArray[np.float64] | None,
+    names: Mapping[str, Sequence[str]],
+) -> Iterable[Mapping[str, float]]:
+    """Return what the scorers said of the deciding rows, by name; NaN is left out."""
+    if aux is None:
+        return repeat(NOTHING, len(rules))
+    return [
+        {
+            name: value
+            for name, value in zip(names.get(rule.kernel, ()), said, strict=False)
+            if value == value  # noqa: PLR0124 - NaN
+        }
+        or NOTHING
+        for rule, said in zip(rules, aux.tolist(), strict=True)
+    ]

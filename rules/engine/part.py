@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rules.engine.lifecycle import SlotRows
 from rules.readings import QC_GOOD
-from rules.segments import Segments, ranges
+from rules.segments import Segments, consecutive, ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
+    from rules.engine.kinds.scorer import Scorer
     from rules.engine.lifecycle import Ticks
     from rules.engine.slots import Slots
-    from rules.plan import Plan
+    from rules.engine.tracks import Tracks
     from rules.readings import Readings
 
 
-@dataclass(frozen=True, slots=True)
 class Part:
-    """Judged rows by channel; ``accepted[c]`` says which rows acceptance class c takes."""
+    """Judged rows by channel: ``t`` and ``value`` stand in the order of ``segments.order``.
 
-    rows: Readings
-    g: NDArray[np.int64]
-    segments: Segments
-    accepted: list[NDArray[np.bool_] | None]  # None = all rows
-    ticks: Ticks
+    ``accepted[c]`` says which rows of the journal acceptance class c takes, None = all of them.
+    """
+
+    __slots__ = ("accepted", "g", "rows", "segments", "t", "ticks", "value")
+
+    def __init__(
+        self,
+        rows: Readings,
+        g: NDArray[np.int64],
+        segments: Segments,
+        accepted: list[NDArray[np.bool_] | None],
+        ticks: Ticks,
+    ) -> None:
+        self.rows, self.g, self.segments = rows, g, segments
+        self.accepted, self.ticks = accepted, ticks
+        whole = segments.single and len(segments.order) == len(rows)
+        self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
+        self.value = rows.value if whole else rows.value[segments.order]
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Rows × slots of one kind: slot segments, and for every row its index in the part."""
+class Runs:
+    """Rows of tracks: run i holds ``length[i]`` rows of track ``own[i]``, one after another.
 
-    slot: NDArray[np.int64]  # [s]
-    length: NDArray[np.int64]  # [s]
-    at: NDArray[np.int64]  # [r] row of Part.rows
-    owner: NDArray[np.int64]  # [r] slot segment
+    ``own`` rises and names each track once; every run has a row; t rises strictly within a run.
+    """
 
-    def keep(self, chosen: NDArray[np.bool_]) -> Spread:
-        """Return only the chosen rows; slot segments may become empty."""
+    __slots__ = ("_segment", "at", "length", "own", "start", "t", "value")
+
+    def __init__(
+        self,
+        own: NDArray[np.int64],
+        start: NDArray[np.int64],
+        length: NDArray[np.int64],
+        rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    ) -> None:
+        self.own, self.start, self.length = own, start, length
+        self.at, self.t, self.value = rows  # at: row in Part.rows, for g and receive_ns
+        self._segment: NDArray[np.int64] | None = None
+
+    @property
+    def single(self) -> bool:
+        """Tell whether every run has one row."""
+        return len(self.own) == len(self.t)
+
+    @property
+    def place(self) -> slice | NDArray[np.int64]:
+        """Return what selects the tracks in a table: a slice where they follow one another."""
+        return consecutive(self.own)
+
+    @property
+    def segment(self) -> NDArray[np.int64]:
+        """Return the run of each row, [r]."""
+        if self._segment is None:
+            count = np.arange(len(self.own))
+            self._segment = count if self.single else np.repeat(count, self.length)
+        return self._segment
+
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Return the place of the last row of each run, [s]."""
+        return self.start + self.length - 1
+
+    def keep(self, chosen: NDArray[np.bool_]) -> Runs:
+        """Return only the chosen rows; runs without any are gone."""
         if chosen.all():
             return self
-        owner = self.owner[chosen]
-        length = np.bincount(owner, minlength=len(self.slot))
-        return Spread(self.slot, length, self.at[chosen], owner)
-
-    def of_slots(self, chosen: NDArray[np.bool_]) -> tuple[Spread, NDArray[np.bool_]]:
-        """Return only the chosen slot segments, and the mask of the rows kept."""
-        rows = chosen[self.owner]
-        number = np.cumsum(chosen) - 1
-        spread = Spread(
-            self.slot[chosen], self.length[chosen], self.at[rows], number[self.owner[rows]]
-        )
-        return spread, rows
+        length = np.bincount(self.segment[chosen], minlength=len(self.own))
+        some = length > 0
+        length = length[some]
+        rows = (self.at[chosen], self.t[chosen], self.value[chosen])
+        return Runs(self.own[some], np.cumsum(length) - length, length, rows)
 
 
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
@@ -78,94 +114,133 @@ def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
     return taken
 
 
-def spread(
-    part: Part, slots: Slots, kind: str, chosen: NDArray[np.int64] | None = None
-) -> Spread | None:
-    """Lay the rows of the (chosen) segments beside every slot of ``kind`` on their channels."""
-    pointer, segments = slots.pointer[kind], part.segments
-    key = segments.key if chosen is None else segments.key[chosen]
-    first = pointer[key]
-    each = pointer[key + 1] - first
-    if not each.any():
-        return None
-    start = segments.start if chosen is None else segments.start[chosen]
-    length = segments.length if chosen is None else segments.length[chosen]
-    if (each == 1).all() and chosen is None:
-        return Spread(first, length, segments.order, segments.of_row())
-    slot = ranges(first, each)
-    slot_length = np.repeat(length, each)
-    places = ranges(np.repeat(start, each), slot_length)
-    owner = np.repeat(np.arange(len(slot)), slot_length)
-    return Spread(slot, slot_length, segments.order[places], owner)
+def runs_of(
+    part: Part, tracks: Tracks, *, finite: bool, chosen: NDArray[np.int64] | None = None
+) -> Runs | None:
+    """Lay the rows of the (chosen) segments beside the tracks on their channels.
 
-
-def take_accepted(part: Part, slots: Slots, laid: Spread, *, finite: bool) -> Spread:
-    """Drop rows a slot does not judge: not accepted, NaN (or not finite)."""
-    value = part.rows.value[laid.at]
-    keep = np.isfinite(value) if finite else ~np.isnan(value)
+    Rows a track does not judge are left out: not accepted, NaN, or (``finite``) infinite.
+    """
+    segments = part.segments
+    key, start, length = segments.key, segments.start, segments.length
+    if chosen is not None:
+        key, start, length = key[chosen], start[chosen], length[chosen]
+    first = tracks.pointer[key]
+    each = tracks.pointer[key + 1] - first
+    if chosen is None and bool((each == 1).all()):
+        runs = Runs(first, start, length, (segments.order, part.t, part.value))
+    else:
+        some = each > 0
+        if not some.any():
+            return None
+        own = ranges(first[some], each[some])
+        long = np.repeat(length[some], each[some])
+        places = ranges(np.repeat(start[some], each[some]), long)
+        rows = (segments.order[places], part.t[places], part.value[places])
+        runs = Runs(own, np.cumsum(long) - long, long, rows)
+    keep = np.isfinite(runs.value) if finite else runs.value == runs.value
     if any(mask is not None for mask in part.accepted):
-        accept = slots.parameters.accept[laid.slot][laid.owner]
+        accept = tracks.accept[runs.own][runs.segment]
         for number, mask in enumerate(part.accepted):
             if mask is not None:
-                keep &= (accept != number) | mask[laid.at]
-    return laid.keep(keep)
+                keep &= (accept != number) | mask[runs.at]
+    runs = runs.keep(keep)
+    return runs if len(runs.own) else None
 
 
-def slot_rows(
-    part: Part, laid: Spread, score: NDArray[np.float64], over: NDArray[np.bool_]
-) -> SlotRows:
-    """Return what the lifecycle needs of laid-out rows."""
-    at = laid.at
-    return SlotRows(
-        slot=laid.slot,
-        length=laid.length,
-        g=part.g[at],
-        judged_ns=part.rows.judged_ns[at],
-        receive_ns=part.rows.receive_ns[at],
-        value=part.rows.value[at],
-        score=score,
-        over=over,
-    )
+def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
+    """Score all rows of a kernel, and return those of slots that have something to do."""
+    tracks = slots.tracks[scorer.kernel]
+    if not len(tracks):
+        return None
+    runs = runs_of(part, tracks, finite=scorer.finite)
+    if runs is None:
+        return None
+    score = scorer.score(runs, part)
+    return moving_rows(part, slots, tracks, runs, score, scorer.aux)
 
 
-def scored_rows(
+def moving_rows(
     part: Part,
     slots: Slots,
-    kind: str,
-    score: Callable[[Part, Spread], NDArray[np.float64]],
+    tracks: Tracks,
+    runs: Runs,
+    score: NDArray[np.float64],
+    aux: NDArray[np.float64] | None = None,
 ) -> SlotRows | None:
-    """Score all finite rows of a kind, and return those of slots that have something to do."""
-    laid = spread(part, slots, kind)
-    if laid is None:
+    """Return, slot by slot, the rows of slots in motion or that reached their lowest limit.
+
+    ``score`` has its natural sign. An idle slot begins at its first row that matters.
+    """
+    place = runs.place
+    high, low = tracks.quiet_high[place], tracks.quiet_low[place]
+    if not runs.single:
+        high, low = np.repeat(high, runs.length), np.repeat(low, runs.length)
+    hot = np.flatnonzero((score >= high) | (score <= low))
+    busy = tracks.busy[place] > 0
+    begin = runs.start
+    if len(hot):
+        of = runs.segment[hot]
+        head = np.ones(len(of), np.bool_)
+        head[1:] = of[1:] != of[:-1]
+        begin = runs.start + runs.length
+        begin[of[head]] = hot[head]
+        begin[busy] = runs.start[busy]
+        chosen = busy.copy()
+        chosen[of[head]] = True
+    else:
+        chosen = busy
+    at = np.flatnonzero(chosen)
+    if not len(at):
         return None
-    laid = take_accepted(part, slots, laid, finite=True)
-    if not len(laid.at):
-        return None
-    mirrored = score(part, laid) * slots.parameters.sign[laid.slot][laid.owner]
-    return _moving(part, slots, laid, mirrored)
+    begin, stop = begin[at], runs.start[at] + runs.length[at]
+    own = runs.own[at]
+    each = tracks.slot[own + 1] - tracks.slot[own]
+    slot = ranges(tracks.slot[own], each)
+    long = np.repeat(stop - begin, each)
+    places = ranges(np.repeat(begin, each), long)
+    return _slot_rows(part, slots, (slot, long, places), runs, score, aux)
 
 
-def _moving(part: Part, slots: Slots, laid: Spread, score: NDArray[np.float64]) -> SlotRows | None:
-    """Return the rows of slots in motion or with a score at or beyond their lowest limit."""
-    hot_row = score >= slots.parameters.lowest[laid.slot][laid.owner]
-    hot = slots.state.busy[laid.slot].copy()
-    hot[laid.owner[hot_row]] = True
-    if not hot.any():
-        return None
-    chosen, kept = laid.of_slots(hot)
-    score = score[kept]
-    scored = ~np.isnan(score)
-    chosen = chosen.keep(scored)
-    score = score[scored]
-    return slot_rows(part, chosen, score, np.zeros(len(score), np.bool_))
-
-
-def places_in_rules(slots: Slots, plan: Plan, mine: slice) -> list[tuple[int, int]]:
-    """Return (rule, place in the rule's columns) of each slot of the kind."""
-    of_rule = [
-        {int(channel): i for i, channel in enumerate(rule.channel)} for rule in plan.channel_rules
-    ]
+def _slot_rows(
+    part: Part,
+    slots: Slots,
+    laid: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    runs: Runs,
+    score: NDArray[np.float64],
+    aux: NDArray[np.float64] | None,
+) -> SlotRows | None:
+    """Mirror the scores of rows laid out by slot, and leave out slots with nothing to do."""
+    slot, length, places = laid
     p = slots.parameters
-    return [
-        (int(r), of_rule[r][int(c)]) for r, c in zip(p.rule[mine], p.channel[mine], strict=True)
-    ]
+    owner = np.repeat(np.arange(len(slot)), length)
+    of_row = slot[owner]
+    mirrored = score[places] * p.sign[of_row]
+    over = mirrored > p.range_at[of_row]
+    if over.any():
+        mirrored[over] = np.inf
+    moving = slots.state.busy[slot]
+    moving[owner[mirrored >= p.lowest[of_row]]] = True
+    moving[owner[over]] = True
+    keep = mirrored == mirrored  # noqa: PLR0124 - a NaN score is no row
+    if not moving.all():
+        keep &= moving[owner]
+    if not keep.all():
+        owner, places, mirrored, over = owner[keep], places[keep], mirrored[keep], over[keep]
+        number = np.cumsum(moving) - 1
+        slot = slot[moving]
+        length = np.bincount(number[owner], minlength=len(slot))
+    if not len(places):
+        return None
+    at = runs.at[places]
+    return SlotRows(
+        slot=slot,
+        length=length,
+        g=part.g[at],
+        judged_ns=runs.t[places],
+        receive_ns=part.rows.receive_ns[at],
+        value=runs.value[places],
+        score=mirrored,
+        over=over,
+        aux=None if aux is None else aux[places],
+    )

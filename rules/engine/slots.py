@@ -9,11 +9,11 @@ and bit L, one past the last, for the hidden level that confirms a first dangero
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine.tracks import Tracks, mix, mix_text
 from rules.plan import NEVER_NS
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 INF_NS = np.int64(2**63 - 1)  # no timer
 NO_NS = np.int64(-(2**63))  # no run, never
-KIND_ORDER = ("threshold", "rate", "ewma")
 DANGEROUS = 3  # severity from which fail_loud announces the first sample unconfirmed
 
 
@@ -33,7 +32,7 @@ DANGEROUS = 3  # severity from which fail_loud announces the first sample unconf
 class Parameters:
     """What the slots were told: S slots, K = levels + 1 columns (the last is the hidden level)."""
 
-    channel: NDArray[np.int32]  # [S]
+    channel: NDArray[np.int32]  # [S] index into Slots.subjects
     rule: NDArray[np.int32]  # [S] index into Plan.channel_rules
     sign: NDArray[np.float64]  # [S] +1, or −1 for a mirrored low side
     raise_at: NDArray[np.float64]  # [S, K] mirrored
@@ -66,9 +65,10 @@ class State:
     score: NDArray[np.float64]  # [S] mirrored
     episode: NDArray[np.int64]  # [S] g of the RAISED
     max_severity: NDArray[np.int64]  # [S]
+    aux: NDArray[np.float64]  # [S, A] what else the scorer said of the last row
 
     @classmethod
-    def fresh(cls, slots: int, columns: int) -> State:
+    def fresh(cls, slots: int, columns: int, aux: int) -> State:
         """Return the state of slots that judged nothing yet."""
         wide = (slots, columns)
         return cls(
@@ -86,6 +86,7 @@ class State:
             score=np.full(slots, np.nan),
             episode=np.zeros(slots, np.int64),
             max_severity=np.zeros(slots, np.int64),
+            aux=np.full((slots, aux), np.nan),
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -95,72 +96,157 @@ class State:
 
 @dataclass(slots=True)
 class Slots:
-    """The table: slots sorted by (kind, channel, rule, side), a pointer array per kind."""
+    """The table: slots sorted by (kernel, channel, rule, side), and the tracks they belong to."""
 
     parameters: Parameters
     state: State
     levels: tuple[Level, ...]
     severity: NDArray[np.int64]  # [K] severity of each column, the hidden one 0
-    pointer: dict[str, NDArray[np.int64]]  # kind -> [channels + 1]
-    keys: list[tuple[str, str, int, str]]  # [S] rule id, channel id, side, hash of the meaning
+    subjects: Sequence[str]  # channel ids, and whatever else alarms are about
+    rules: Sequence[ChannelRule]
+    meaning: NDArray[np.uint64]  # [S] hash of everything that shapes what the slot means
+    tracks: dict[str, Tracks]  # by kernel
+    track: NDArray[np.int64]  # [S] place of the slot's track among its kernel's
+    pointer: dict[str, NDArray[np.int64]]  # kernel -> [channels + 1] first slot of each channel
     accept_flags: list[tuple[int, ...]]  # acceptance classes; () = all flags
-    busy_slots: NDArray[np.int32]  # [channels] threshold slots in motion
+    busy_channels: NDArray[np.int32]  # [channels] threshold slots in motion
     next_due_ns: np.int64 = field(default=INF_NS)
 
+    def span(self, kernel: str) -> slice:
+        """Return the slots of a kernel."""
+        return slice(int(self.pointer[kernel][0]), int(self.pointer[kernel][-1]))
+
     def note_busy(self, slot: NDArray[np.int64], busy: NDArray[np.bool_]) -> None:
-        """Write whether slots are in motion, and count them by channel."""
+        """Write whether slots are in motion, and count them by track and channel."""
         was = self.state.busy[slot]
+        changed = np.flatnonzero(was != busy)
+        if not len(changed):
+            return
+        slot, busy = slot[changed], busy[changed]
         self.state.busy[slot] = busy
-        changed = (was != busy) & (slot < self.pointer["threshold"][-1])
-        if changed.any():
-            step = np.where(busy[changed], 1, -1)
-            np.add.at(self.busy_slots, self.parameters.channel[slot[changed]], step)
+        step = np.where(busy, np.int32(1), np.int32(-1))
+        for kernel, tracks in self.tracks.items():
+            span = self.span(kernel)
+            mine = (slot >= span.start) & (slot < span.stop)
+            if not mine.any():
+                continue
+            np.add.at(tracks.busy, self.track[slot[mine]], step[mine])
+            if kernel == "threshold":
+                np.add.at(self.busy_channels, self.parameters.channel[slot[mine]], step[mine])
 
     def recount(self) -> None:
         """Count the slots in motion anew: their state was put back from elsewhere."""
-        thresholds = slice(0, int(self.pointer["threshold"][-1]))
-        channel = self.parameters.channel[thresholds][self.state.busy[thresholds]]
-        self.busy_slots[:] = np.bincount(channel, minlength=len(self.busy_slots))
+        for kernel, tracks in self.tracks.items():
+            span = self.span(kernel)
+            moving = self.state.busy[span]
+            count = np.bincount(self.track[span][moving], minlength=len(tracks))
+            tracks.busy[:] = count
+        span = self.span("threshold")
+        channel = self.parameters.channel[span][self.state.busy[span]]
+        self.busy_channels[:] = np.bincount(channel, minlength=len(self.busy_channels))
 
     def __len__(self) -> int:
         """Return the number of slots."""
         return len(self.parameters.channel)
 
+    def named(self, rule_id: str, subject: str) -> list[int]:
+        """Return the slots of a rule and subject, both sides."""
+        if subject not in self.subjects:
+            return []
+        numbers = [i for i, rule in enumerate(self.rules) if rule.rule_id == rule_id]
+        of_rule = np.isin(self.parameters.rule, numbers)
+        of_rule &= self.parameters.channel == self.subjects.index(subject)
+        found: list[int] = np.flatnonzero(of_rule).tolist()
+        return found
+
 
 def build_slots(
-    plan: Plan, channel_ids: Sequence[str], range_lo: NDArray[Any], range_hi: NDArray[Any]
+    plan: Plan,
+    channel_ids: Sequence[str],
+    range_lo: NDArray[Any],
+    range_hi: NDArray[Any],
+    kernels: Sequence[str],
+    aux: int = 0,
 ) -> Slots:
-    """Lay out the slots of a plan; all state fresh."""
+    """Lay out the slots of a plan, kernel by kernel; all state fresh."""
     levels = plan.levels
     columns = len(levels) + 1
     classes: list[tuple[int, ...]] = [(1, 2, 3)]
-    parts = [
-        _rule_parameters(plan, number, rule, range_lo, range_hi, classes)
-        for number, rule in enumerate(plan.channel_rules)
-    ]
+    parts, scores, meanings = [], [], []
+    for number, rule in enumerate(plan.channel_rules):
+        part = _rule_parameters(plan, number, rule, range_lo, range_hi, classes)
+        score = _score_meaning(rule, part)
+        parts.append(part)
+        scores.append(score)
+        meanings.append(_slot_meaning(plan, part, score))
     whole = {
         f.name: np.concatenate([p[f.name] for p in parts]) if parts else _none(f.name, columns)
         for f in fields(Parameters)
     }
-    kinds = np.array([KIND_ORDER.index(r.kind) for r in plan.channel_rules], np.int64)
-    kind = kinds[whole["rule"]]
-    order = np.lexsort((whole["sign"], whole["rule"], whole["channel"], kind))
-    parameters = Parameters(**{name: column[order] for name, column in whole.items()})
-    kind = kind[order]
-    pointer = {}
-    for k, name in enumerate(KIND_ORDER):
-        first = int(np.searchsorted(kind, k))
-        of_kind = parameters.channel[kind == k]
-        pointer[name] = first + np.searchsorted(of_kind, np.arange(len(channel_ids) + 1))
-    return Slots(
-        parameters=parameters,
-        state=State.fresh(len(order), columns),
+    none = np.zeros(0, np.uint64)
+    score, meaning = np.concatenate([none, *scores]), np.concatenate([none, *meanings])
+    place = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s)) for s in scores)])
+    of_rule = np.array([kernels.index(r.kernel) for r in plan.channel_rules], np.int64)
+    names = {name: i for i, name in enumerate(sorted({r.rule_id for r in plan.channel_rules}))}
+    name = np.array([names[r.rule_id] for r in plan.channel_rules], np.int64)[whole["rule"]]
+    kernel = of_rule[whole["rule"]]
+    order = np.lexsort((whole["sign"], whole["rule"], score, name, whole["channel"], kernel))
+    slots = Slots(
+        parameters=Parameters(**{name: column[order] for name, column in whole.items()}),
+        state=State.fresh(len(order), columns, aux),
         levels=levels,
         severity=np.array([level.severity for level in levels] + [0], np.int64),
-        pointer=pointer,
-        keys=_keys(plan, parameters, channel_ids),
+        subjects=channel_ids,
+        rules=plan.channel_rules,
+        meaning=meaning[order],
+        tracks={},
+        track=np.zeros(len(order), np.int64),
+        pointer={},
         accept_flags=classes,
-        busy_slots=np.zeros(len(channel_ids), np.int32),
+        busy_channels=np.zeros(len(channel_ids), np.int32),
+    )
+    kernel = kernel[order]
+    for k, kernel_name in enumerate(kernels):
+        a, b = np.searchsorted(kernel, [k, k + 1])
+        own = (name[order[a:b]], score[order[a:b]], place[order[a:b]])
+        _lay_tracks(slots, kernel_name, slice(int(a), int(b)), own, len(channel_ids))
+    return slots
+
+
+def _lay_tracks(
+    slots: Slots,
+    kernel: str,
+    span: slice,
+    own: tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]],
+    channels: int,
+) -> None:
+    """Gather slots of one rule, channel and meaning of the score into tracks."""
+    p = slots.parameters
+    name, score, place = own
+    channel, rule = p.channel[span].astype(np.int64), p.rule[span].astype(np.int64)
+    new = np.ones(len(channel), np.bool_)
+    new[1:] = (channel[1:] != channel[:-1]) | (name[1:] != name[:-1]) | (score[1:] != score[:-1])
+    first = np.flatnonzero(new)
+    slots.track[span] = np.cumsum(new) - 1
+    edge = np.minimum(p.lowest[span], np.nextafter(p.range_at[span], np.inf))
+    high = np.where(p.sign[span] > 0, edge, np.inf)
+    low = np.where(p.sign[span] < 0, -edge, -np.inf)
+    each = np.arange(channels + 1)
+    slots.pointer[kernel] = span.start + np.searchsorted(channel, each)
+    slots.tracks[kernel] = Tracks(
+        kernel=kernel,
+        channel=channel[first],
+        rule=rule[first],
+        accept=p.accept[span][first],
+        max_gap_ns=p.max_gap_ns[span][first],
+        meaning=score[first],
+        pointer=np.searchsorted(channel[first], each),
+        slot=np.append(span.start + first, span.stop),
+        quiet_high=np.minimum.reduceat(high, first) if len(first) else high,
+        quiet_low=np.maximum.reduceat(low, first) if len(first) else low,
+        busy=np.zeros(len(first), np.int32),
+        rules=slots.rules,
+        _place=place[first],
     )
 
 
@@ -236,37 +322,28 @@ def _hidden_level(levels: tuple[Level, ...], raise_at: NDArray[np.float64]) -> N
     return np.where(dangerous.any(axis=1), dangerous.argmax(axis=1), highest).astype(np.int64)
 
 
-def _keys(
-    plan: Plan, parameters: Parameters, channel_ids: Sequence[str]
-) -> list[tuple[str, str, int, str]]:
-    """Name each slot by rule, channel, side and the hash of everything that shapes its meaning."""
-    shaping = ("raise_at", "clear_at", "hold_ns", "hold_samples", "keep_ns", "max_gap_ns")
-    columns = [getattr(parameters, name) for name in (*shaping, "range_at", "fail_loud")]
-    keys = []
-    own: dict[int, dict[int, bytes]] = {}
-    for number, rule in enumerate(plan.channel_rules):
-        own[number] = _own_parameters(rule)
-    levels = ",".join(f"{level.name}:{level.severity}" for level in plan.levels).encode()
-    for s in range(len(parameters.channel)):
-        rule = plan.channel_rules[parameters.rule[s]]
-        channel = int(parameters.channel[s])
-        digest = blake2b(levels + rule.kind.encode(), digest_size=8)
-        for column in columns:
-            digest.update(np.ascontiguousarray(column[s]).tobytes())
-        digest.update(own[int(parameters.rule[s])][channel])
-        digest.update(repr(sorted(rule.accept)).encode())
-        keys.append((rule.rule_id, channel_ids[channel], rule.side, digest.hexdigest()))
-    return keys
+def _score_meaning(rule: ChannelRule, part: dict[str, NDArray[Any]]) -> NDArray[np.uint64]:
+    """Hash what shapes a rule's scores, channel by channel: two sides of one rule share it."""
+    digest = np.full(len(rule.channel), 14695981039346656037, np.uint64)
+    digest = mix_text(digest, rule.kernel)
+    digest = mix_text(digest, repr(sorted(rule.options.items())))
+    digest = mix_text(digest, repr(() if rule.fail_loud else sorted(rule.accept)))
+    digest = mix(digest, part["max_gap_ns"])
+    for name in sorted(rule.own):
+        digest = mix(mix_text(digest, name), np.asarray(rule.own[name]))
+    return digest
 
 
-def _own_parameters(rule: ChannelRule) -> dict[int, bytes]:
-    """Return the kind-specific parameters of each channel of a rule, as bytes."""
-    own: list[NDArray[Any]] = [rule.window_ns, rule.min_points, rule.alpha, rule.warmup, rule.floor]
-    head = f"{rule.method}/{rule.per_ns}".encode()
-    return {
-        int(channel): head + b"".join(c[i : i + 1].tobytes() for c in own if len(c))
-        for i, channel in enumerate(rule.channel)
-    }
+def _slot_meaning(
+    plan: Plan, part: dict[str, NDArray[Any]], digest: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Hash everything that shapes what a slot means."""
+    levels = ",".join(f"{level.name}:{level.severity}" for level in plan.levels)
+    digest = mix_text(digest, levels)
+    shaping = ("raise_at", "clear_at", "hold_ns", "hold_samples", "keep_ns")
+    for name in (*shaping, "range_at", "fail_loud"):
+        digest = mix(digest, part[name])
+    return digest
 
 
 def timed(hold_ns: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -14,17 +14,23 @@ from zlib import crc32
 
 import numpy as np
 
+from rules.engine.tracks import mix
 from rules.events import Event, EventType
 from rules.readings import offset_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from rules.engine.fold import Engine
+    from rules.engine.kinds.scorer import Scorer
+    from rules.engine.slots import Slots
+    from rules.engine.tracks import Tracks
     from rules.plan import Level
 
-FORMAT = 1
-MAGIC = b"CLSNAP01"
+FORMAT = 2
+MAGIC = b"CLSNAP02"
 
 
 class SnapshotDamagedError(Exception):
@@ -33,26 +39,39 @@ class SnapshotDamagedError(Exception):
 
 def take(engine: Engine) -> dict[str, Any]:
     """Return copies of everything the engine remembers."""
-    deadman = engine.deadman
-    return {
+    deadman, slots = engine.deadman, engine.slots
+    state: dict[str, Any] = {
         "format": FORMAT,
         "numpy": np.__version__,
         "next_offset": engine.next_offset,
         "plan_hash": engine.plan.content_hash,
         "registry_hash": engine.registry.content_hash,
-        "slot_keys": list(engine.slots.keys),
+        "rules": [rule.rule_id for rule in slots.rules],
+        "subjects": list(slots.subjects),
         "deadman_keys": [(r, d, m.hex()) for r, d, m in deadman.keys],
-        "channels": list(engine.registry.channels.id),
         "tick_ns": int(deadman.tick_ns),
         "blind_ns": int(deadman.blind_ns),
-        "accept_flags": [list(flags) for flags in engine.slots.accept_flags],
+        "accept_flags": [list(flags) for flags in slots.accept_flags],
         "judge": engine.judge.state(),
-        "slots": {k: v.copy() for k, v in engine.slots.state.columns().items()},
-        "rate": {k: v.copy() for k, v in engine.rate.columns().items()},
-        "ewma": {k: v.copy() for k, v in engine.ewma.columns().items()},
+        "slots": {k: v.copy() for k, v in slots.state.columns().items()},
+        "slot_names": {
+            "rule": slots.parameters.rule.copy(),
+            "subject": slots.parameters.channel.copy(),
+            "side": slots.parameters.sign.astype(np.int64),
+            "meaning": slots.meaning.copy(),
+        },
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
-        "threshold": {"last_value": engine.threshold.last_value.copy()},
+        "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
+    for kernel, scorer in engine.scorers.items():
+        tracks = slots.tracks[kernel]
+        state[f"track_{kernel}"] = {
+            "rule": tracks.rule.copy(),
+            "subject": tracks.channel.copy(),
+            "meaning": tracks.meaning.copy(),
+        }
+        state[f"kernel_{kernel}"] = {k: v.copy() for k, v in scorer.columns().items()}
+    return state
 
 
 def put_back(engine: Engine, state: dict[str, Any]) -> list[Event]:
@@ -71,54 +90,81 @@ def carry_over(
     engine: Engine, state: dict[str, Any], old_levels: Sequence[Level], offset: int
 ) -> list[Event]:
     """Move the state of slots of unchanged meaning into the engine's new tables."""
-    old = {tuple(key): i for i, key in enumerate(state["slot_keys"])}
-    new_at = [i for i, key in enumerate(engine.slots.keys) if key in old]
-    old_at = [old[engine.slots.keys[i]] for i in new_at]
-    for name, column in engine.slots.state.columns().items():
-        column[new_at] = state["slots"][name][old_at]
-    engine.slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
-    engine.slots.recount()
-    _move_kind(engine, state, "rate", new_at, old_at)
-    _move_kind(engine, state, "ewma", new_at, old_at)
+    slots = engine.slots
+    names = _Names(slots, state)
+    p, held = slots.parameters, state["slot_names"]
+    new_at, old_at = names.match(
+        (p.rule, p.channel, p.sign.astype(np.int64), slots.meaning),
+        (held["rule"], held["subject"], held["side"], held["meaning"]),
+    )
+    for name, column in slots.state.columns().items():
+        theirs = state["slots"].get(name)
+        if theirs is not None and theirs.shape[1:] == column.shape[1:]:
+            column[new_at] = theirs[old_at]
+    slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
+    slots.recount()
+    for kernel, scorer in engine.scorers.items():
+        if f"track_{kernel}" in state:
+            _move_kernel(slots.tracks[kernel], scorer, state, names)
     silences = _move_deadman(engine, state)
-    for number, flags in enumerate(engine.slots.accept_flags):
+    for number, flags in enumerate(slots.accept_flags):
         if list(flags) in state["accept_flags"]:
-            held = state["threshold"]["last_value"][state["accept_flags"].index(list(flags))]
-            engine.threshold.last_value[number, : len(held)] = held
-    events = _dropped(engine, state, set(old_at), old_levels, offset)
+            last = state["threshold_last"]["value"][state["accept_flags"].index(list(flags))]
+            engine.threshold.last_value[number, : len(last)] = last
+    events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
 
-def _move_kind(
-    engine: Engine, state: dict[str, Any], kind: str, new_at: list[int], old_at: list[int]
-) -> None:
-    """Move the windows or statistics of one kind."""
-    target = getattr(engine, kind)
-    base, stop = int(engine.slots.pointer[kind][0]), int(engine.slots.pointer[kind][-1])
-    old_base = _old_base(state, kind)
-    pairs = [
-        (n - base, o - old_base) for n, o in zip(new_at, old_at, strict=True) if base <= n < stop
-    ]
-    if not pairs:
-        return
-    mine, theirs = np.array(pairs).T
-    for name, column in target.columns().items():
-        held = state[kind][name]
-        if column.ndim > 1 and held.shape[1] > column.shape[1]:
-            column = np.pad(column, ((0, 0), (0, held.shape[1] - column.shape[1])))  # noqa: PLW2901
-            setattr(target, name, column)
-        if column.ndim > 1:
-            column[mine, : held.shape[1]] = held[theirs]
+class _Names:
+    """Rules and subjects of a snapshot, by their numbers in the engine's tables; −1 = gone."""
+
+    def __init__(self, slots: Slots, state: dict[str, Any]) -> None:
+        number = {rule.rule_id: i for i, rule in reversed(list(enumerate(slots.rules)))}
+        self._mine = np.array([number[rule.rule_id] for rule in slots.rules], np.int64)
+        self._rule = np.array([number.get(rule, -1) for rule in state["rules"]], np.int64)
+        if list(slots.subjects) == state["subjects"]:
+            self._subject = np.arange(len(state["subjects"]))
         else:
-            column[mine] = held[theirs]
+            place = {subject: i for i, subject in enumerate(slots.subjects)}
+            self._subject = np.array([place.get(s, -1) for s in state["subjects"]], np.int64)
+
+    def match(
+        self, mine: tuple[NDArray[Any], ...], theirs: tuple[NDArray[Any], ...]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places of rows that mean the same: (rule, subject, …) here and there."""
+        old = [self._rule[theirs[0]], self._subject[theirs[1]], *theirs[2:]]
+        known = np.flatnonzero((old[0] >= 0) & (old[1] >= 0))
+        new = [self._mine[mine[0]], *mine[1:]]
+        digest_new = _digest(new, len(mine[0]))
+        digest_old = _digest([column[known] for column in old], len(known))
+        order = np.argsort(digest_old, kind="stable")
+        at = np.searchsorted(digest_old[order], digest_new)
+        inside = np.flatnonzero(at < len(order))
+        found: NDArray[np.int64] = inside[digest_old[order[at[inside]]] == digest_new[inside]]
+        return found, known[order[at[found]]]
 
 
-def _old_base(state: dict[str, Any], kind: str) -> int:
-    """Return where a kind's slots began in the snapshot's table: kinds follow one another."""
-    ewma = len(state["ewma"]["mean"])
-    rate = len(state["rate"]["held"])
-    total = len(state["slot_keys"])
-    return total - ewma if kind == "ewma" else total - ewma - rate
+def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
+    digest = np.zeros(rows, np.uint64)
+    for column in columns:
+        digest = mix(digest, column)
+    return digest
+
+
+def _move_kernel(tracks: Tracks, scorer: Scorer, state: dict[str, Any], names: _Names) -> None:
+    """Move the windows or statistics of one kernel."""
+    held = state[f"track_{tracks.kernel}"]
+    mine, theirs = names.match(
+        (tracks.rule, tracks.channel, tracks.meaning),
+        (held["rule"], held["subject"], held["meaning"]),
+    )
+    saved = state.get(f"kernel_{tracks.kernel}", {})
+    for name, column in scorer.columns().items():
+        theirs_column = saved[name]
+        if theirs_column.shape[1:] != column.shape[1:]:
+            column = np.zeros((len(column), *theirs_column.shape[1:]), column.dtype)  # noqa: PLW2901
+        column[mine] = theirs_column[theirs]
+        scorer.restore(name, column)
 
 
 def _move_deadman(engine: Engine, state: dict[str, Any]) -> set[int]:
@@ -140,18 +186,22 @@ def _move_deadman(engine: Engine, state: dict[str, Any]) -> set[int]:
 def _dropped(
     engine: Engine,
     state: dict[str, Any],
-    kept: set[int],
+    kept: NDArray[np.int64],
     old_levels: Sequence[Level],
     offset: int,
 ) -> list[Event]:
     """Say which alarms end because their rule was changed or removed: never silently."""
     events = []
     visible = (1 << len(old_levels)) - 1
-    latched = np.flatnonzero(state["slots"]["mask"] & visible)
-    for slot in latched.tolist():
-        if slot in kept:
-            continue
-        rule, channel, side, meaning = state["slot_keys"][slot]
+    latched = (state["slots"]["mask"] & visible) != 0
+    latched[kept] = False
+    names = state["slot_names"]
+    for slot in np.flatnonzero(latched).tolist():
+        rule, channel = (
+            state["rules"][names["rule"][slot]],
+            state["subjects"][names["subject"][slot]],
+        )
+        side, meaning = int(names["side"][slot]), f"{int(names['meaning'][slot]):016x}"
         episode = int(state["slots"]["episode"][slot])
         top = (int(state["slots"]["mask"][slot]) & visible).bit_length() - 1
         events.append(
@@ -250,6 +300,5 @@ def from_bytes(data: bytes) -> dict[str, Any]:
                 continue
             group, column = name.split(".", 1)
             state.setdefault(group, {})[column] = arrays[name]
-    state["slot_keys"] = [tuple(key) for key in state["slot_keys"]]
     state["deadman_keys"] = [tuple(key) for key in state["deadman_keys"]]
     return state

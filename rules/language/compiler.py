@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_GAP_TIMES = 3.0
 DEFAULT_ACCEPT = (1, 2, 3)
+_COMMON = frozenset(f.name for f in fields(ChannelRule))
 
 
 def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem]]:
@@ -228,8 +229,8 @@ class _Work:
                 fail_loud=body.fail_loud, accept=body.accept or DEFAULT_ACCEPT,
                 over_range=isinstance(body, ThresholdRule) and body.over_range is not None,
                 unit=held[0][0].unit, source=body.source, file=rule.file,
-                per_ns=held[0][0].per_ns,
-                method=body.method if isinstance(body, RateRule) else "difference",
+                options={"method": body.method} if isinstance(body, RateRule) else {},
+                own={name: columns.pop(name) for name in [*columns] if name not in _COMMON},
                 **_messages(body), **columns,
             )  # fmt: skip
             self.channel_rules.append(built)
@@ -283,7 +284,8 @@ def _parameters(
     }
     if isinstance(body, RateRule):
         columns["window_ns"] = _spans(body.window, interval)
-        columns["min_points"] = np.full(n, body.min_points, np.int32)
+        columns["min_points"] = np.full(n, body.min_points, np.int64)
+        columns["per_ns"] = np.full(n, side.per_ns, np.int64)
     if isinstance(body, EwmaRule):
         columns["alpha"] = np.full(n, body.lambda_ or body.alpha)
         columns["warmup"] = _warmup(body, interval)

@@ -32,8 +32,8 @@ def channel_warnings(
     if built.kind == "threshold":
         _range_warnings(warn, built, registry, levels)
     if built.kind == "rate":
-        points = built.window_ns / interval
-        few = points < built.min_points - 1
+        points = built.own["window_ns"] / interval
+        few = points < built.own["min_points"] - 1
         warn.some(few, ("window",), "window never holds min_points samples")
         warn.some(points > RATE_POINTS, ("window",), f"only the newest {RATE_POINTS} samples count")
     holding = ((built.hold_ns > 0) & (built.hold_ns < NEVER_NS)).any(axis=1)

@@ -197,12 +197,13 @@ rules:
    below: {yellow: -10 kPa/min, orange: -1.2 MPa/h}}
 """
     rule = one(text, registry)
-    assert (rule.side, rule.per_ns, rule.unit) == (-1, 60 * S, "kPa/min")
+    assert (rule.side, rule.unit) == (-1, "kPa/min")
+    assert rule.own["per_ns"].tolist() == [60 * S]
     assert rule.raise_at[0].tolist()[1:3] == [-10.0, -20.0]
     assert rule.clear_at[0].tolist()[1:3] == [-8.0, -18.0]
-    assert rule.window_ns.tolist() == [300 * S]
-    assert rule.min_points.tolist() == [4]
-    assert rule.method == "theil_sen"
+    assert rule.own["window_ns"].tolist() == [300 * S]
+    assert rule.own["min_points"].tolist() == [4]
+    assert rule.options["method"] == "theil_sen"
 
 
 def test_an_ewma_is_two_sided_in_sigma(registry):
@@ -215,9 +216,10 @@ rules:
     high, low = plan_of(text, registry).channel_rules
     assert high.raise_at[0].tolist()[1::2] == [3.0, 6.0]
     assert low.clear_at[0].tolist()[1::2] == [-2.0, -5.0]
-    assert (high.alpha[0], high.warmup[0], high.floor[0], high.unit) == (0.2, 1440, 0.5, "sigma")
+    assert [high.own[k][0] for k in ("alpha", "warmup", "floor")] == [0.2, 1440, 0.5]
+    assert high.unit == "sigma"
     only = one(text.replace("warmup: 1d", "warmup: 200, side: above"), registry)
-    assert only.warmup.tolist() == [200]
+    assert only.own["warmup"].tolist() == [200]
 
 
 def test_a_deadman_rule_counts_in_the_devices_own_intervals(registry):

@@ -14,12 +14,12 @@ from tests.oracle import Oracle
 from tests.small_city import NAN, SECOND_NS, plan_of, readings_of, registry_of, rule_of, seconds
 
 ROWS = 230
-FULL = {"window_s": 100_000, "min_points": 60, "per_ns": 300 * SECOND_NS}
+FULL = {"own": {"window_ns": 100_000 * SECOND_NS, "min_points": 60, "per_ns": 300 * SECOND_NS}}
 SCORES: dict[str, dict[str, Any]] = {
     "difference over the newest 64": {"kind": "rate", "method": "difference", **FULL},
     "median slope over the newest 64": {"kind": "rate", "method": "theil_sen", **FULL},
-    "ewma": {"kind": "ewma", "alpha": 0.05, "floor": 0.0},
-    "ewma that only knows the last": {"kind": "ewma", "alpha": 1.0, "floor": 0.25},
+    "ewma": {"kind": "ewma", "own": {"alpha": 0.05, "floor": 0.0}},
+    "ewma that only knows the last": {"kind": "ewma", "own": {"alpha": 1.0, "floor": 0.25}},
     "threshold": {"kind": "threshold"},
 }
 

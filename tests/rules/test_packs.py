@@ -264,8 +264,8 @@ def test_a_rate_rule_raises_on_a_ramp_of_its_lowest_limit_and_not_on_half_of_it(
 def test_a_joint_or_a_pier_that_moves_at_once_is_blue(name):
     rule = RULES[name, 1]
     channel = int(rule.channel[0])
-    noise = np.tile([0.5, -0.5], 800) * rule.floor[0]
-    noise[1560:] += 20 * rule.floor[0]
+    noise = np.tile([0.5, -0.5], 800) * rule.own["floor"][0]
+    noise[1560:] += 20 * rule.own["floor"][0]
     events = feed(channel, QUIET[channel] + noise, step_ns=60 * S, count=1600)
     assert [(e.type, e.rule, e.severity) for e in events] == [("RAISED", name, 1)]
 

@@ -312,7 +312,7 @@ def test_three_late_frames_with_rising_sequence_open_an_epoch(fold: Fold) -> Non
 
 
 def test_a_rate_is_taken_over_its_window_in_true_time(fold: Fold) -> None:
-    rule = red(kind="rate", window_s=100, min_points=2, hold_s=0, raise_at=(NAN, NAN, NAN, 0.5))
+    rule = red(kind="rate", own={"window_ns": 10**11}, hold_s=0, raise_at=(NAN, NAN, NAN, 0.5))
     events = fold([*ticks(0), *rows((0, 0), (40, 10), (110, 46), (130, 46))], rule)
     assert [(e.score, e.event_ns) for e in events] == [(36 / 70, seconds(110))]
 
@@ -320,13 +320,13 @@ def test_a_rate_is_taken_over_its_window_in_true_time(fold: Fold) -> None:
 def test_theil_sen_ignores_one_wild_sample(fold: Fold) -> None:
     samples = ((0, 0), (10, 1000), (20, 2), (30, 3), (40, 4))
     limits = {"raise_at": (0.1, NAN, NAN, 50.0), "clear_at": (0.1, NAN, NAN, 50.0)}
-    rule = rule_of(kind="rate", method="theil_sen", min_points=5, hold_s=0, **limits)
+    rule = rule_of(kind="rate", method="theil_sen", own={"min_points": 5}, hold_s=0, **limits)
     (event,) = fold([*ticks(0), *rows(*samples)], rule)
     assert (event.severity, event.score) == (1, 0.1)
 
 
 def test_ewma_scores_before_it_learns(fold: Fold) -> None:
-    rule = red(kind="ewma", warmup=3, alpha=0.5, floor=0.5, hold_s=0, keep_s=0)
+    rule = red(kind="ewma", own={"alpha": 0.5}, hold_s=0, keep_s=0)
     events = fold([*ticks(0), *rows((0, 1), (10, 1), (20, 1), (30, 7), (40, 7))], rule)
     assert [(str(e.type), e.score) for e in events] == [("RAISED", 12.0), ("CLEARED", 1.0)]
 
