@@ -5,8 +5,9 @@
 """
 
 from rules.language.compiler import check, compile_plan
+from rules.language.kinds import DEFAULT_MESSAGES
 from rules.language.loader import load_rules, rules_bytes, rules_from_bytes
-from rules.language.messages import DEFAULT_MESSAGES, PLACEHOLDERS, render
+from rules.language.messages import PLACEHOLDERS, render
 from rules.language.ruleset import Rule, RuleSet
 from rules.problems import Invalid, Problem
 

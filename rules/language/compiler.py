@@ -5,21 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from itertools import groupby, pairwise
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.language.limits import Side, sides_of
+from rules.language.kinds import KINDS
+from rules.language.kinds.kind import Matched, spans_of
 from rules.language.loader import read_rules, read_sources
-from rules.language.messages import DEFAULT_MESSAGES
-from rules.language.models import DeadmanRule, EwmaRule, RateRule, ThresholdRule
+from rules.language.messages import messages_of
 from rules.language.reach import channel_warnings, coverage
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
-from rules.plan import NEVER_NS, ChannelRule, Plan
-from rules.plan import DeadmanRule as DeadmanArrays
+from rules.plan import ChannelRule, Plan
 from rules.problems import Invalid, Problem
 from rules.quantities import UnknownUnit
 from rules.yaml_text import raise_errors
@@ -27,15 +26,15 @@ from rules.yaml_text import raise_errors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rules.language.kinds.kind import Groups, Kind
+    from rules.language.limits import Side
     from rules.language.loader import Sources
-    from rules.language.models import AnyRule
     from rules.language.ruleset import Rule, RuleSet
-    from rules.plan import Level
+    from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
 
 DEFAULT_MAX_GAP_TIMES = 3.0
 DEFAULT_ACCEPT = (1, 2, 3)
-_COMMON = frozenset(f.name for f in fields(ChannelRule))
 
 
 def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem]]:
@@ -107,16 +106,21 @@ class _Work:
     registry: Registry
     selector: Selector
     channel_rules: list[ChannelRule] = field(default_factory=list)
-    deadman_rules: list[DeadmanArrays] = field(default_factory=list)
+    deadman_rules: list[DeadmanRule] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     judged: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self.judged = np.zeros(len(self.registry.channels.id), np.bool_)
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Return the levels of the site."""
+        return self.rules.levels
+
     def rule(self, rule: Rule) -> None:
-        body = rule.body
-        if isinstance(body, DeadmanRule):
+        body, kind = rule.body, KINDS[rule.body.kind]
+        if kind.devices:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
@@ -124,17 +128,16 @@ class _Work:
             rows = np.flatnonzero(mask)
         if not len(rows):
             unknown = self.selector.unknown(body.select)
-            what = "device" if isinstance(body, DeadmanRule) else "channel"
+            what = "device" if kind.devices else "channel"
             said = f"matches no registered {what}{': ' + unknown if unknown else ''}"
             self.problems.append(rule.problem(("select",), said, "warning", key=True))
-        groups = self._groups(rule, rows)
-        if isinstance(body, DeadmanRule):
-            if len(rows):
-                self.deadman_rules.append(_deadman(rule, body, groups, self))
-            return
-        self._channels(rule, body, groups)
+        groups = self._groups(rule, kind, rows)
+        if kind.compile is not None:
+            kind.compile(self, rule, body, groups)
+        else:
+            self._channels(rule, kind, groups)
 
-    def _groups(self, rule: Rule, rows: NDArray[np.intp]) -> list[tuple[AnyRule, NDArray[np.intp]]]:
+    def _groups(self, rule: Rule, kind: Kind, rows: NDArray[np.intp]) -> Groups:
         """Return the rows split by the overrides that hold for them, with the body each means."""
         overrides: list[Any] = list(rule.body.overrides)
         member = np.zeros((len(rows), len(overrides)), np.bool_)
@@ -144,7 +147,7 @@ class _Work:
                 said = f"override expired on {override.until}: remove it, or give it a new until"
                 self.problems.append(rule.problem((*where, "until"), said, "warning"))
                 continue
-            if isinstance(rule.body, DeadmanRule):
+            if kind.devices:
                 member[:, i] = self.selector.devices(override.match)[rows]
             else:
                 member[:, i] = self.selector.channels(override.match)[rows]
@@ -167,7 +170,7 @@ class _Work:
                 groups.append((body, rows[np.array(list(same))]))
         return groups
 
-    def _overridden(self, rule: Rule, chosen: list[Any]) -> AnyRule | None:
+    def _overridden(self, rule: Rule, chosen: list[Any]) -> Any:
         """Return the body under several overrides, the last of them the strongest."""
         raw = {key: value for key, value in rule.raw.items() if key != "overrides"}
         try:
@@ -179,26 +182,24 @@ class _Work:
             self.problems.append(rule.problem(("overrides",), said, key=True))
             return None
 
-    def _channels(
-        self,
-        rule: Rule,
-        body: ThresholdRule | RateRule | EwmaRule,
-        groups: list[tuple[AnyRule, NDArray[np.intp]]],
-    ) -> None:
-        parts: list[tuple[Side, NDArray[np.intp], Any]] = []
-        quantity = np.array(self.registry.channels.quantity, object)
+    def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
+        parts: list[tuple[Side, Matched, Any]] = []
+        channels = self.registry.channels
+        quantity = np.array(channels.quantity, object)
         for variant, rows in groups:
-            names = sorted(set(quantity[rows])) if len(rows) else _named(body)
+            names = sorted(set(quantity[rows])) if len(rows) else _named(rule.body)
             for name in names:
                 chosen = rows[quantity[rows] == name] if len(rows) else rows
                 try:
-                    sides = sides_of(variant, name, self.rules.levels)
+                    sides = kind.sides_of(variant, name, self.levels) if kind.sides_of else []
                 except UnknownUnit as error:
-                    self.problems.append(rule.problem((*_limits_at(body),), str(error), key=True))
+                    where = _limits_at(rule.body, kind)
+                    self.problems.append(rule.problem(where, str(error), key=True))
                     continue
+                matched = Matched(chosen, channels.interval_ns[chosen], name, self.registry)
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
-                    parts.append((side, chosen, variant))
+                    parts.append((side, matched, variant))
         units = sorted({side.unit for side, _, _ in parts})
         if len(units) > 1:
             said = (
@@ -206,35 +207,37 @@ class _Work:
             )
             self.problems.append(rule.problem(("select",), said, key=True))
             return
-        self._assemble(rule, body, parts)
+        self._assemble(rule, kind, parts)
 
-    def _assemble(
-        self, rule: Rule, body: Any, parts: list[tuple[Side, NDArray[np.intp], Any]]
-    ) -> None:
+    def _assemble(self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]) -> None:
+        body: Any = rule.body
         for sign in (1, -1):
-            held = [p for p in parts if p[0].sign == sign and len(p[1])]
+            held = [p for p in parts if p[0].sign == sign and len(p[1].rows)]
             if not held:
                 continue
-            rows = np.concatenate([p[1] for p in held])
-            pieces = [
-                _parameters(side, chosen, variant, self.rules.levels, self.registry)
-                for side, chosen, variant in held
+            rows = np.concatenate([matched.rows for _, matched, _ in held])
+            pieces = [_parameters(*part, self.levels) for part in held]
+            owns = [
+                kind.own_of(variant, side, matched) if kind.own_of else {}
+                for side, matched, variant in held
             ]
             order = np.argsort(rows, kind="stable")
-            columns: dict[str, Any] = {
-                name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]
-            }
             built = ChannelRule(
                 rule_id=rule.id, kind=body.kind, side=sign, klass=body.klass,
                 fail_loud=body.fail_loud, accept=body.accept or DEFAULT_ACCEPT,
-                over_range=isinstance(body, ThresholdRule) and body.over_range is not None,
+                over_range=getattr(body, "over_range", None) is not None,
                 unit=held[0][0].unit, source=body.source, file=rule.file,
-                options={"method": body.method} if isinstance(body, RateRule) else {},
-                own={name: columns.pop(name) for name in [*columns] if name not in _COMMON},
-                **_messages(body), **columns,
+                options=kind.options_of(body) if kind.options_of else {},
+                own=_stacked(owns, order),
+                **messages_of(body, kind.message), **_stacked(pieces, order),
             )  # fmt: skip
             self.channel_rules.append(built)
-            self.problems += channel_warnings(rule, built, self.registry, self.rules.levels)
+            self.problems += channel_warnings(rule, built, self.registry, self.levels)
+
+
+def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:
+    """Return columns of several pieces as one, in the order of rows."""
+    return {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
 
 
 def _named(body: Any) -> list[str]:
@@ -242,10 +245,13 @@ def _named(body: Any) -> list[str]:
     return list(body.select.quantity or ())
 
 
-def _limits_at(body: Any) -> tuple[str]:
-    if isinstance(body, EwmaRule):
+def _limits_at(body: Any, kind: Kind) -> tuple[str]:
+    """Return the key at which a wrong unit is reported: unit, or what has it."""
+    if getattr(body, "unit", ""):
+        return ("unit",)
+    if getattr(body, "floor", None) is not None:
         return ("floor",)
-    return ("unit" if body.unit else "above" if body.above is not None else "below",)
+    return (next(iter(kind.levels_of(body))),)
 
 
 def _strength(match: Any) -> int:
@@ -255,85 +261,19 @@ def _strength(match: Any) -> int:
     return next((len(order) - i for i, name in enumerate(order) if name in given), 0)
 
 
-def _messages(body: Any) -> dict[str, Any]:
-    english, chinese = DEFAULT_MESSAGES[body.kind]
-    return {
-        "message": body.message or english,
-        "message_zh": body.message_zh or chinese,
-        "runbook": body.runbook,
-    }
-
-
 def _parameters(
-    side: Side, rows: NDArray[np.intp], body: Any, levels: tuple[Level, ...], registry: Registry
+    side: Side, matched: Matched, body: Any, levels: tuple[Level, ...]
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of the rows that share one body."""
-    n = len(rows)
-    interval = registry.channels.interval_ns[rows]
+    n = len(matched.rows)
     holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
     keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
-    gap = body.max_gap
-    columns: dict[str, NDArray[Any]] = {
-        "channel": rows.astype(np.int32),
+    return {
+        "channel": matched.rows.astype(np.int32),
         "raise_at": np.tile(side.raise_at, (n, 1)),
         "clear_at": np.tile(side.clear_at, (n, 1)),
         "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
         "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
         "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
-        "max_gap_ns": _spans(gap, interval, DEFAULT_MAX_GAP_TIMES),
+        "max_gap_ns": spans_of(body.max_gap, matched.interval_ns, DEFAULT_MAX_GAP_TIMES),
     }
-    if isinstance(body, RateRule):
-        columns["window_ns"] = _spans(body.window, interval)
-        columns["min_points"] = np.full(n, body.min_points, np.int64)
-        columns["per_ns"] = np.full(n, side.per_ns, np.int64)
-    if isinstance(body, EwmaRule):
-        columns["alpha"] = np.full(n, body.lambda_ or body.alpha)
-        columns["warmup"] = _warmup(body, interval)
-        columns["floor"] = np.full(n, side.floor)
-    return columns
-
-
-def _spans(span: Any, interval: NDArray[np.int64], times: float = 1.0) -> NDArray[np.int64]:
-    if span is not None and span.times is None:
-        return np.full(len(interval), span.duration_ns, np.int64)
-    return np.round(interval * (times if span is None else span.times)).astype(np.int64)
-
-
-def _warmup(body: EwmaRule, interval: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return samples, rounded up."""
-    return -(-_spans(body.warmup, interval) // interval)
-
-
-def _deadman(
-    rule: Rule, body: DeadmanRule, groups: list[tuple[AnyRule, NDArray[np.intp]]], work: _Work
-) -> DeadmanArrays:
-    levels = work.rules.levels
-    rows = np.concatenate([rows for _, rows in groups])
-    missing = np.full((len(rows), len(levels)), NEVER_NS, np.int64)
-    first = 0
-    for variant, chosen in groups:
-        interval = work.registry.devices.interval_ns[chosen]
-        for column, level in enumerate(levels):
-            span = variant.missing.get(level.name) if isinstance(variant, DeadmanRule) else None
-            if span is not None:
-                spans = _spans(span, interval)
-                least = variant.at_least if isinstance(variant, DeadmanRule) else 0
-                missing[first : first + len(chosen), column] = np.maximum(spans, least)
-        first += len(chosen)
-    order = np.argsort(rows, kind="stable")
-    missing = missing[order]
-    declared = [i for i, level in enumerate(levels) if level.name in body.missing]
-    for low, high in pairwise(declared):
-        if (missing[:, low] > missing[:, high]).any():
-            said = f"missing: {levels[high].name} comes before {levels[low].name}"
-            work.problems.append(rule.problem(("missing",), said, key=True))
-    if (
-        declared
-        and (missing[:, declared[0]] <= work.registry.devices.interval_ns[rows[order]]).any()
-    ):
-        said = f"missing: {levels[declared[0]].name} comes within one interval of some devices"
-        work.problems.append(rule.problem(("missing",), said, "warning", key=True))
-    return DeadmanArrays(
-        rule_id=rule.id, device=rows[order].astype(np.int32), missing_ns=missing,
-        klass=body.klass, file=rule.file, **_messages(body),
-    )  # fmt: skip

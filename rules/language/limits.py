@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.language.amounts import Amount
-from rules.language.models import EwmaRule, RateRule, ThresholdRule
-from rules.quantities import QUANTITIES, UnknownUnit, canonical, per_time, ucum
+from rules.quantities import QUANTITIES, UnknownUnit, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from rules.language.models import ChannelBody, LimitBody
     from rules.plan import Level
     from rules.problems import Severity
     from rules.strict_models import Path
@@ -33,22 +34,18 @@ class Side:
     raise_at: NDArray[np.float64]
     clear_at: NDArray[np.float64]
     unit: str  # of the score
-    per_ns: int = 1_000_000_000
-    floor: float = 0.0
+    own: dict[str, float] = field(default_factory=dict)  # of the kind's parameters
     problems: list[SideProblem] = field(default_factory=list)
 
 
-def sides_of(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
-    """Return the rule's sides for channels of ``quantity``.
+Convert = Callable[[Amount], float]
 
-    Raises
-    ------
-    UnknownUnit
-        A limit's unit does not measure the quantity, or is missing.
-    """
-    if isinstance(body, EwmaRule):
-        return _ewma(body, quantity, levels)
-    value, difference, unit, per_ns = _converters(body, quantity)
+
+def limit_sides(
+    body: LimitBody, levels: Sequence[Level], converters: tuple[Convert, Convert], unit: str
+) -> list[Side]:
+    """Return the sides of ``above`` and ``below``; ``converters`` are of values, of differences."""
+    value, difference = converters
     sides = []
     for key, sign, limits in (("above", 1, body.above), ("below", -1, body.below)):
         if limits is None:
@@ -61,38 +58,62 @@ def sides_of(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
             else:
                 band = body.hysteresis.of(name, Amount(0.0)) if body.hysteresis else Amount(0.0)
                 clear_at[name] = _less(limit, sign * _band(band, difference))
-        side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), unit, per_ns)
+        side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), unit)
         side.problems.extend(_order(side, key, levels))
         sides.append(side)
     return sides
 
 
-def _converters(
-    body: ThresholdRule | RateRule, quantity: str
-) -> tuple[Callable[[Amount], float], Callable[[Amount], float], str, int]:
-    """Return (of values, of differences, unit of the score, per_ns)."""
+def value_converters(body: Any, quantity: str) -> tuple[Convert, Convert]:
+    """Return what brings the rule's values, and its differences, to the quantity's unit."""
     unit = QUANTITIES[quantity].unit
-    if isinstance(body, ThresholdRule):
-        return (
-            lambda amount: canonical(quantity, _unit(amount, body.unit, unit), amount.number),
-            lambda amount: canonical(
-                quantity, _unit(amount, body.unit, unit), amount.number, difference=True
-            ),
-            unit,
-            1_000_000_000,
-        )
-    every = [*(body.above or {}).values(), *(body.below or {}).values()]
-    first = _unit(every[0], body.unit, f"{unit}/min")
-    _, per_ns = per_time(quantity, first)
-
-    def rate(amount: Amount) -> float:
-        scale, ns = per_time(quantity, _unit(amount, body.unit, f"{unit}/min"))
-        return float(Fraction(repr(amount.number)) * scale * per_ns / ns)
-
-    return rate, rate, f"{unit}/{ucum(first).rpartition('/')[2]}", per_ns
+    return (
+        lambda amount: canonical(quantity, unit_of(amount, body.unit, unit), amount.number),
+        lambda amount: difference_of(amount, body.unit, quantity),
+    )
 
 
-def _unit(amount: Amount, of_rule: str, canonical_unit: str) -> str:
+def difference_of(amount: Amount, of_rule: str, quantity: str) -> float:
+    """Return a difference of values, such as a hysteresis, in the quantity's unit."""
+    unit = unit_of(amount, of_rule, QUANTITIES[quantity].unit)
+    return canonical(quantity, unit, amount.number, difference=True)
+
+
+def sigma_sides(
+    key: str, limits: dict[str, Amount], side: str, body: ChannelBody, levels: Sequence[Level]
+) -> list[Side]:
+    """Return the sides of limits without a unit, such as so many standard deviations.
+
+    ``key`` is where they stand; ``side`` is above, below or both, where limits are mirrored.
+    """
+    for amount in limits.values():
+        if amount.unit not in ("", "sigma"):
+            raise UnknownUnit(f"{key} limits have no unit: {amount.number:g}, not {amount.unit!r}")
+    sides = []
+    for sign, name in ((1, "above"), (-1, "below")):
+        if side not in (name, "both"):
+            continue
+        raise_at = {level: sign * amount.number for level, amount in limits.items()}
+        clear_at = {}
+        for level, limit in raise_at.items():
+            band = body.hysteresis.of(level, Amount(0.0)) if body.hysteresis else Amount(0.0)
+            clear_at[level] = _less(limit, sign * band.number)
+        built = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), "sigma")
+        built.problems.extend(_order(built, key, levels))
+        if min(amount.number for amount in limits.values()) <= 0:
+            built.problems.append(((key,), f"{key} limits must be above 0", "error"))
+        sides.append(built)
+    return sides
+
+
+def unit_of(amount: Amount, of_rule: str, canonical_unit: str) -> str:
+    """Return the unit an amount stands in: its own, or the rule's.
+
+    Raises
+    ------
+    UnknownUnit
+        It has none.
+    """
     found = amount.unit or of_rule
     if found:
         return found
@@ -136,28 +157,3 @@ def _order(side: Side, key: str, levels: Sequence[Level]) -> list[SideProblem]:
             said = f"hysteresis is wider than the gap between {names}"
             problems.append((at, said, "warning"))
     return problems
-
-
-def _ewma(body: EwmaRule, quantity: str, levels: Sequence[Level]) -> list[Side]:
-    for amount in body.sigma.values():
-        if amount.unit not in ("", "sigma"):
-            raise UnknownUnit(f"sigma limits have no unit: {amount.number:g}, not {amount.unit!r}")
-    floor = 0.0
-    if body.floor is not None:
-        unit = _unit(body.floor, "", QUANTITIES[quantity].unit)
-        floor = canonical(quantity, unit, body.floor.number, difference=True)
-    sides = []
-    for sign, name in ((1, "above"), (-1, "below")):
-        if body.side not in (name, "both"):
-            continue
-        raise_at = {level: sign * amount.number for level, amount in body.sigma.items()}
-        clear_at = {}
-        for level, limit in raise_at.items():
-            band = body.hysteresis.of(level, Amount(0.0)) if body.hysteresis else Amount(0.0)
-            clear_at[level] = _less(limit, sign * band.number)
-        side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), "sigma", floor=floor)
-        side.problems.extend(_order(side, "sigma", levels))
-        if min(amount.number for amount in body.sigma.values()) <= 0:
-            side.problems.append((("sigma",), "sigma limits must be above 0", "error"))
-        sides.append(side)
-    return sides

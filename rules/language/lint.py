@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.language.amounts import Hold, PerLevel
-from rules.language.models import DeadmanRule, EwmaRule, RateRule, ThresholdRule
+from rules.language.kinds import KINDS
+from rules.language.models import ChannelBody
 from rules.problems import Problem, nearest
 from rules.readings import QC_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rules.language.models import AnyRule
+    from rules.language.models import Body
     from rules.language.ruleset import Rule
     from rules.plan import Level
     from rules.strict_models import Path
@@ -39,58 +40,56 @@ def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
             if said not in known
         ]
     written = rule.origin.get("accept", ("",))[0] == "rules"
-    if written and not isinstance(rule.body, DeadmanRule) and rule.body.fail_loud:
+    if written and isinstance(rule.body, ChannelBody) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"
         problems.append(rule.problem(("accept",), said, "warning", key=True))
     return problems
 
 
-def declared_levels(body: AnyRule) -> dict[str, dict[str, Any]]:
+def declared_levels(body: Body) -> dict[str, dict[str, Any]]:
     """Return the level maps that say which levels the rule has, by key."""
-    if isinstance(body, DeadmanRule):
-        return {"missing": dict(body.missing)}
-    if isinstance(body, EwmaRule):
-        return {"sigma": dict(body.sigma)}
-    sides = (("above", body.above), ("below", body.below))
-    return {key: dict(held) for key, held in sides if held is not None}
+    return KINDS[body.kind].levels_of(body)
 
 
 Found = tuple["Path", str]
 
 
-def _of(body: AnyRule, levels: Sequence[Level]) -> list[Found]:
+def _of(body: Body, levels: Sequence[Level]) -> list[Found]:
     found = list(_levels(body, levels))
-    if found or isinstance(body, DeadmanRule):
+    if found:
         return found
-    if body.fail_loud:
-        found += _fail_loud(body, levels)
-    if isinstance(body, ThresholdRule) and body.over_range is not None:
-        found += _over_range(body, levels)
-    if body.accept is not None and QC_MISSING in body.accept:
-        found.append((("accept",), "accept: missing samples have no value to judge"))
+    if isinstance(body, ChannelBody):
+        if body.fail_loud:
+            found += _fail_loud(body, levels)
+        if body.accept is not None and QC_MISSING in body.accept:
+            found.append((("accept",), "accept: missing samples have no value to judge"))
+    check = KINDS[body.kind].check
+    if check is not None:
+        found += check(body, levels)
     return found
 
 
-def _levels(body: AnyRule, levels: Sequence[Level]) -> Iterable[Found]:
+def _levels(body: Body, levels: Sequence[Level]) -> Iterable[Found]:
     known = [level.name for level in levels]
     declared = {name for held in declared_levels(body).values() for name in held}
     for key, held in declared_levels(body).items():
         for name in held:
             if name not in known:
                 yield (key, name), f'{key}: unknown level "{name}"{nearest(name, known)}'
-    if not isinstance(body, DeadmanRule):
+    if isinstance(body, ChannelBody):
         yield from _other_maps(body, declared)
 
 
-def _other_maps(body: ThresholdRule | RateRule | EwmaRule, declared: set[str]) -> Iterable[Found]:
+def _other_maps(body: ChannelBody, declared: set[str]) -> Iterable[Found]:
     """Check the maps that say something about declared levels."""
     maps: list[tuple[str, Any, bool]] = [
         ("for", body.hold, True),
         ("keep_firing_for", body.keep_firing_for, True),
         ("hysteresis", body.hysteresis, False),
     ]
-    if isinstance(body, ThresholdRule | RateRule) and body.clear is not None:
-        maps.append(("clear", PerLevel(by_level=tuple(body.clear.items())), False))
+    clear = getattr(body, "clear", None)
+    if clear is not None:
+        maps.append(("clear", PerLevel(by_level=tuple(clear.items())), False))
     for key, held, complete in maps:
         if held is None or held.each is not None:
             continue
@@ -105,11 +104,6 @@ def _other_maps(body: ThresholdRule | RateRule | EwmaRule, declared: set[str]) -
 
 def _fail_loud(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
     """Check that nothing delays the first dangerous sample (design: fail loud 1 and 2)."""
-    if isinstance(body, ThresholdRule) and body.over_range is None:
-        said = (
-            "fail_loud needs over_range: beyond the sensor's range is the worst case, not bad data"
-        )
-        yield ("fail_loud",), said
     severity = {level.name: level.severity for level in levels}
     declared = {name for held in declared_levels(body).values() for name in held}
     for name in sorted(declared):
@@ -120,12 +114,3 @@ def _fail_loud(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
         short = hold.hold_ns <= RED_HOLD_NS and hold.samples <= RED_SAMPLES
         if severity[name] == RED and not short:
             yield ("for",), f"fail_loud: {name} may wait for {{samples: 2, or: 30s}} at most"
-
-
-def _over_range(body: ThresholdRule, levels: Sequence[Level]) -> Iterable[Found]:
-    order = [level.name for level in levels]
-    for key, held in declared_levels(body).items():
-        top = max(held, key=order.index)
-        if body.over_range != top:
-            said = f"over_range must name the top level of {key}, {top}, not {body.over_range}"
-            yield ("over_range",), said

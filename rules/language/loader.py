@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.language.kinds import KINDS, SETTABLE
 from rules.language.lint import text_problems
 from rules.language.models import (
     COLOURS,
     FILE_NOT_YET,
     KEYS_NOT_YET,
-    KINDS,
     KINDS_NOT_YET,
-    SETTABLE,
     Defaults,
     LevelEntry,
     RuleFile,
@@ -31,7 +30,7 @@ from rules.yaml_text import Document, raise_errors, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rules.language.models import AnyRule
+    from rules.language.models import Body
     from rules.strict_models import Path
 
 Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
@@ -210,7 +209,7 @@ def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
     defaults = _refuse_not_yet(head.defaults, KEYS_NOT_YET, document, ("defaults",))
     if validated(Defaults, defaults, document, ("defaults",)) is None:
         defaults = {}
-    every_key = {key for model in KINDS.values() for key in known_keys(model, ())}
+    every_key = {key for kind in KINDS.values() for key in known_keys(kind.model, ())}
     for name, template in head.templates.items():
         path = ("templates", name)
         for key in _refuse_not_yet(template, KEYS_NOT_YET, document, path):
@@ -291,10 +290,10 @@ def _inherited(
 
 def _model(
     document: Document, raw: dict[str, Any], origin: dict[str, Path], path: Path, who: str
-) -> type[AnyRule] | None:
+) -> type[Body] | None:
     kind = raw.get("kind")
     if isinstance(kind, str) and kind in KINDS:
-        return KINDS[kind]
+        return KINDS[kind].model
     if kind in KINDS_NOT_YET:
         document.problem(origin["kind"], f"not supported yet: kind {kind}", who=who)
     elif "kind" not in raw:
@@ -309,9 +308,7 @@ def _always(path: Path) -> Callable[[Path], Path]:
     return lambda _: path
 
 
-def _variants(
-    rule: Rule, model: type[AnyRule], place: Any, names: list[str]
-) -> tuple[AnyRule, ...]:
+def _variants(rule: Rule, model: type[Body], place: Any, names: list[str]) -> tuple[Body, ...]:
     """Return the body under each override alone, or nothing after noting what is wrong."""
     variants = []
     overrides: list[Any] = list(rule.body.overrides)

@@ -7,7 +7,7 @@ A placeholder that does not exist is an error when the rules are loaded, not an 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rules.problems import nearest
 
@@ -34,25 +34,6 @@ PLACEHOLDERS: Final[dict[str, str]] = {
     "silence": "how long the device has been silent",
 }
 
-DEFAULT_MESSAGES: Final[dict[str, tuple[str, str]]] = {
-    "threshold": (
-        "{{ asset.name }}: {{ quantity }} {{ value }} (limit {{ limit }})",
-        "{{ asset.name_zh }}：{{ quantity_zh }} {{ value }}（限值 {{ limit }}）",
-    ),
-    "rate": (
-        "{{ asset.name }}: {{ quantity }} changes by {{ score }} (limit {{ limit }})",
-        "{{ asset.name_zh }}：{{ quantity_zh }}变化 {{ score }}（限值 {{ limit }}）",
-    ),
-    "ewma": (
-        "{{ asset.name }}: {{ quantity }} {{ value }} is unusual ({{ score }}, limit {{ limit }})",
-        "{{ asset.name_zh }}：{{ quantity_zh }} {{ value }} 异常（{{ score }}，限值 {{ limit }}）",
-    ),
-    "deadman": (
-        "{{ asset.name }}: {{ device }} silent for {{ silence }}",
-        "{{ asset.name_zh }}：设备 {{ device }} 失联 {{ silence }}",
-    ),
-}
-
 _PLACE: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
@@ -74,6 +55,15 @@ def check_template(text: str) -> str:
     if "{" in rest or "}" in rest:
         raise ValueError("a brace stands alone: placeholders are written {{ value }}")
     return text
+
+
+def messages_of(body: Any, default: tuple[str, str]) -> dict[str, Any]:
+    """Return what a rule says, its own words or those of its kind, as a plan keeps them."""
+    return {
+        "message": body.message or default[0],
+        "message_zh": body.message_zh or default[1],
+        "runbook": body.runbook,
+    }
 
 
 def render(template: str, values: Mapping[str, str]) -> str:

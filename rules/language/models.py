@@ -8,13 +8,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from rules.language.amounts import (
-    AmountValue,
     Holds,
     Hysteresis,
     Keeps,
     Limits,
     Span,
-    Spans,
     SpanValue,
     read_span,
 )
@@ -23,7 +21,7 @@ from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
 from rules.registry_models import Tags
-from rules.strict_models import DurationNs, Strict
+from rules.strict_models import Strict
 
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
@@ -101,7 +99,7 @@ def _klass(text: str) -> str:
     return text
 
 
-def _warmup(value: object) -> Span:
+def read_warmup(value: object) -> Span:
     """Read ``200`` (samples) as 200 intervals, ``1d`` as a duration, ``200x`` as intervals."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return Span(times=float(value))
@@ -119,9 +117,9 @@ Domains = Annotated[tuple[str, ...], _words(_domain)]
 Quantities = Annotated[tuple[str, ...], _words(lambda text: quantity(text).name)]
 Klasses = Annotated[tuple[str, ...], _words(_klass)]
 Template = Annotated[str, AfterValidator(check_template)]
-Klass = Literal["safety", "maintenance", "info"]
+RuleClass = Literal["safety", "maintenance", "info"]
 Source = Literal["clause", "vendor", "estimate"]
-Warmup = Annotated[Span, PlainValidator(_warmup)]  # samples are its number of intervals
+Warmup = Annotated[Span, PlainValidator(read_warmup)]  # samples are its number of intervals
 Accept = Annotated[tuple[int, ...], PlainValidator(_flags)]
 
 
@@ -205,7 +203,7 @@ class DeviceOverride(Strict):
     until: Date | None = None
 
 
-class _Rule(Strict):
+class Body(Strict):
     """What every kind has."""
 
     id: RuleId
@@ -217,13 +215,15 @@ class _Rule(Strict):
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
+    select: Any
+    overrides: list[Any] = Field(default_factory=list)
 
 
-class _ChannelRule(_Rule):
+class ChannelBody(Body):
     """What every kind that judges channels has."""
 
     select: ChannelSelect
-    klass: Klass = Field("safety", alias="class")
+    klass: RuleClass = Field("safety", alias="class")
     fail_loud: bool = False
     accept: Accept | None = None
     max_gap: SpanValue | None = None
@@ -233,14 +233,16 @@ class _ChannelRule(_Rule):
     overrides: list[Override] = Field(default_factory=list)
 
 
-class _LimitRule(_ChannelRule):
+class LimitBody(ChannelBody):
+    """What kinds with limits in a unit have."""
+
     unit: str = ""
     above: Limits | None = None
     below: Limits | None = None
     clear: Limits | None = None
 
     @model_validator(mode="after")
-    def _sides(self) -> _LimitRule:
+    def _sides(self) -> LimitBody:
         if self.above is None and self.below is None:
             raise ValueError("has no limits: write above: {red: …} or below: {red: …}")
         if self.clear is not None and self.hysteresis is not None:
@@ -248,52 +250,6 @@ class _LimitRule(_ChannelRule):
         if self.clear is not None and self.above is not None and self.below is not None:
             raise ValueError("clear does not say which side: use hysteresis, or two rules")
         return self
-
-
-class ThresholdRule(_LimitRule):
-    """The value against limits."""
-
-    kind: Literal["threshold"]
-    over_range: LevelName | None = None
-
-
-class RateRule(_LimitRule):
-    """The change per time over a window against limits."""
-
-    kind: Literal["rate"]
-    window: SpanValue
-    min_points: Annotated[int, Field(ge=2, le=64)] = 2
-    method: Literal["difference", "theil_sen"] = "difference"
-
-
-class EwmaRule(_ChannelRule):
-    """The distance from an exponentially weighted mean, in its own standard deviations."""
-
-    kind: Literal["ewma"]
-    sigma: Limits
-    side: Literal["above", "below", "both"] = "both"
-    lambda_: Annotated[float, Field(gt=0, le=1)] | None = Field(None, alias="lambda")
-    alpha: Annotated[float, Field(gt=0, le=1)] | None = None  # another name of lambda
-    warmup: Warmup
-    floor: AmountValue | None = None  # least standard deviation, in the quantity's unit
-
-    @model_validator(mode="after")
-    def _one_lambda(self) -> EwmaRule:
-        if (self.lambda_ is None) == (self.alpha is None):
-            raise ValueError("needs lambda (0 … 1; also called alpha), once")
-        return self
-
-
-class DeadmanRule(_Rule):
-    """Silence of devices: no frame for so long."""
-
-    kind: Literal["deadman"]
-    select: DeviceSelect
-    klass: Klass = Field("maintenance", alias="class")
-    expect: Literal["registry"] = "registry"
-    missing: Spans
-    at_least: DurationNs = 0  # whatever the interval: shorter silences do not count
-    overrides: list[DeviceOverride] = Field(default_factory=list)
 
 
 class Defaults(Strict):
@@ -316,16 +272,3 @@ class RuleFile(Strict):
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
-
-
-AnyRule = ThresholdRule | RateRule | EwmaRule | DeadmanRule
-KINDS: Final[dict[str, type[AnyRule]]] = {
-    "threshold": ThresholdRule,
-    "rate": RateRule,
-    "ewma": EwmaRule,
-    "deadman": DeadmanRule,
-}
-SETTABLE: Final = (
-    "above", "below", "clear", "sigma", "missing", "hysteresis", "for", "keep_firing_for",
-    "max_gap", "window", "min_points", "warmup", "floor", "at_least",
-)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.language.kinds import KINDS
 from rules.plan import NEVER_NS
 from rules.problems import Problem
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from rules.plan import ChannelRule, Level
     from rules.registry import Registry
 
-RATE_POINTS = 64  # what the engine keeps of a window
-
 
 def channel_warnings(
     rule: Rule, built: ChannelRule, registry: Registry, levels: Sequence[Level]
@@ -29,13 +28,9 @@ def channel_warnings(
     """Return what is odd about one side of a rule on its channels, one warning a kind of oddity."""
     warn = _Warnings(rule, registry, built.channel)
     interval = registry.channels.interval_ns[built.channel]
-    if built.kind == "threshold":
-        _range_warnings(warn, built, registry, levels)
-    if built.kind == "rate":
-        points = built.own["window_ns"] / interval
-        few = points < built.own["min_points"] - 1
-        warn.some(few, ("window",), "window never holds min_points samples")
-        warn.some(points > RATE_POINTS, ("window",), f"only the newest {RATE_POINTS} samples count")
+    kind = KINDS[built.kind]
+    if kind.warn is not None:
+        kind.warn(warn, built, registry, levels)
     holding = ((built.hold_ns > 0) & (built.hold_ns < NEVER_NS)).any(axis=1)
     stuck = holding & (built.max_gap_ns < interval) & (built.hold_samples == 0).any(axis=1)
     said = "max_gap is shorter than the sampling interval: the hold can never run"
@@ -47,24 +42,6 @@ def channel_warnings(
         said = f"for: a hold shorter than two sampling intervals waits for one sample only: {names}"
         warn.some(short.any(axis=1), ("for",), said)
     return warn.problems
-
-
-def _range_warnings(
-    warn: _Warnings, built: ChannelRule, registry: Registry, levels: Sequence[Level]
-) -> None:
-    low = registry.channels.range_lo[built.channel]
-    high = registry.channels.range_hi[built.channel]
-    key = "above" if built.side > 0 else "below"
-    for i, level in enumerate(levels):
-        limit = built.raise_at[:, i]
-        beyond = limit > high if built.side > 0 else limit < low
-        word = "above" if built.side > 0 else "below"
-        remedy = "only over_range can raise it" if built.over_range else "it never fires"
-        said = f"limit {level.name} is {word} the sensor's range: {remedy}"
-        warn.some(beyond, (key, level.name), said)
-    if built.over_range:
-        unknown = np.isinf(high) if built.side > 0 else np.isinf(low)
-        warn.some(unknown, ("over_range",), "over_range has no effect without a registered range")
 
 
 class _Warnings:

@@ -9,7 +9,7 @@ from rules.plan import Level
 from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
-    from rules.language.models import AnyRule
+    from rules.language.models import Body
     from rules.strict_models import Path
     from rules.yaml_text import Document
 
@@ -25,12 +25,12 @@ STANDARD_LEVELS: Final = (
 class Rule:
     """One rule after defaults and templates: ``raw`` as written, ``body`` as meant."""
 
-    body: AnyRule
+    body: Body
     raw: dict[str, Any]
     origin: dict[str, Path]  # top-level key → where it stands in the document
     document: Document
     path: Path  # of the rule itself
-    variants: tuple[AnyRule, ...] = ()  # the body under each override alone
+    variants: tuple[Body, ...] = ()  # the body under each override alone
 
     @property
     def id(self) -> str:

@@ -1,0 +1,108 @@
+"""What a kind is to the rule language: its keys, limits, parameters and words, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from rules.language.amounts import Span
+    from rules.language.limits import Side
+    from rules.language.models import Body
+    from rules.language.ruleset import Rule
+    from rules.plan import ChannelRule, Level
+    from rules.registry import Registry
+    from rules.strict_models import Path
+
+    Found = tuple[Path, str]
+    Groups = list[tuple[Any, NDArray[np.intp]]]
+    Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Channels of one rule that share one body (after overrides) and one quantity."""
+
+    rows: NDArray[np.intp]  # [n] of the registry's channels
+    interval_ns: NDArray[np.int64]  # [n]
+    quantity: str
+    registry: Registry
+
+    def each(self, value: float) -> NDArray[np.float64]:
+        """Return one number for all of them."""
+        return np.full(len(self.rows), value, np.float64)
+
+    def whole(self, value: int) -> NDArray[np.int64]:
+        """Return one whole number for all of them."""
+        return np.full(len(self.rows), value, np.int64)
+
+    def spans(self, span: Span) -> NDArray[np.int64]:
+        """Return a duration in ns, ``3x`` resolved against each channel's interval."""
+        return spans_of(span, self.interval_ns)
+
+
+class Warn(Protocol):
+    """Notes a warning about some of a rule's channels."""
+
+    def some(self, which: Any, where: tuple[str, ...], said: str) -> None:
+        """Warn of the channels chosen by the mask ``which``, if there are any."""
+        ...
+
+
+class Work(Protocol):
+    """What a kind that compiles itself may use and add to: the compiler's state."""
+
+    registry: Registry
+    problems: list[Any]
+    deadman_rules: list[Any]
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """Return the levels of the site, by severity rising."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind. What stands behind ``…_of`` is called with the validated body first."""
+
+    name: str
+    model: type[Body]
+    message: tuple[str, str]  # default templates, English and Chinese
+    levels_of: Callable[[Any], dict[str, dict[str, Any]]]
+    """Level maps that say which levels the rule has, by key."""
+    sides_of: Callable[[Any, str, Sequence[Level]], list[Side]] | None = None
+    """Limits for channels of a quantity; raises UnknownUnit."""
+    own_of: Callable[[Any, Side, Matched], Columns] | None = None
+    """The kind's parameters, each [n] or [n, k]; what ``Side.own`` holds is added by itself."""
+    options_of: Callable[[Any], dict[str, str]] | None = None
+    check: Callable[[Any, Sequence[Level]], Iterable[Found]] | None = None
+    """Errors that the text alone shows."""
+    warn: Callable[[Warn, ChannelRule, Registry, Sequence[Level]], None] | None = None
+    """Warnings that need the registry."""
+    settable: tuple[str, ...] = ()  # keys an override may set, besides those of every kind
+    devices: bool = False  # selects devices, not channels
+    compile: Callable[[Work, Rule, Any, Groups], None] | None = None
+    """For kinds that are no scores of channels: adds its arrays to the work by itself."""
+
+
+def spans_of(
+    span: Span | None, interval: NDArray[np.int64], times: float = 1.0
+) -> NDArray[np.int64]:
+    """Return a duration in ns a row, ``3x`` resolved; without a span so many intervals."""
+    if span is not None and span.times is None:
+        return np.full(len(interval), span.duration_ns, np.int64)
+    count = times if span is None or span.times is None else span.times
+    return np.round(interval * count).astype(np.int64)
+
+
+def limit_levels(body: Any) -> dict[str, dict[str, Any]]:
+    """Return the level maps of kinds with ``above`` and ``below``."""
+    sides = (("above", body.above), ("below", body.below))
+    return {key: dict(held) for key, held in sides if held is not None}
