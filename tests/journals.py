@@ -113,7 +113,7 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen")),
+        "method": random.choice(("difference", "theil_sen", "least_squares")),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 

@@ -54,12 +54,14 @@ class Rate:
     per_ns: int
     method: str
     rows: list[tuple[int, float]] = field(default_factory=list)
+    ever: list[tuple[int, float]] = field(default_factory=list)  # all rows: their number counts
 
     def score(self, t: int, x: float) -> float:
         if not math.isfinite(x):
             return NOT_A_ROW
         if self.rows and t - self.rows[-1][0] > self.max_gap_ns:
             self.rows = []
+        self.ever.append((t, x))
         self.rows = [*self.rows, (t, x)][-WINDOW_ROWS:]
         self.rows = [row for row in self.rows if row[0] > t - self.window_ns]
         if len(self.rows) < max(2, self.min_points):
@@ -72,7 +74,32 @@ class Rate:
     def rate(self) -> float:
         if self.method == "difference":
             return self.slope(self.rows[0], self.rows[-1])
+        if self.method == "least_squares":
+            return self.fitted_slope()
         return self.median_slope()
+
+    def fitted_slope(self) -> float:
+        """Ordinary least squares about a row of the window: a block's first, or its own first."""
+        last = len(self.ever) - 1
+        first = last - len(self.rows) + 1
+        opening = last - last % WINDOW_ROWS
+        if first >= opening:
+            sums = self.summed(range(first + 1, last + 1), self.ever[first])
+        else:
+            anchor = self.ever[opening]
+            tail = self.summed(range(opening - 1, first - 1, -1), anchor)
+            block = self.summed(range(opening, last + 1), anchor)
+            sums = tuple(b + a for a, b in zip(tail, block, strict=True))
+        n, (u, x, uu, ux) = float(len(self.rows)), sums
+        below = n * uu - u * u
+        return (n * ux - u * x) / below * float(self.per_ns) if below > 0 else NOT_A_ROW
+
+    def summed(self, numbers: range, anchor: tuple[int, float]) -> tuple[float, ...]:
+        su = sx = suu = sux = 0.0
+        for i in numbers:
+            u, x = float(self.ever[i][0] - anchor[0]), self.ever[i][1] - anchor[1]
+            su, sx, suu, sux = su + u, sx + x, suu + u * u, sux + u * x
+        return su, sx, suu, sux
 
     def median_slope(self) -> float:
         pairs = combinations(self.rows, 2)

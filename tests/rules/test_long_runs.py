@@ -18,6 +18,7 @@ FULL = {"own": {"window_ns": 100_000 * SECOND_NS, "min_points": 60, "per_ns": 30
 SCORES: dict[str, dict[str, Any]] = {
     "difference over the newest 64": {"kind": "rate", "method": "difference", **FULL},
     "median slope over the newest 64": {"kind": "rate", "method": "theil_sen", **FULL},
+    "fitted slope over the newest 64": {"kind": "rate", "method": "least_squares", **FULL},
     "ewma": {"kind": "ewma", "own": {"alpha": 0.05, "floor": 0.0}},
     "ewma that only knows the last": {"kind": "ewma", "own": {"alpha": 1.0, "floor": 0.25}},
     "threshold": {"kind": "threshold"},

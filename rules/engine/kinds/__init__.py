@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.engine.kinds.ewma import Ewma
+from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.threshold import Threshold
 
 if TYPE_CHECKING:
     from rules.engine.kinds.scorer import Scorer
 
-SCORERS: tuple[type[Scorer], ...] = (RateDifference, RateTheilSen, Ewma)
+SCORERS: tuple[type[Scorer], ...] = (
+    RateDifference,
+    RateTheilSen,
+    RateLeastSquares,
+    Ewma,
+)
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
 KINDS = ("threshold", "rate", "ewma", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""

@@ -31,7 +31,7 @@ class RateRule(LimitBody):
     kind: Literal["rate"]
     window: SpanValue
     min_points: Annotated[int, Field(ge=2, le=POINTS)] = 2
-    method: Literal["difference", "theil_sen"] = "difference"
+    method: Literal["difference", "theil_sen", "least_squares"] = "difference"
 
 
 def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
