@@ -103,7 +103,8 @@ class RateLeastSquares(RateDifference):
         u = (seen.times(number, rows) - anchor_ns[:, None]).astype(np.float64)
         x = seen.values(number, rows) - anchor[:, None]
         terms = np.stack([u, x, u * u, u * x], axis=-1)
-        return np.add.accumulate(terms[:, ::-1], axis=1)[:, ::-1]
+        summed: NDArray[np.float64] = np.add.accumulate(terms[:, ::-1], axis=1)[:, ::-1]
+        return summed
 
     def _keep(
         self,
