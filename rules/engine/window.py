@@ -2,24 +2,83 @@
 
 Rows of a track are counted from 0 as they come; row i lies at ring place ``i mod width``. A window
 holds the rows with ``t > now - window``, at most the newest ``ROWS``, and never reaches over a gap.
+
+Rows are taken in *views*. Short runs go wave by wave, one row a track, which the ring takes up
+before anything is read: all of a window then lies in the ring. Long runs are laid out whole, behind
+what the ring holds of them. Both name a row by its number, so that a kernel is written once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.segments import ranges
+from rules.engine.waves import Waves
+from rules.segments import consecutive, ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from rules.engine.part import Runs
     from rules.engine.tracks import Tracks
 
 ROWS = 64  # the newest rows a window holds, this one included
+LONG = 128
+"""A run this long is laid out whole: that costs as much as so many waves of one row."""
+
+
+class View:
+    """Some rows of runs with their windows: rows ``first`` … ``row`` of their tracks.
+
+    ``at`` places the rows among those of the runs; ``own`` and ``length`` are of the view's tracks.
+    """
+
+    __slots__ = (
+        *("at", "first", "length", "own", "place", "row", "shift"),
+        *("t", "times", "value", "values", "wrap"),
+    )
+
+    def __init__(
+        self,
+        at: NDArray[np.int64] | slice,
+        own: NDArray[np.int64],
+        length: NDArray[np.int64] | None,
+        columns: tuple[NDArray[np.int64], NDArray[np.float64]],
+    ) -> None:
+        self.at, self.own, self.length = at, own, length
+        self.t, self.value = columns
+        self.place = consecutive(own)
+        self.row: NDArray[np.int64]
+        self.first: NDArray[np.int64]
+        self.times: NDArray[np.int64]  # flat; look up by `find`
+        self.values: NDArray[np.float64]
+        self.shift: NDArray[np.int64]  # [r]
+        self.wrap = -1
+
+    @property
+    def single(self) -> bool:
+        """Tell whether every track has one row."""
+        return self.length is None
+
+    def each(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Spread a column of all tracks over the view's rows."""
+        mine: NDArray[Any] = column[self.place]
+        return mine if self.length is None else np.repeat(mine, self.length)
+
+    def find(
+        self, number: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Return where rows of the given numbers lie in ``times`` and ``values``.
+
+        ``number`` is [r], of every row's track, or of the given ``rows`` of the view: [n] or [n, k].
+        """
+        shift = self.shift if rows is None else self.shift[rows]
+        if number.ndim > 1:
+            shift = shift[:, None]
+        return shift + (number & self.wrap)
 
 
 class Window:
@@ -32,6 +91,7 @@ class Window:
         self.state: dict[str, NDArray[Any]] = {
             "count": np.zeros(count, np.int64),  # rows taken
             "first": np.zeros(count, np.int64),  # where the window of the last row began
+            "last_ns": np.zeros(count, np.int64),
             "ring_ns": np.zeros((count, 2), np.int64),
             "ring_value": np.zeros((count, 2)),
         }
@@ -40,112 +100,120 @@ class Window:
         """Empty the windows: a clock epoch."""
         self.state["first"][own] = self.state["count"][own]
 
-    def take(self, runs: Runs) -> Seen:
-        """Find each row's window; nothing is remembered before ``roll``."""
-        state, place = self.state, runs.place
-        count = state["count"][place]
+    def views(self, runs: Runs) -> Iterator[View]:
+        """Yield all rows of the runs, each track's in order; a view is remembered when yielded."""
         if runs.single:
-            row = count
-            base, before = count, state["first"][place]
-            seen = Seen(self, runs, row, base, before)
-            seen.first = self._first_single(seen, place)
-            return seen
-        base = np.repeat(count, runs.length)
-        row = base + np.arange(len(runs.t)) - np.repeat(runs.start, runs.length)
-        seen = Seen(self, runs, row, base, state["first"][place])
-        seen.first = self._first_many(seen, place, count)
-        return seen
+            view = View(slice(None), runs.own, None, (runs.t, runs.value))
+            self._take_one(view)
+            yield view
+            return
+        long = runs.length >= LONG
+        if long.any():
+            yield self._whole(runs, np.flatnonzero(long))
+            if long.all():
+                return
+        short = np.flatnonzero(~long)
+        waves = Waves(runs.start[short], runs.length[short])
+        own = runs.own[short][waves.order]
+        for active, at in waves.each():
+            view = View(at, own[:active], None, (runs.t[at], runs.value[at]))
+            self._take_one(view)
+            yield view
 
-    def _first_single(self, seen: Seen, place: slice | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Move the window's beginning on to where it must be, a step at a time."""
-        runs, row = seen.runs, seen.row
-        first = seen.before.copy()
-        last_t = seen.times(np.maximum(row - 1, 0))
-        empty = first >= row
-        broken = empty | (runs.t - last_t > self.max_gap_ns[place])
-        first[broken] = row[broken]
+    def _take_one(self, view: View) -> None:
+        """Find the window of one row a track, and take the rows up."""
+        state, place, t = self.state, view.place, view.t
+        row: NDArray[np.int64] = state["count"][place].copy()
+        first: NDArray[np.int64] = state["first"][place].copy()
+        broken = t - state["last_ns"][place] > self.max_gap_ns[place]
+        broken |= row == 0
+        if broken.any():
+            first[broken] = row[broken]
         np.maximum(first, row - (ROWS - 1), out=first)
-        edge = runs.t - self.window_ns[place]
-        at = np.flatnonzero(first < row)
+        edge = t - self.window_ns[place]
+        width = state["ring_ns"].shape[1]
+        flat = state["ring_ns"].reshape(-1)
+        base = view.own * width
+        old = (flat[base + (first & (width - 1))] <= edge) & (first < row)
+        at = np.flatnonzero(old)
         while len(at):
-            ring = self.state["ring_ns"]
-            t = ring[runs.own[at], first[at] & (ring.shape[1] - 1)]
-            old = t <= edge[at]
-            if not old.any():
-                break
-            at = at[old]
             first[at] += 1
             at = at[first[at] < row[at]]
-        return first
+            at = at[flat[base[at] + (first[at] & (width - 1))] <= edge[at]]
+        if int((row - first).max()) >= width:
+            self._widen(int((row - first).max()) + 1)
+            width = state["ring_ns"].shape[1]
+            base = view.own * width
+        view.times = state["ring_ns"].reshape(-1)
+        view.values = state["ring_value"].reshape(-1)
+        here = base + (row & (width - 1))
+        view.times[here] = t
+        view.values[here] = view.value
+        state["count"][place] = row + 1
+        state["first"][place] = first
+        state["last_ns"][place] = t
+        view.row, view.first, view.shift, view.wrap = row, first, base, width - 1
 
-    def _first_many(
-        self, seen: Seen, place: slice | NDArray[np.int64], count: NDArray[np.int64]
+    def _whole(self, runs: Runs, chosen: NDArray[np.int64]) -> View:
+        """Lay long runs out behind the rows the ring still holds of them, and take them up."""
+        state, own, length = self.state, runs.own[chosen], runs.length[chosen]
+        at = ranges(runs.start[chosen], length)
+        view = View(at, own, length, (runs.t[at], runs.value[at]))
+        count, before = state["count"][own], state["first"][own]
+        carried = np.minimum(count - before, ROWS - 1)
+        total = carried + length
+        start = np.cumsum(total) - total
+        times, values = np.empty(int(total.sum()), np.int64), np.empty(int(total.sum()))
+        old, new = ranges(start, carried), ranges(start + carried, length)
+        width = state["ring_ns"].shape[1]
+        ring = (np.repeat(own, carried), ranges(count - carried, carried) & (width - 1))
+        times[old], values[old] = state["ring_ns"][ring], state["ring_value"][ring]
+        times[new], values[new] = view.t, view.value
+        view.times, view.values = times, values
+        view.shift = np.repeat(start + carried - count, length)
+        view.row = new - view.shift
+        view.first = self._begins(view, new, (start, total, own)) - view.shift
+        self._keep(view, count + length)
+        return view
+
+    def _begins(
+        self,
+        view: View,
+        new: NDArray[np.int64],
+        laid: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     ) -> NDArray[np.int64]:
-        """Guess that each window is as long as the last one was; bisect where that is wrong."""
-        runs, row = seen.runs, seen.row
-        t = runs.t
-        begins = runs.start
+        """Return where the windows of the rows at ``new`` begin, by bisection over 64 rows."""
+        start, total, own = laid
+        t = view.times
         gap = np.zeros(len(t), np.bool_)
-        np.greater(t[1:] - t[:-1], np.repeat(self.max_gap_ns[place], runs.length)[1:], out=gap[1:])
-        last_t = seen.of_run(np.maximum(count - 1, 0))
-        empty = seen.before >= count
-        gap[begins] = empty | (t[begins] - last_t > self.max_gap_ns[place])
-        low = np.repeat(seen.before, runs.length)
-        broken = np.flatnonzero(gap)
-        if len(broken):
-            # rows of a run from a gap on reach back to it at most
-            since = np.zeros(len(t), np.int64)
-            since[broken] = broken
-            since[begins] = np.maximum(since[begins], begins)
-            np.maximum.accumulate(since, out=since)
-            after = gap[since]
-            low[after] = row[since[after]]
-        np.maximum(low, row - (ROWS - 1), out=low)
-        edge = t - np.repeat(self.window_ns[place], runs.length)
-        lag = np.repeat(count - 1 - seen.before, runs.length)
-        guess = np.clip(row - lag, low, row)
-        inside = seen.times(guess) > edge
-        longer = (guess > low) & (seen.times(np.maximum(guess - 1, low)) > edge)
-        wrong = np.flatnonzero(~inside | longer)
-        if len(wrong):
-            guess[wrong] = self._bisect(seen, low, edge, wrong)
-        return guess
+        gap[1:] = t[1:] - t[:-1] > np.repeat(self.max_gap_ns[own], total)[1:]
+        gap[start] = True
+        low = np.maximum.accumulate(np.where(gap, np.arange(len(t)), 0))[new]
+        low = np.maximum(low, new - (ROWS - 1))
+        high = new.copy()
+        edge = t[new] - view.each(self.window_ns)
+        for _ in range(int(np.max(high - low, initial=0)).bit_length()):
+            middle = (low + high) >> 1
+            inside = t[middle] > edge
+            high = np.where(inside, middle, high)
+            low = np.where(inside, low, np.minimum(middle + 1, high))
+        return high
 
-    @staticmethod
-    def _bisect(
-        seen: Seen, low: NDArray[np.int64], edge: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Return the first row of the windows of the given rows."""
-        a, b = low[rows], seen.row[rows].copy()
-        for _ in range(int(np.max(b - a, initial=0)).bit_length()):
-            middle = (a + b) >> 1
-            inside = seen.times(middle, rows) > edge[rows]
-            b = np.where(inside, middle, b)
-            a = np.where(inside, a, np.minimum(middle + 1, b))
-        return b
-
-    def roll(self, seen: Seen) -> None:
-        """Remember the rows the next window may still hold."""
-        runs, state = seen.runs, self.state
-        last = runs.last
-        place = runs.place
-        needed = int((seen.row[last] - seen.first[last]).max()) + 1
-        self._widen(min(needed, ROWS))
-        mask = state["ring_ns"].shape[1] - 1
-        if runs.single:
-            row = seen.row & mask
-            state["ring_ns"][runs.own, row] = runs.t
-            state["ring_value"][runs.own, row] = runs.value
-            state["count"][place] = seen.row + 1
-            state["first"][place] = seen.first
-            return
-        kept = np.minimum(runs.length, mask + 1)
+    def _keep(self, view: View, count: NDArray[np.int64]) -> None:
+        """Take up the end of long runs."""
+        state, length = self.state, view.length
+        assert length is not None  # noqa: S101 - only of long runs
+        last = np.cumsum(length) - 1
+        self._widen(min(int((view.row[last] - view.first[last]).max()) + 1, ROWS))
+        width = state["ring_ns"].shape[1]
+        kept = np.minimum(length, width)
         source = ranges(last - kept + 1, kept)
-        target = (np.repeat(runs.own, kept), seen.row[source] & mask)
-        state["ring_ns"][target] = runs.t[source]
-        state["ring_value"][target] = runs.value[source]
-        state["count"][place] = seen.row[last] + 1
-        state["first"][place] = seen.first[last]
+        target = (np.repeat(view.own, kept), view.row[source] & (width - 1))
+        state["ring_ns"][target] = view.t[source]
+        state["ring_value"][target] = view.value[source]
+        state["count"][view.own] = count
+        state["first"][view.own] = view.first[last]
+        state["last_ns"][view.own] = view.t[last]
 
     def _widen(self, rows: int) -> None:
         """Make every ring at least so wide; rows keep their number."""
@@ -163,61 +231,3 @@ class Window:
             new = np.zeros((len(count), wide), old.dtype)
             new[own, number & (wide - 1)] = old[own, number & (width - 1)]
             self.state[name] = new
-
-
-@dataclass(slots=True)
-class Seen:
-    """The rows of some runs with their windows: rows ``first`` … ``row`` of their tracks."""
-
-    window: Window
-    runs: Runs
-    row: NDArray[np.int64]  # [r]
-    base: NDArray[np.int64]  # [r] number of the run's first new row
-    before: NDArray[np.int64]  # [s] where the window began at the row before
-    first: NDArray[np.int64] = None  # type: ignore[assignment]  # [r]
-
-    def times(
-        self, number: NDArray[np.int64], rows: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
-        """Return the judged times of rows by their number; of all rows' tracks, or of some."""
-        picked: NDArray[np.int64] = self._pick("ring_ns", self.runs.t, number, rows)
-        return picked
-
-    def values(
-        self, number: NDArray[np.int64], rows: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
-        """Return the values of rows by their number."""
-        picked: NDArray[np.float64] = self._pick("ring_value", self.runs.value, number, rows)
-        return picked
-
-    def of_run(self, number: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the judged times of carried rows, one a run."""
-        ring = self.window.state["ring_ns"]
-        times: NDArray[np.int64] = ring[self.runs.own, number & (ring.shape[1] - 1)]
-        return times
-
-    def _pick(
-        self,
-        name: str,
-        new: NDArray[Any],
-        number: NDArray[np.int64],
-        rows: NDArray[np.int64] | None,
-    ) -> NDArray[Any]:
-        """Take rows from the ring or from this part; ``number`` may be [r] or [r, k]."""
-        ring, runs = self.window.state[name], self.runs
-        at = np.arange(len(runs.t)) if rows is None else rows
-        wide = number.ndim > 1
-        base = self.base[at][:, None] if wide else self.base[at]
-        own = runs.own[runs.segment[at]]
-        own = own[:, None] if wide else own
-        fresh = number >= base
-        if not fresh.any():
-            carried: NDArray[Any] = ring[own, number & (ring.shape[1] - 1)]
-            return carried
-        here = runs.start[runs.segment[at]]
-        here = here[:, None] if wide else here
-        if fresh.all():
-            came: NDArray[Any] = new[here + number - base]
-            return came
-        old = ring[own, number & (ring.shape[1] - 1)]
-        return np.where(fresh, new[np.where(fresh, here + number - base, 0)], old)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.tracks import Tracks
-    from rules.engine.window import Seen
+    from rules.engine.window import View
 
-BLOCK_BITS = 6
+BITS = 6
 IN_BLOCK = ROWS - 1
 SUMS = 4  # of u, x, u², u·x
 
@@ -51,119 +51,112 @@ class RateLeastSquares(RateDifference):
         """Put an array in place."""
         (self.sums if name in self.sums else self.window.state)[name] = column
 
-    def _slopes(
-        self, seen: Seen, few: NDArray[np.bool_], per_ns: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        runs, row, state = seen.runs, seen.row, self.sums
-        opens = (row & IN_BLOCK) == 0
-        head = opens.copy()
-        head[runs.start] = True
-        start = np.flatnonzero(head)
-        piece = np.cumsum(head) - 1
-        own = runs.own[runs.segment[start]]
-        new = np.flatnonzero(opens[start])
-        anchor_ns, anchor = state["anchor_ns"][own], state["anchor"][own]
-        carried, tails = state["prefix"][own], state["tails"]
-        anchor_ns[new], anchor[new] = runs.t[start[new]], runs.value[start[new]]
-        carried[new] = 0.0
-        table = self._tails(seen, start[new], anchor_ns[new], anchor[new])
-        prefix = _prefix(runs, start, piece, anchor_ns, anchor, carried)
-        cross = (seen.first >> BLOCK_BITS) < (row >> BLOCK_BITS)
-        sums = prefix.copy()
-        of_new = np.full(len(start), -1)
-        of_new[new] = np.arange(len(new))
-        made = of_new[piece]
-        old = np.flatnonzero(cross & (made < 0) & ~few)
-        sums[old] += tails[own[piece[old]], seen.first[old] & IN_BLOCK]
-        here = np.flatnonzero(cross & (made >= 0) & ~few)
-        sums[here] += table[made[here], seen.first[here] & IN_BLOCK]
-        within = np.flatnonzero(~cross & ~few)
+    def _slopes(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:
+        sums = self._one(view) if view.single else self._whole(view)
+        within = np.flatnonzero(((view.first >> BITS) == (view.row >> BITS)) & ~few)
         if len(within):
-            sums[within] = _within(seen, within)
-        self._keep(seen, piece, (own, anchor_ns, anchor, prefix), (of_new, table))
-        n = (row - seen.first + 1).astype(np.float64)
+            sums[within] = _within(view, within)
+        n = (view.row - view.first + 1).astype(np.float64)
         u, x, uu, ux = sums.T
         below = n * uu - u * u
-        slope = (n * ux - u * x) / below * per_ns
-        slope[~(below > 0)] = np.nan
+        slope: NDArray[np.float64] = (n * ux - u * x) / below * view.each(self.per_ns)
+        flat = ~(below > 0)
+        if flat.any():
+            slope[flat] = np.nan
         return slope
 
-    @staticmethod
-    def _tails(
-        seen: Seen,
-        rows: NDArray[np.int64],
-        anchor_ns: NDArray[np.int64],
-        anchor: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Return the sums from each row to its block's end, of the blocks before ``rows``."""
-        if not len(rows):
-            return np.zeros((0, ROWS, SUMS))
-        own = seen.row[rows, None]  # the very first block has none before it: any row will do
-        number = np.minimum(np.maximum(own - ROWS, 0) + np.arange(ROWS), own)
-        u = (seen.times(number, rows) - anchor_ns[:, None]).astype(np.float64)
-        x = seen.values(number, rows) - anchor[:, None]
-        terms = np.stack([u, x, u * u, u * x], axis=-1)
-        summed: NDArray[np.float64] = np.add.accumulate(terms[:, ::-1], axis=1)[:, ::-1]
-        return summed
+    def _one(self, view: View) -> NDArray[np.float64]:
+        """Return the sums of one row a track, where the window begins in the block before."""
+        state, own, place = self.sums, view.own, view.place
+        opens = np.flatnonzero((view.row & IN_BLOCK) == 0)
+        prefix = state["prefix"][place]
+        if len(opens):
+            mine = own[opens]
+            state["anchor_ns"][mine], state["anchor"][mine] = view.t[opens], view.value[opens]
+            state["tails"][mine] = _tails(view, opens)
+            prefix = prefix.copy()
+            prefix[opens] = 0.0
+        terms = _terms(view.t, view.value, state["anchor_ns"][place], state["anchor"][place])
+        terms += prefix
+        state["prefix"][place] = terms
+        tails = state["tails"].reshape(-1, SUMS)
+        return terms + tails.take((own << BITS) + (view.first & IN_BLOCK), axis=0)
 
-    def _keep(
-        self,
-        seen: Seen,
-        piece: NDArray[np.int64],
-        pieces: tuple[NDArray[Any], ...],
-        made: tuple[NDArray[np.int64], NDArray[np.float64]],
-    ) -> None:
-        """Remember the block each run ends in."""
-        own, anchor_ns, anchor, prefix = pieces
-        of_new, table = made
-        last = seen.runs.last
+    def _whole(self, view: View) -> NDArray[np.float64]:
+        """Return the same of long runs, piece by piece: a piece is a run's part of one block."""
+        state, length = self.sums, view.length
+        assert length is not None  # noqa: S101 - only of long runs
+        opens = (view.row & IN_BLOCK) == 0
+        head = opens.copy()
+        head[np.cumsum(length) - length] = True
+        start = np.flatnonzero(head)
+        piece = np.cumsum(head) - 1
+        own = np.repeat(view.own, length)[start]
+        new = np.flatnonzero(opens[start])
+        anchor_ns, anchor = state["anchor_ns"][own], state["anchor"][own]
+        prefix, tails = state["prefix"][own], state["tails"][own]
+        anchor_ns[new], anchor[new] = view.t[start[new]], view.value[start[new]]
+        prefix[new] = 0.0
+        tails[new] = _tails(view, start[new])
+        terms = _terms(view.t, view.value, anchor_ns[piece], anchor[piece])
+        waves = Waves(start, np.diff(np.append(start, len(terms))))
+        total = prefix[waves.order]
+        for active, at in waves.each():
+            total[:active] += terms[at]
+            terms[at] = total[:active]
+        last = np.cumsum(length) - 1
         end = piece[last]
-        state, mine = self.sums, own[end]
-        state["anchor_ns"][mine], state["anchor"][mine] = anchor_ns[end], anchor[end]
-        state["prefix"][mine] = prefix[last]
-        fresh = of_new[end] >= 0
-        state["tails"][mine[fresh]] = table[of_new[end[fresh]]]
+        state["anchor_ns"][view.own], state["anchor"][view.own] = anchor_ns[end], anchor[end]
+        state["prefix"][view.own], state["tails"][view.own] = terms[last], tails[end]
+        return terms + tails.reshape(-1, SUMS)[(piece << BITS) + (view.first & IN_BLOCK)]
 
 
-def _prefix(
-    runs: Any,
-    start: NDArray[np.int64],
-    piece: NDArray[np.int64],
+def _terms(
+    t: NDArray[np.int64],
+    value: NDArray[np.float64],
     anchor_ns: NDArray[np.int64],
     anchor: NDArray[np.float64],
-    carried: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the running sums of each row's block up to it, [r, SUMS]."""
-    terms = np.empty((len(runs.t), SUMS))
-    u, x = terms[:, 0], terms[:, 1]
-    u[:] = runs.t - anchor_ns[piece]
-    x[:] = runs.value - anchor[piece]
-    terms[:, 2] = u * u
-    terms[:, 3] = u * x
-    if len(start) == len(terms):
-        return carried + terms
-    waves = Waves(start, np.diff(np.append(start, len(terms))))
-    total = carried[waves.order]
-    for active, at in waves.each():
-        total[:active] += terms[at]
-        terms[at] = total[:active]
+    """Return u, x, u², u·x of rows about an anchor, [r, SUMS]."""
+    terms = np.empty((len(t), SUMS))
+    u = (t - anchor_ns).astype(np.float64)
+    x = value - anchor
+    terms[:, 0], terms[:, 1] = u, x
+    np.multiply(u, u, out=terms[:, 2])
+    np.multiply(u, x, out=terms[:, 3])
     return terms
 
 
-def _within(seen: Seen, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _tails(view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sums from each row of the block before ``rows`` to its end, about each of them.
+
+    What the ring no longer holds is rubbish there, and before any window.
+    """
+    number = np.maximum(view.row[rows, None] - ROWS, 0) + np.arange(ROWS)
+    at = view.find(np.minimum(number, view.row[rows, None]), rows)
+    np.maximum(at, 0, out=at)
+    u = (view.times[at] - view.t[rows, None]).astype(np.float64)
+    x = view.values[at] - view.value[rows, None]
+    terms = np.stack([u, x, u * u, u * x], axis=-1)
+    summed: NDArray[np.float64] = np.add.accumulate(terms[:, ::-1], axis=1)[:, ::-1]
+    return summed
+
+
+def _within(view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Sum windows that lie within one block, row after row from their first."""
-    first = seen.first[rows]
-    points = seen.row[rows] - first + 1
+    points = view.row[rows] - view.first[rows] + 1
     order = np.argsort(-points, kind="stable")
-    rows, first, points = rows[order], first[order], points[order]
-    anchor_ns, anchor = seen.times(first, rows), seen.values(first, rows)
+    rows, points = rows[order], points[order]
+    first = view.first[rows]
+    at = view.find(first, rows)
+    anchor_ns, anchor = view.times[at], view.values[at]
     total = np.zeros((len(rows), SUMS))
-    for k in range(1, int(points[0]) if len(points) else 0):
+    for k in range(1, int(points[0])):
         active = int(np.searchsorted(-points, -k, side="left"))
-        number, at = first[:active] + k, rows[:active]
-        u = (seen.times(number, at) - anchor_ns[:active]).astype(np.float64)
-        x = seen.values(number, at) - anchor[:active]
-        total[:active] += np.stack([u, x, u * u, u * x], axis=-1)
+        at = view.find(first[:active] + k, rows[:active])
+        total[:active] += _terms(
+            view.times[at], view.values[at], anchor_ns[:active], anchor[:active]
+        )
     result = np.empty_like(total)
     result[order] = total
     return result

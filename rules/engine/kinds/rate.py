@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rules.engine.part import Part, Runs
     from rules.engine.tracks import Tracks
-    from rules.engine.window import Seen
+    from rules.engine.window import View
 
 PAIR_CHUNK = 1 << 20  # pairs of a Theil–Sen pass held at once: bounds memory
 
@@ -36,28 +36,21 @@ class RateDifference:
 
     def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the slope at each row (NaN: too few points), and roll the windows on."""
-        seen = self.window.take(runs)
-        place = runs.place
-        least, per_ns = self.min_points[place], self.per_ns[place]
-        if not runs.single:
-            least, per_ns = np.repeat(least, runs.length), np.repeat(per_ns, runs.length)
-        few = seen.row - seen.first + 1 < least
+        score = np.empty(len(runs.t))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            score = self._slopes(seen, few, per_ns)
-        if few.any():
-            score[few] = np.nan
+            for view in self.window.views(runs):
+                few = view.row - view.first + 1 < view.each(self.min_points)
+                slope = self._slopes(view, few)
+                if few.any():
+                    slope[few] = np.nan
+                score[view.at] = slope
         score += 0.0  # a zero is never -0.0: which of the two a median picks depends on the sort
-        self.window.roll(seen)
         return score
 
-    def _slopes(
-        self,
-        seen: Seen,
-        few: NDArray[np.bool_],  # noqa: ARG002
-        per_ns: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        elapsed = (seen.runs.t - seen.times(seen.first)).astype(np.float64)
-        return (seen.runs.value - seen.values(seen.first)) / elapsed * per_ns
+    def _slopes(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
+        at = view.find(view.first)
+        elapsed = (view.t - view.times[at]).astype(np.float64)
+        return (view.value - view.values[at]) / elapsed * view.each(self.per_ns)
 
     def forget(self, own: NDArray[np.int64]) -> None:
         """Empty the windows of tracks whose clock began a new epoch."""
@@ -77,19 +70,17 @@ class RateTheilSen(RateDifference):
 
     kernel: ClassVar[str] = "rate_theil_sen"
 
-    def _slopes(
-        self, seen: Seen, few: NDArray[np.bool_], per_ns: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        score = np.full(len(per_ns), np.nan)
-        points = seen.row - seen.first + 1
+    def _slopes(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:
+        score = np.full(len(view.t), np.nan)
+        points, per_ns = view.row - view.first + 1, view.each(self.per_ns)
         at = np.flatnonzero(~few)
         for size in np.unique(points[at]).tolist():
             step = max(1, PAIR_CHUNK // (size * (size - 1) // 2))
             windows = at[points[at] == size]
             for chunk in range(0, len(windows), step):
                 w = windows[chunk : chunk + step]
-                number = seen.first[w, None] + np.arange(size)
-                score[w] = theil_sen(seen.times(number, w), seen.values(number, w), per_ns[w])
+                rows = view.find(view.first[w, None] + np.arange(size), w)
+                score[w] = theil_sen(view.times[rows], view.values[rows], per_ns[w])
         return score
 
 
