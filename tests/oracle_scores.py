@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 WINDOW_ROWS = 64
+BLOCK_ROWS = 32
 NOT_A_ROW = math.nan
 NO_SIGN = 0.0  # added, it makes a zero +0.0
 
@@ -82,7 +83,7 @@ class Rate:
         """Ordinary least squares about a row of the window: a block's first, or its own first."""
         last = len(self.ever) - 1
         first = last - len(self.rows) + 1
-        opening = last - last % WINDOW_ROWS
+        opening = last - last % BLOCK_ROWS
         if first >= opening:
             sums = self.summed(range(first + 1, last + 1), self.ever[first])
         else:
