@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.engine.lifecycle import Transitions, extend, run_levels
+from rules.engine.one_row import advance_one
 from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
 from rules.events import NOTHING, Event, EventType
 from rules.readings import MAX_ROWS, ROW_BITS
@@ -66,8 +67,13 @@ def advance(slots: Slots, rows: SlotRows, ticks: Ticks) -> SlotEvents | None:
     if not len(slot):
         return None
     before = state.mask[slot]
-    extended = extend(slots, rows)
-    found = run_levels(slots, slot, extended, ticks)
+    one = len(rows.g) == len(slot) and bool((rows.length == 1).all())
+    done = advance_one(slots, rows, ticks) if one else None
+    if done is not None:
+        extended, found = done
+    else:
+        extended = extend(slots, rows)
+        found = run_levels(slots, slot, extended, ticks)
     events = _events(slots, slot, extended, before, found) if found is not None else None
     _write_back(slots, slot, extended)
     return events
