@@ -108,7 +108,10 @@ class Engine:
             if late:
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            events += self._run(Part(rows, g, segments, accepted, ticks))
+            told = self._run(Part(rows, g, segments, accepted, ticks))
+            if not events:
+                return told  # in order already
+            events += told
         else:
             events += self._run_cut(rows, g, verdicts, ticks, cuts)
         events.sort(key=log_order)

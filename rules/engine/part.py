@@ -174,8 +174,11 @@ def moving_rows(
     """
     place = runs.place
     high, low = tracks.quiet_high[place], tracks.quiet_low[place]
-    if not runs.single:
-        high, low = np.repeat(high, runs.length), np.repeat(low, runs.length)
+    if runs.single:
+        concerned = (score >= high) | (score <= low) | (tracks.busy[place] > 0)
+        at = np.flatnonzero(concerned)
+        return _single_rows(part, slots, (tracks, runs, at), score, aux) if len(at) else None
+    high, low = np.repeat(high, runs.length), np.repeat(low, runs.length)
     hot = np.flatnonzero((score >= high) | (score <= low))
     busy = tracks.busy[place] > 0
     begin = runs.start
@@ -200,6 +203,48 @@ def moving_rows(
     long = np.repeat(stop - begin, each)
     places = ranges(np.repeat(begin, each), long)
     return _slot_rows(part, slots, (slot, long, places), runs, score, aux)
+
+
+def _single_rows(
+    part: Part,
+    slots: Slots,
+    laid: tuple[Tracks, Runs, NDArray[np.int64]],
+    score: NDArray[np.float64],
+    aux: NDArray[np.float64] | None,
+) -> SlotRows | None:
+    """Do the same for tracks with one row each, of which ``laid`` names those concerned."""
+    tracks, runs, at = laid
+    own = runs.own[at]
+    first = tracks.slot[own]
+    each = tracks.slot[own + 1] - first
+    if (each == 1).all():
+        slot, places = first, at
+    else:
+        slot, places = ranges(first, each), np.repeat(at, each)
+    p = slots.parameters
+    mirrored = score[places] * p.sign[slot]
+    over = mirrored > p.range_at[slot]
+    # a NaN score is no row
+    moving = (mirrored >= p.lowest[slot]) | over | (slots.state.busy[slot] & ~np.isnan(mirrored))
+    if not moving.all():
+        slot, places = slot[moving], places[moving]
+        mirrored, over = mirrored[moving], over[moving]
+    if not len(slot):
+        return None
+    if over.any():
+        mirrored[over] = np.inf
+    rows = runs.at[places]
+    return SlotRows(
+        slot=slot,
+        length=np.ones(len(slot), np.int64),
+        g=part.g[rows],
+        judged_ns=runs.t[places],
+        receive_ns=part.rows.receive_ns[rows],
+        value=runs.value[places],
+        score=mirrored,
+        over=over,
+        aux=None if aux is None else aux[places],
+    )
 
 
 def _slot_rows(

@@ -9,6 +9,7 @@ and bit L, one past the last, for the hidden level that confirms a first dangero
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class State:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-@dataclass(slots=True)
+@dataclass
 class Slots:
     """The table: slots sorted by (kernel, channel, rule, side), and the tracks they belong to."""
 
@@ -111,6 +112,16 @@ class Slots:
     accept_flags: list[tuple[int, ...]]  # acceptance classes; () = all flags
     busy_channels: NDArray[np.int32]  # [channels] threshold slots in motion
     next_due_ns: np.int64 = field(default=INF_NS)
+
+    @cached_property
+    def rule_rank(self) -> NDArray[np.int64]:
+        """Return the place of each rule among all rule ids as text; sides share it."""
+        return ranks([rule.rule_id for rule in self.rules])
+
+    @cached_property
+    def subject_rank(self) -> NDArray[np.int64]:
+        """Return the place of each subject among all as text; found at the first event."""
+        return ranks(self.subjects)
 
     def span(self, kernel: str) -> slice:
         """Return the slots of a kernel."""
@@ -349,3 +360,9 @@ def _slot_meaning(
 def timed(hold_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell holds that time alone can fulfil."""
     return hold_ns < NEVER_NS
+
+
+def ranks(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of each name among them in the order of text; equal names share it."""
+    place = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([place[name] for name in names], np.int64)
