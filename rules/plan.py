@@ -71,6 +71,19 @@ class ChannelRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRule:
+    """A check of the quality stage on the n channels it matched; docs/kinds/quality.md."""
+
+    rule_id: str
+    kind: str
+    channel: NDArray[np.int32]  # [n]
+    max_gap_ns: NDArray[np.int64]  # [n] for gap: the silence that is suspect
+    own: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
+    file: str = ""  # file:line the rule stands at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadmanRule:
     """Silence of the n devices a rule matched. A device is heard by any authenticated frame."""
 
@@ -92,6 +105,7 @@ class Plan:
     levels: tuple[Level, ...]  # by severity rising
     channel_rules: tuple[ChannelRule, ...] = ()
     deadman_rules: tuple[DeadmanRule, ...] = ()
+    quality_rules: tuple[QualityRule, ...] = ()
     probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""
     blind_after_ns: int = 30_000_000_000

@@ -15,6 +15,7 @@ import numpy as np
 
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.journal_quality import quality_rules
 from tests.small_city import (
     LEVELS,
     SECOND_NS,
@@ -165,6 +166,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,
         blind_grace_ns=random.choice((0, 10)) * SECOND_NS,
         confirm_hold_ns=random.choice((5, 30)) * SECOND_NS,
+        quality_rules=quality_rules(random, len(DEVICES)),
     )
 
 

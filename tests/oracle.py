@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
+from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Oracle:
     ears: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
     blind_ns: int = 0
+    quality: NaiveQuality = field(init=False)
 
     def __post_init__(self) -> None:
+        self.quality = NaiveQuality(self.plan)
         places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
         for slot, channel in zip(slots_of(self.plan, self.registry), places, strict=True):
             self.slots.setdefault(channel, []).append(slot)
@@ -86,6 +89,7 @@ class Oracle:
         events = []
         for row in rows:
             events += self.heard(row)
+            self.quality.mark(row)
             if row.opens_epoch:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
                 for slot in self.slots.get(row.channel, []):
@@ -209,7 +213,16 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
 
 
 def rows_of(offset: int, readings: Readings) -> list[Row]:
-    names = ("channel", "device", "judged_ns", "receive_ns", "value", "qc_flag", "usable")
+    names = (
+        "channel",
+        "device",
+        "event_ns",
+        "judged_ns",
+        "receive_ns",
+        "value",
+        "qc_flag",
+        "usable",
+    )
     names = (*names, "boot", "sequence", "index")
     columns = [getattr(readings, name).tolist() for name in names]
     return [Row(offset, i, *cells) for i, cells in enumerate(zip(*columns, strict=True))]

@@ -14,6 +14,7 @@ from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
 from rules.engine.part import Part, acceptance, scored_rows
+from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
@@ -70,6 +71,7 @@ class Engine:
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
         self.deadman = Deadman(self.plan, self.registry.devices.id)
+        self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
@@ -79,6 +81,7 @@ class Engine:
     def fold(self, records: Sequence[Record]) -> list[Event]:
         """Take up records in journal order and return their events in log order."""
         events: list[Event] = []
+        self.quality.begin()
         begin = 0
         for i, record in enumerate(records):
             if isinstance(record.body, Control):
@@ -99,11 +102,12 @@ class Engine:
         rows = self._known(rows)
         verdicts = self.judge.mark(rows, g)
         events = self.deadman.advance(_heard_of(records, rows, g), ticks)
+        segments = _judged_segments(verdicts)
+        rows = self.quality.mark(rows, g, verdicts, segments)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
-            segments = _judged_segments(verdicts)
             late = (verdicts.verdict == LATE).any()
             if late:
                 batch = Batch(rows, g, verdicts.verdict, accepted)
@@ -299,10 +303,11 @@ class Engine:
         from rules.engine.snapshot import carry_over  # noqa: PLC0415 - it needs this class
 
         before = self.snapshot()
-        old_levels = self.plan.levels
+        old_levels, quality = self.plan.levels, self.quality
         self.plan, self.registry = plan, registry
         self.judge.grow(len(registry.channels.id))
         self._lay_out()
+        self.quality.follow(quality)
         events = carry_over(self, before, old_levels, offset)
         events.sort(key=log_order)
         return events
