@@ -15,6 +15,7 @@ from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, spans_of
 from rules.language.loader import read_rules, read_sources
 from rules.language.messages import messages_of
+from rules.language.quality_plan import compile_checks, masks
 from rules.language.reach import channel_warnings, coverage
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
@@ -52,6 +53,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     channel), later ones stronger among equals; one that is over (``RuleSet.expired``) is left
     out with a warning.
     A deadman rule becomes one ``DeadmanRule`` on device rows, ``missing_ns`` at least ``at_least``.
+    A check of the quality section becomes one ``QualityRule``; one that could hide an alarm is an
+    error.
     Live channels of quantity ``heartbeat`` become ``probe_channels`` and are judged by no rule.
     A rule that matches nothing gives no arrays. ``content_hash`` is that of the rules' text.
 
@@ -63,6 +66,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     work = _Work(rules, registry, Selector(registry))
     for rule in rules.rules:
         work.rule(rule)
+    quality = compile_checks(rules.checks, work.selector, work.problems)
+    work.problems += masks(rules.checks, quality, work.channel_rules, registry)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
     raise_errors(problems)
     plan = Plan(
@@ -70,6 +75,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         levels=rules.levels,
         channel_rules=tuple(work.channel_rules),
         deadman_rules=tuple(work.deadman_rules),
+        quality_rules=tuple(quality),
         probe_channels=work.selector.probes,
     )
     return plan, sorted(set(problems))

@@ -26,10 +26,10 @@ from rules.strict_models import Strict
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("quality", "schedules", "maintenance", "inhibit", "escalations")
+FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
     "trend", "forecast", "zscore", "cusum", "seasonal", "vote", "all", "sequence", "modal",
-    "step", "count", "neighbour", "expr", "stuck", "spike", "dropout", "gap", "late", "clock",
+    "step", "count", "neighbour", "expr", "late",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",
@@ -271,4 +271,5 @@ class RuleFile(Strict):
     levels: list[Any] | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
