@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GOOD, SUSPECT, FAIL = 1, 3, 4
 ROW_BITS = 24
+NEVER_NS = 2**62
 DROPOUT_ROWS = 32
 
 
@@ -67,7 +68,8 @@ class Clock(Stateless):
 
     def look(self, row: Row) -> list[Said]:
         ahead = row.event_ns - row.receive_ns
-        if ahead > self.future_ns or -ahead > self.past_ns:
+        future = self.future_ns < NEVER_NS and ahead > self.future_ns
+        if future or (self.past_ns < NEVER_NS and -ahead > self.past_ns):
             return [Said(place(row), place(row), SUSPECT)]
         return []
 

@@ -13,6 +13,7 @@ import numpy as np
 from rules.engine.part import Runs
 from rules.engine.slots import NO_NS
 from rules.engine.tracks import mix, mix_text
+from rules.plan import NEVER_NS
 from rules.segments import ranges
 
 if TYPE_CHECKING:
@@ -174,6 +175,12 @@ def runs_beside(tracks: Tracks, rows: Rows, keep: NDArray[np.bool_] | None) -> R
 def elapsed(later: NDArray[np.int64], earlier: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return later − earlier, exact over all of int64 where later is not before earlier."""
     return later.view(np.uint64) - earlier.view(np.uint64)
+
+
+def spans(ns: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return spans to compare with ``elapsed``; NEVER_NS and above is longer than all of time."""
+    held = ns.astype(np.int64)
+    return np.where(held >= NEVER_NS, np.uint64(2**64 - 1), held.view(np.uint64))
 
 
 class Breaks:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rules.engine.quality.checks import Breaks, Rows, Tracks, Words, beside, elapsed, runs_beside
+from rules.engine.quality.checks import (
+    Breaks,
+    Rows,
+    Tracks,
+    Words,
+    beside,
+    elapsed,
+    runs_beside,
+    spans,
+)
 from rules.readings import QC_FAIL, QC_SUSPECT
 
 if TYPE_CHECKING:
@@ -57,8 +66,8 @@ class Clock:
 
     def __init__(self, tracks: Tracks) -> None:
         self.tracks = tracks
-        self._future = tracks.parameters["future_ns"].astype(np.uint64)
-        self._past = tracks.parameters["past_ns"].astype(np.uint64)
+        self._future = spans(tracks.parameters["future_ns"])
+        self._past = spans(tracks.parameters["past_ns"])
 
     def look(self, rows: Rows) -> Words | None:
         """Flag rows by their two times alone."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rules.engine.quality.checks import Breaks, Rows, Tracks, Words, elapsed, runs_beside
+from rules.engine.quality.checks import Breaks, Rows, Tracks, Words, elapsed, runs_beside, spans
 from rules.engine.slots import NO_NS
 from rules.readings import QC_FAIL, QC_SUSPECT
 
@@ -26,8 +26,8 @@ class Stuck:
         held = tracks.parameters
         self._tolerance = held["tolerance"]
         self._quiet = held["quiet_lo"], held["quiet_hi"]
-        self._suspect = held["suspect_ns"].astype(np.uint64)
-        self._fail = held["fail_ns"].astype(np.uint64)
+        self._suspect = spans(held["suspect_ns"])
+        self._fail = spans(held["fail_ns"])
         self._breaks = Breaks(tracks)
         count = len(tracks)
         self.state: dict[str, NDArray[Any]] = {
