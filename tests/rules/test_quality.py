@@ -12,15 +12,15 @@ import pytest
 from rules.engine import Engine
 from rules.engine.quality import QUALITY_KINDS
 from rules.engine.snapshot import from_bytes, to_bytes
-from tests.journal_quality import OWN
+from rules.readings import Record
+from tests.journal_quality import OWN, quality_of
 from tests.journals import Case, case
 from tests.oracle import Oracle
 from tests.oracle_quality import ORDER
+from tests.small_city import SECOND_NS, plan_of, readings_of, registry_of, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from rules.readings import Record
 
 SEEDS = 60
 Word = tuple[int, str, int, int, int]
@@ -130,3 +130,53 @@ def test_no_word_ever_makes_a_flag_better() -> None:
         flags, _ = folded(drawn, [drawn.records])
         assert all(flag >= sent[g] for g, _, flag, _ in flags)
         assert np.all(np.diff([g for g, *_ in flags]) > 0)
+
+
+def drifting(random: Random) -> list[dict[str, Any]]:
+    """One channel whose value moves little from row to row and far in the long run."""
+    x, t, rows = 5.0, 0.0, []
+    for i in range(400):
+        x += random.choice((0.0, 0.0, 0.25, -0.25, 0.5))
+        t += random.choice((1, 1, 1, 4))
+        rows.append({"channel": 0, "judged_ns": seconds(t), "value": x, "sequence": i})
+    return rows
+
+
+def test_a_slow_drift_parts_the_runs_of_stuck_where_the_twin_says() -> None:
+    for seed in range(12):
+        random = Random(f"drift {seed}")
+        own = {"tolerance": random.choice((0.5, 1.0, 2.0)), "suspect_ns": 3 * SECOND_NS}
+        own |= {"fail_ns": 7 * SECOND_NS, "quiet_lo": 5.0, "quiet_hi": 5.0}
+        rule = quality_of("q", "stuck", max_gap_s=random.choice((3, 60)), **own)
+        size = random.choice((1, 3, 400))
+        rows = drifting(random)
+        parts = [rows[i : i + size] for i in range(0, 400, size)]
+        records = [Record(i, readings_of(part)) for i, part in enumerate(parts)]
+        drawn = Case(registry_of([0]), plan_of(quality_rules=(rule,)), records)
+        oracle = Oracle(drawn.plan, drawn.registry)
+        oracle.fold(drawn.records)
+        assert len(oracle.quality.flags) > 20
+        assert folded(drawn, [records])[0] == oracle.quality.flags, f"seed {seed}"
+        assert folded(drawn, cut(records, 2))[0] == oracle.quality.flags, f"seed {seed}"
+
+
+def test_a_clock_epoch_of_rows_that_are_none_for_a_check_breaks_it_all_the_same() -> None:
+    own = {"tolerance": 1.0, "suspect_ns": 5 * SECOND_NS, "fail_ns": 900 * SECOND_NS}
+    own |= {"quiet_lo": np.inf, "quiet_hi": -np.inf}
+    rules = (quality_of("gap", "gap", max_gap_s=30), quality_of("stuck", "stuck", **own))
+    # the clock was an hour ahead; three frames with rising sequence and no value open the epoch
+    told = [(3600, 5.0), (3604, 5.0), (0, np.nan), (2, np.nan), (4, np.nan), (3608, 5.0)]
+    told += [(3612, 5.0), (3616, 5.0)]
+    records = [
+        Record(i, readings_of([{"channel": 0, "judged_ns": seconds(t), "value": x, "sequence": i}]))
+        for i, (t, x) in enumerate(told)
+    ]
+    drawn = Case(registry_of([0]), plan_of(quality_rules=rules), records)
+    oracle = Oracle(drawn.plan, drawn.registry)
+    events = oracle.fold(records)
+    assert [event.type for event in events] == ["CLOCK_EPOCH"]
+    for size in (1, 4, 5, 8):
+        flags, marks = folded(drawn, cut(records, size))
+        assert flags == oracle.quality.flags
+        # the row at 3608 comes long after that at 4; without the epoch it would be stuck already
+        assert [(rule, g >> 24) for _, rule, _, g, _ in marks] == [("gap", 5), ("stuck", 7)]
