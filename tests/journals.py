@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine import KINDS
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
 from tests.journal_quality import quality_rules
@@ -334,7 +335,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+ALL_KINDS = ("threshold", *KINDS)  # thresholds twice as often
 
 
 def case(
