@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,14 +165,14 @@ class _Work:
         if not member.any():
             return [(rule.body, rows)]
         order = sorted(range(len(overrides)), key=lambda i: (_strength(overrides[i].match), i))
-        keys = [tuple(np.flatnonzero(member[row])) for row in range(len(rows))]
-        sorted_rows = sorted(range(len(rows)), key=keys.__getitem__)
+        sets, of = np.unique(member, axis=0, return_inverse=True)
+        keys = [tuple(np.flatnonzero(some).tolist()) for some in sets]
         groups = []
-        for key, same in groupby(sorted_rows, key=keys.__getitem__):
-            chosen = [overrides[i] for i in order if i in key]
+        for number in sorted(range(len(keys)), key=keys.__getitem__):
+            chosen = [overrides[i] for i in order if i in keys[number]]
             body = self._overridden(rule, chosen)
             if body is not None:
-                groups.append((body, rows[np.array(list(same))]))
+                groups.append((body, rows[of.ravel() == number]))
         return groups
 
     def _overridden(self, rule: Rule, chosen: list[Any]) -> Any:
@@ -190,19 +189,17 @@ class _Work:
 
     def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
         parts: list[tuple[Side, Matched, Any]] = []
-        channels = self.registry.channels
-        quantity = np.array(channels.quantity, object)
+        interval_ns = self.registry.channels.interval_ns
         for variant, rows in groups:
-            names = sorted(set(quantity[rows])) if len(rows) else _named(rule.body)
-            for name in names:
-                chosen = rows[quantity[rows] == name] if len(rows) else rows
+            matches = self.selector.by_quantity(rows)
+            for name, chosen in matches or [(name, rows) for name in _named(rule.body)]:
                 try:
                     sides = kind.sides_of(variant, name, self.levels) if kind.sides_of else []
                 except UnknownUnit as error:
                     where = _limits_at(rule.body, kind)
                     self.problems.append(rule.problem(where, str(error), key=True))
                     continue
-                matched = Matched(chosen, channels.interval_ns[chosen], name, self.registry)
+                matched = Matched(chosen, interval_ns[chosen], name, self.registry)
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
                     parts.append((side, matched, variant))
