@@ -101,6 +101,7 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "stuck": {"tolerance": (0.0, 0.0, 1.0, 5.0)},
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -149,6 +150,10 @@ RULES = {
     "threshold": channel_rules,
     "rate": channel_rules,
     "ewma": channel_rules,
+    "stuck": channel_rules,
+    "gap": channel_rules,
+    "late": channel_rules,
+    "clock": channel_rules,
     "deadman": deadman_rules,
 }
 

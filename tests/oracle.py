@@ -210,6 +210,6 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
 
 def rows_of(offset: int, readings: Readings) -> list[Row]:
     names = ("channel", "device", "judged_ns", "receive_ns", "value", "qc_flag", "usable")
-    names = (*names, "boot", "sequence", "index")
+    names = (*names, "boot", "sequence", "index", "event_ns")
     columns = [getattr(readings, name).tolist() for name in names]
     return [Row(offset, i, *cells) for i, cells in enumerate(zip(*columns, strict=True))]

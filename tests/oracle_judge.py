@@ -27,6 +27,7 @@ class Row:
     boot: int
     sequence: int
     index: int
+    event_ns: int = 0
     verdict: str = HEARD
     opens_epoch: bool = False
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
 from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -96,6 +97,8 @@ class Slot:
         if not self.accepts(row):
             return []
         t = row.judged_ns
+        if isinstance(self.scorer, Arrival):
+            self.scorer.see(row)
         score = self.scorer.score(t, row.value)
         if math.isnan(score):
             return []
