@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,6 +74,126 @@ class Arrival:
 
     def epoch(self) -> None:
         pass
+
+
+@dataclass
+class Baseline:
+    """Location and scale of the rows kept of the newest 128 closed slots of a window."""
+
+    window_ns: int
+    warmup_ns: int
+    robust: bool
+    closed: dict[int, float] = field(default_factory=dict)  # slot -> row kept
+    kept: float | None = None
+    slot: int | None = None
+    shift: int = 0
+    begin: int | None = None
+    warm: bool = False
+    location: float = math.nan
+    scale: float = math.nan
+    after_epoch: bool = False
+
+    def slot_ns(self) -> int:
+        return max(1, math.ceil(Fraction(self.window_ns, 128)))
+
+    def open(self, t: int) -> None:
+        """Open the slot of t, if it is not the open one."""
+        if self.after_epoch and self.slot is not None:
+            self.shift = self.slot + 1 - t // self.slot_ns()
+        self.after_epoch = False
+        slot = t // self.slot_ns() + self.shift
+        if slot == self.slot:
+            return
+        if self.kept is not None:
+            self.closed[self.slot] = self.kept
+        self.slot, self.kept = slot, None
+        self.closed = {s: x for s, x in self.closed.items() if s >= slot - 128}
+        if len(self.closed) < 8 and (self.warm or not self.closed):
+            self.closed, self.begin, self.warm = {}, None, False
+        if len(self.closed) >= 8 and self.begin is not None:
+            waited = (slot - self.begin) * self.slot_ns()
+            self.warm = self.warm or waited >= self.warmup_ns
+        self.location = self.scale = math.nan
+        if self.warm:
+            held = [self.closed[s] for s in sorted(self.closed)]
+            self.location, self.scale = robust(held) if self.robust else moments(held)
+
+    def learn(self, t: int, x: float) -> None:
+        within = t - (self.slot - self.shift) * self.slot_ns()
+        part = (self.slot * 0x9E3779B97F4A7C15 % 2**64) // 2**48
+        if self.kept is None or within <= self.slot_ns() // 65536 * part:
+            self.kept = x + 0.0
+        if self.begin is None:
+            self.begin = self.slot
+
+    def epoch(self) -> None:
+        self.after_epoch = True
+
+
+def middle(values: list[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[half]
+    return ordered[half - 1] * 0.5 + ordered[half] * 0.5
+
+
+def robust(values: list[float]) -> tuple[float, float]:
+    median = middle(values)
+    return median, 1.4826 * middle([abs(x - median) for x in values])
+
+
+def moments(values: list[float]) -> tuple[float, float]:
+    mean = in_order(values) / len(values)
+    squares = in_order([(x - mean) * (x - mean) for x in values])
+    return mean, math.sqrt(squares / (len(values) - 1))
+
+
+def in_order(values: list[float]) -> float:
+    total = 0.0
+    for x in values:
+        total += x
+    return total
+
+
+def in_sigma(d: float, scale: float, floor: float) -> float:
+    if math.isnan(d) or math.isnan(scale):
+        return math.nan
+    sigma = max(scale, floor)
+    if sigma == 0:
+        return 0.0 if d == 0 else math.copysign(math.inf, d)
+    return d / sigma + 0.0
+
+
+@dataclass
+class Zscore:
+    """Deviation from the baseline in its sigmas."""
+
+    baseline: Baseline
+    floor: float
+    exclude: float
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return math.nan
+        self.baseline.open(t)
+        z = in_sigma(x - self.baseline.location, self.baseline.scale, self.floor)
+        if math.isnan(z) or math.isnan(self.exclude) or abs(z) < self.exclude:
+            self.baseline.learn(t, x)
+        return z
+
+    def epoch(self) -> None:
+        self.baseline.epoch()
+
+
+def baseline_of(rule: ChannelRule, i: int) -> Baseline:
+    own = rule.own
+    return Baseline(int(own["window_ns"][i]), int(own["warmup_ns"][i]), bool(own["robust"][i]))
+
+
+def zscore_of(rule: ChannelRule, i: int, _: Registry) -> Zscore:
+    own = rule.own
+    return Zscore(baseline_of(rule, i), float(own["floor"][i]), float(own["exclude"][i]))
 
 
 def stuck_of(rule: ChannelRule, i: int, _: Registry) -> Stuck:

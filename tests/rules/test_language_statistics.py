@@ -145,3 +145,66 @@ def test_a_mistake_is_told_with_its_place_and_what_to_write(rule, told, registry
 )
 def test_what_makes_no_sense_for_a_channel_is_a_warning(rule, told, registry):
     assert any(told in warning for warning in said(rule, registry, "warning"))
+
+
+Z = "{id: a, kind: zscore, select: {quantity: flow}, "
+
+
+def test_a_zscore_rule_becomes_two_sides_of_one_baseline(registry):
+    built = sides(
+        f"{Z}window: 7d, warmup: 2d, floor: 1 L/s, sigma: {{yellow: 4, orange: 6}}}}", registry
+    )
+    assert sorted(built) == [-1, 1]
+    assert built[1].raise_at[0, [1, 2]].tolist() == [4.0, 6.0]
+    assert built[-1].raise_at[0, [1, 2]].tolist() == [-4.0, -6.0]
+    for rule in built.values():
+        assert rule.unit == "sigma"
+        own = {name: column.tolist() for name, column in rule.own.items()}
+        assert own == {
+            "window_ns": [7 * 86400 * S],
+            "warmup_ns": [2 * 86400 * S],
+            "robust": [1.0],
+            "floor": [3.6],
+            "exclude": [4.0],
+        }
+
+
+def test_a_zscore_learns_everything_when_told_to_and_has_the_resolution_for_a_floor(registry):
+    text = f"{Z}window: 96x, warmup: 20, robust: false, learn_from: all, side: above,"
+    built = sides(f"{text} sigma: {{yellow: 4}}}}", registry)
+    assert list(built) == [1]
+    own = built[1].own
+    assert own["window_ns"].tolist() == [86400 * S]
+    assert own["warmup_ns"].tolist() == [20 * 900 * S]
+    assert own["floor"].tolist() == [0.25]
+    assert own["robust"].tolist() == [0.0]
+    assert np.isnan(own["exclude"]).all()
+
+
+REST = "window: 7d, warmup: 2d, sigma: {yellow: 4}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (f"{Z}warmup: 2d, sigma: {{yellow: 4}}}}", 'key "window" is missing'),
+        (f"{Z}{REST}, learn_from: some}}", "learn_from"),
+        (f"{Z}{REST}, floor: -1 m3/h}}", "floor must not be below 0"),
+        (f"{Z}{REST}, floor: 1 kPa}}", "does not measure flow"),
+        (f"{Z}window: 7d, warmup: 2d, sigma: {{yellow: -4}}}}", "sigma limits must be above 0"),
+    ],
+)
+def test_a_mistake_in_a_zscore_is_told(rule, told, registry):
+    test_a_mistake_is_told_with_its_place_and_what_to_write(rule, told, registry)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (f"{Z}window: 1h, warmup: 30m, sigma: {{yellow: 4}}}}", "window never holds 8 samples"),
+        (f"{Z}window: 1d, warmup: 2d, sigma: {{yellow: 4}}}}", "warmup is longer than the window"),
+        (f"{Z}{REST}, floor: 0 m3/h}}", "any change of a constant value is infinite"),
+    ],
+)
+def test_a_zscore_that_makes_no_sense_for_a_channel_is_a_warning(rule, told, registry):
+    test_what_makes_no_sense_for_a_channel_is_a_warning(rule, told, registry)

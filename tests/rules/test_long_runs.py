@@ -22,6 +22,8 @@ SCORES: dict[str, dict[str, Any]] = {
     "ewma": {"kind": "ewma", "own": {"alpha": 0.05, "floor": 0.0}},
     "ewma that only knows the last": {"kind": "ewma", "own": {"alpha": 1.0, "floor": 0.25}},
     "threshold": {"kind": "threshold"},
+    "zscore of medians": {"kind": "zscore", "own": {"window_ns": 100 * SECOND_NS}},
+    "zscore of means": {"kind": "zscore", "own": {"robust": 0.0, "exclude": NAN}},
     "stuck within a tolerance": {"kind": "stuck", "own": {"tolerance": 2.0}},
 }
 

@@ -10,6 +10,7 @@ from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.zscore import Zscore
 
 if TYPE_CHECKING:
     from rules.engine.kinds.scorer import Scorer
@@ -23,7 +24,8 @@ SCORERS: tuple[type[Scorer], ...] = (
     Gap,
     Late,
     ClockAhead,
+    Zscore,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "deadman")
+KINDS = ("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""

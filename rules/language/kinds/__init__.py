@@ -10,12 +10,13 @@ from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
+from rules.language.kinds.zscore import ZSCORE
 
 if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, STUCK, GAP, LATE, CLOCK, DEADMAN)
+    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, ZSCORE, STUCK, GAP, LATE, CLOCK, DEADMAN)
 }
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
