@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
-from tests.oracle_statistics import arrival_of, gap_of, stuck_of, zscore_of
+from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,4 +179,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "late": arrival_of,
     "clock": arrival_of,
     "zscore": zscore_of,
+    "cusum": cusum_of,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
@@ -74,6 +75,11 @@ class Slot:
 
     def severity(self) -> int:
         return max((level.severity for level in self.levels if level.is_set), default=0)
+
+    def alarm_id(self) -> str:
+        side = "high" if self.rule.side > 0 else "low"
+        named = f"{self.rule.rule_id}|{side}|{self.subject}#{self.episode}"
+        return blake2b(named.encode(), digest_size=6).hexdigest()
 
     def hidden_is_set(self) -> bool:
         return self.hidden is not None and self.hidden.is_set

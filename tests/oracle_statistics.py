@@ -186,6 +186,51 @@ class Zscore:
         self.baseline.epoch()
 
 
+@dataclass
+class Cusum:
+    """One of the two sums of what exceeds the slack, the other kept beside it."""
+
+    baseline: Baseline
+    floor: float
+    target: float
+    slack: float
+    freeze: float
+    cap: float
+    direction: float
+    by_ack: bool
+    high: float = 0.0
+    low: float = 0.0
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return math.nan
+        self.baseline.open(t)
+        if not self.baseline.warm:
+            self.high = self.low = 0.0
+        target = self.baseline.location if math.isnan(self.target) else self.target
+        z = in_sigma(x - target, self.baseline.scale, self.floor)
+        if not math.isnan(z):
+            self.high = min(self.cap, max(0.0, self.high + (z - self.slack)))
+            self.low = min(self.cap, max(0.0, self.low + (-z - self.slack)))
+        if self.high < self.freeze and self.low < self.freeze:
+            self.baseline.learn(t, x)
+        if math.isnan(z):
+            return math.nan
+        return self.high if self.direction > 0 else 0.0 - self.low
+
+    def acknowledged(self) -> None:
+        if self.by_ack:
+            self.high = self.low = 0.0
+
+    def epoch(self) -> None:
+        self.baseline.epoch()
+
+
+def cusum_of(rule: ChannelRule, i: int, _: Registry) -> Cusum:
+    names = ("floor", "target", "slack", "freeze", "cap", "direction", "by_ack")
+    return Cusum(baseline_of(rule, i), *(float(rule.own[name][i]) for name in names))
+
+
 def baseline_of(rule: ChannelRule, i: int) -> Baseline:
     own = rule.own
     return Baseline(int(own["window_ns"][i]), int(own["warmup_ns"][i]), bool(own["robust"][i]))

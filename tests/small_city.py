@@ -92,6 +92,19 @@ OWN: dict[str, dict[str, Any]] = {
         "floor": 0.5,
         "exclude": 4.0,
     },
+    "cusum": {
+        "window_ns": 300 * SECOND_NS,
+        "warmup_ns": 20 * SECOND_NS,
+        "robust": 1.0,
+        "floor": 0.5,
+        "exclude": NAN,
+        "target": NAN,
+        "slack": 0.5,
+        "freeze": 2.5,
+        "cap": 20.0,
+        "direction": 1.0,
+        "by_ack": 1.0,
+    },
     "stuck": {"tolerance": 0.0},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.engine.kinds.arrival import ClockAhead, Gap, Late
+from rules.engine.kinds.cusum import Cusum
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
@@ -25,7 +26,8 @@ SCORERS: tuple[type[Scorer], ...] = (
     Late,
     ClockAhead,
     Zscore,
+    Cusum,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "deadman")
+KINDS = ("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
