@@ -208,3 +208,60 @@ def test_a_mistake_in_a_zscore_is_told(rule, told, registry):
 )
 def test_a_zscore_that_makes_no_sense_for_a_channel_is_a_warning(rule, told, registry):
     test_what_makes_no_sense_for_a_channel_is_a_warning(rule, told, registry)
+
+
+C = "{id: a, kind: cusum, select: {quantity: flow}, "
+
+
+def test_a_cusum_with_a_learned_target_becomes_two_tracks_that_know_their_direction(registry):
+    text = f"{C}target: median 14d, warmup: 1d, slack: 0.25 sigma, floor: 1 L/s, reset: ack,"
+    built = sides(f"{text} decide: {{yellow: 9, orange: 12}}}}", registry)
+    assert sorted(built) == [-1, 1]
+    for sign, rule in built.items():
+        assert rule.raise_at[0, [1, 2]].tolist() == [sign * 9.0, sign * 12.0]
+        own = {name: column.tolist()[0] for name, column in rule.own.items()}
+        assert np.isnan(own.pop("target"))
+        assert np.isnan(own.pop("exclude"))
+        assert own == {
+            "window_ns": 14 * 86400 * S,
+            "warmup_ns": 86400 * S,
+            "robust": 1.0,
+            "floor": 3.6,
+            "slack": 0.25,
+            "freeze": 4.5,
+            "cap": 24.0,
+            "direction": float(sign),
+            "by_ack": 1.0,
+        }
+
+
+def test_a_cusum_may_have_a_target_in_any_unit_of_its_quantity(registry):
+    text = f"{C}target: 10 L/s, window: 7d, warmup: 96, side: below, decide: {{yellow: 5}}}}"
+    rule = sides(text, registry)[-1]
+    assert rule.own["target"].tolist() == [36.0]
+    assert rule.own["window_ns"].tolist() == [7 * 86400 * S]
+    assert rule.own["slack"].tolist() == [0.5]
+    assert rule.own["floor"].tolist() == [0.25]
+    assert rule.own["by_ack"].tolist() == [0.0]
+
+
+SHIFT = "warmup: 1d, decide: {yellow: 9}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (f"{C}{SHIFT}}}", 'key "target" is missing'),
+        (f"{C}{SHIFT}, target: mean 14d}}", "must be a value (20 kPa) or learned: median 14d"),
+        (f"{C}{SHIFT}, target: median}}", "target"),
+        (f"{C}{SHIFT}, target: median 14d, window: 7d}}", "window stands in the target already"),
+        (f"{C}{SHIFT}, target: 10 L/s}}", "sigma needs a window to be learned from"),
+        (f"{C}{SHIFT}, target: 10 kPa, window: 7d}}", "does not measure flow"),
+        (f"{C}{SHIFT}, target: median 14d, slack: -1}}", "must be 0 or more sigma"),
+        (f"{C}{SHIFT}, target: median 14d, slack: 1 kPa}}", "must be 0 or more sigma"),
+        (f"{C}{SHIFT}, target: median 14d, reset: cleared}}", "reset"),
+        (f"{C}warmup: 1d, target: median 14d, decide: {{yellow: 9 kPa}}}}", "have no unit"),
+    ],
+)
+def test_a_mistake_in_a_cusum_is_told(rule, told, registry):
+    test_a_mistake_is_told_with_its_place_and_what_to_write(rule, told, registry)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rules.engine.kinds.zscore import Zscore, deviation, deviations
+from rules.engine.kinds.zscore import Zscore, deviations
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,30 +66,35 @@ class Cusum(Zscore):
 
     def _within(
         self, one: One, track: int, x: NDArray[np.float64], early: NDArray[np.bool_]
-    ) -> list[float]:
+    ) -> NDArray[np.float64]:
         """Score and learn rows of one slot of a track."""
-        high, low = float(self.sums["high"][track]), float(self.sums["low"][track])
-        floor, slack = float(self.floor[track]), float(self.slack[track])
-        freeze, cap = float(self.freeze[track]), float(self.cap[track])
-        target, up = float(self.target[track]), bool(self.up[track])
+        slack, freeze = float(self.slack[track]), float(self.freeze[track])
+        if not one.warm:
+            self.sums["high"][track] = self.sums["low"][track] = 0.0
+            one.learn(x, early, range(len(x) if freeze > 0 else 0))
+            return np.full(len(x), np.nan)
+        target = float(self.target[track])
         if target != target:  # noqa: PLR0124 - NaN
             target = one.location
-        if not one.warm:
-            high = low = 0.0
+        z = deviations(x - target, np.array(one.scale), self.floor[track])
+        high, low = float(self.sums["high"][track]), float(self.sums["low"][track])
+        cap, up = float(self.cap[track]), bool(self.up[track])
         scores, learned = [], []
-        for row, value in enumerate(x.tolist()):
-            z = deviation(value - target, one.scale, floor)
-            if z == z:  # noqa: PLR0124 - NaN
-                high = min(max(high + (z - slack), 0.0), cap)
-                low = min(max(low + (-z - slack), 0.0), cap)
-                scores.append((high if up else -low) + 0.0)
+        steps = zip((z - slack).tolist(), (-z - slack).tolist(), strict=True)
+        for row, (rise, fall) in enumerate(steps):
+            if rise == rise:  # noqa: PLR0124 - NaN
+                high += rise
+                high = 0.0 if high < 0.0 else cap if high > cap else high  # noqa: FURB136 - no call a row
+                low += fall
+                low = 0.0 if low < 0.0 else cap if low > cap else low  # noqa: FURB136
+                scores.append(high if up else -low)
             else:
                 scores.append(_NAN)
-            if max(high, low) < freeze:
+            if high < freeze and low < freeze:
                 learned.append(row)
         one.learn(x, early, learned)
         self.sums["high"][track], self.sums["low"][track] = high, low
-        return scores
+        return np.array(scores) + 0.0
 
     def acknowledge(self, own: NDArray[np.int64]) -> None:
         """Begin the sums anew where the rule says so: a person has seen the alarm."""

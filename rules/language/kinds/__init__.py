@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rules.language.kinds.arrival import CLOCK, GAP, LATE
+from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.rate import RATE
@@ -16,7 +17,19 @@ if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, ZSCORE, STUCK, GAP, LATE, CLOCK, DEADMAN)
+    kind.name: kind
+    for kind in (
+        THRESHOLD,
+        RATE,
+        EWMA,
+        ZSCORE,
+        CUSUM,
+        STUCK,
+        GAP,
+        LATE,
+        CLOCK,
+        DEADMAN,
+    )
 }
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}

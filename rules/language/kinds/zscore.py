@@ -14,6 +14,7 @@ from rules.language.models import ChannelBody, Warmup
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rules.language.amounts import Span
     from rules.language.kinds.kind import Columns, Matched, Warn
     from rules.language.limits import Side
     from rules.plan import ChannelRule, Level
@@ -45,7 +46,7 @@ def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
 def _own(body: Any, side: Side, matched: Matched) -> Columns:
     lowest = min(amount.number for amount in body.sigma.values())
     return {
-        **baseline_of(body, side, matched),
+        **baseline_of(body, body.window, side, matched),
         "exclude": matched.each(lowest if body.learn_from == "not_alarmed" else float("nan")),
     }
 
@@ -58,11 +59,11 @@ def lay_floor(side: Side, body: Any, quantity: str) -> None:
             side.problems.append((("floor",), "floor must not be below 0", "error"))
 
 
-def baseline_of(body: Any, side: Side, matched: Matched) -> Columns:
+def baseline_of(body: Any, window: Span, side: Side, matched: Matched) -> Columns:
     """Return the parameters of a baseline."""
     resolution = matched.registry.channels.resolution[matched.rows].astype(np.float64)
     return {
-        "window_ns": matched.spans(body.window),
+        "window_ns": matched.spans(window),
         "warmup_ns": matched.spans(body.warmup),
         "robust": matched.each(float(body.robust)),
         "floor": resolution if body.floor is None else matched.each(side.own["floor"]),
