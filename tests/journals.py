@@ -103,6 +103,27 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "zscore": {
+        "window_ns": [s * SECOND_NS for s in (30, 120, 600)],
+        "warmup_ns": [s * SECOND_NS for s in (0, 0, 20)],
+        "robust": (1.0, 1.0, 0.0),
+        "floor": (0.0, 0.25, 1.0),
+        "exclude": (math.nan, 2.0, 4.0),
+    },
+    "cusum": {
+        "window_ns": [s * SECOND_NS for s in (30, 120, 600)],
+        "warmup_ns": [s * SECOND_NS for s in (0, 0, 20)],
+        "robust": (1.0,),
+        "floor": (0.0, 0.5, 2.0),
+        "exclude": (math.nan,),
+        "target": (math.nan, math.nan, 0.0, 2.0),
+        "slack": (0.0, 0.5, 1.0),
+        "freeze": (1.0, 4.0, math.inf),
+        "cap": (8.0, 20.0),
+        "direction": (1.0, -1.0),
+        "by_ack": (0.0, 1.0),
+    },
+    "stuck": {"tolerance": (0.0, 0.0, 1.0, 5.0)},
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -151,6 +172,12 @@ RULES = {
     "threshold": channel_rules,
     "rate": channel_rules,
     "ewma": channel_rules,
+    "stuck": channel_rules,
+    "gap": channel_rules,
+    "late": channel_rules,
+    "clock": channel_rules,
+    "zscore": channel_rules,
+    "cusum": channel_rules,
     "deadman": deadman_rules,
 }
 

@@ -13,6 +13,7 @@ from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
+from tests.oracle_statistics import Cusum
 
 if TYPE_CHECKING:
     from rules.plan import DeadmanRule, Plan
@@ -79,6 +80,8 @@ class Oracle:
                 events += self.tick(record.offset, record.body.tick_ns)
             elif isinstance(record.body, Control) and record.body.type == "reset":
                 events += self.reset(record.offset, record.body)
+            elif isinstance(record.body, Control) and record.body.type == "ack":
+                self.acknowledged(record.body)
         return sorted(events, key=log_order)
 
     # -- rows ------------------------------------------------------------------------------
@@ -121,6 +124,17 @@ class Oracle:
             if slot.rule.rule_id == control.data["rule"]:
                 events += slot.reset(offset)
         return events
+
+    def acknowledged(self, control: Control) -> None:
+        """Let an alarm's rule and channel know, if it is active now."""
+        if control.data.get("revoke"):
+            return
+        for slots in self.slots.values():
+            for slot in slots:
+                named = slot.severity() and slot.alarm_id() == control.data.get("alarm")
+                for other in slots if named else ():
+                    if other.rule.rule_id == slot.rule.rule_id and isinstance(other.scorer, Cusum):
+                        other.scorer.acknowledged()
 
     # -- ticks, silence and blindness ------------------------------------------------------
 

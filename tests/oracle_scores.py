@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
+from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -172,4 +174,10 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "threshold": threshold_of,
     "rate": rate_of,
     "ewma": ewma_of,
+    "stuck": stuck_of,
+    "gap": gap_of,
+    "late": arrival_of,
+    "clock": arrival_of,
+    "zscore": zscore_of,
+    "cusum": cusum_of,
 }

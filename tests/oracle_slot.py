@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
 from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -74,6 +76,11 @@ class Slot:
     def severity(self) -> int:
         return max((level.severity for level in self.levels if level.is_set), default=0)
 
+    def alarm_id(self) -> str:
+        side = "high" if self.rule.side > 0 else "low"
+        named = f"{self.rule.rule_id}|{side}|{self.subject}#{self.episode}"
+        return blake2b(named.encode(), digest_size=6).hexdigest()
+
     def hidden_is_set(self) -> bool:
         return self.hidden is not None and self.hidden.is_set
 
@@ -96,6 +103,8 @@ class Slot:
         if not self.accepts(row):
             return []
         t = row.judged_ns
+        if isinstance(self.scorer, Arrival):
+            self.scorer.see(row)
         score = self.scorer.score(t, row.value)
         if math.isnan(score):
             return []

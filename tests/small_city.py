@@ -85,6 +85,27 @@ def registry_of(
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+    "zscore": {
+        "window_ns": 300 * SECOND_NS,
+        "warmup_ns": 20 * SECOND_NS,
+        "robust": 1.0,
+        "floor": 0.5,
+        "exclude": 4.0,
+    },
+    "cusum": {
+        "window_ns": 300 * SECOND_NS,
+        "warmup_ns": 20 * SECOND_NS,
+        "robust": 1.0,
+        "floor": 0.5,
+        "exclude": NAN,
+        "target": NAN,
+        "slack": 0.5,
+        "freeze": 2.5,
+        "cap": 20.0,
+        "direction": 1.0,
+        "by_ack": 1.0,
+    },
+    "stuck": {"tolerance": 0.0},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
 

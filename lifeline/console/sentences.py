@@ -166,12 +166,21 @@ def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:
     finite = alarm.value is not None and math.isfinite(alarm.value)
     if quantity.name == "ch4" and finite and alarm.value is not None:
         value += f" ({alarm.value / SITE_LEL_BASIS * 100:.0f} %LEL)"
-    if rule is not None and rule.kind == "ewma":
+    if score_unit == "sigma":
         score_unit = "σ"
     score = f"{number(alarm.score, quantity.decimals)} {score_unit}".strip()
     limit = f"{number(alarm.limit, quantity.decimals)} {score_unit}".strip()
+    if rule is not None and rule.unit == "s":
+        score, limit = _span(alarm.score, language), _span(alarm.limit, language)
     threshold = rule is None or rule.kind == "threshold"
     return _Parts(what, value, value if threshold else score, limit, score_is_value=threshold)
+
+
+def _span(seconds: float | None, language: str) -> str:
+    """Return a time that a rule judges, which may lie in the past: negative."""
+    if seconds is None:
+        return "–"
+    return f"{'−' if seconds < 0 else ''}{duration(abs(seconds), language)}"
 
 
 def _place(alarm: Alarm, site: Site | None, language: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine.acks import acknowledge
 from rules.engine.deadman import Deadman, Heard
 from rules.engine.kinds import KERNELS, SCORERS
 from rules.engine.kinds.threshold import Threshold
@@ -244,6 +245,8 @@ class Engine:
         """Take up an operator's reset, or a change of registry or rules."""
         if control.type == "reset":
             return self._reset(offset, control.data)
+        if control.type == "ack":
+            acknowledge(self.slots, self.scorers, control.data)
         if control.type in {"registry", "rules"} and self._resolve is not None:
             resolved = self._resolve(control)
             if resolved is not None:

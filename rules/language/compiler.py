@@ -269,12 +269,13 @@ def _parameters(
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of the rows that share one body."""
     n = len(matched.rows)
+    scale = matched.interval_ns[:, None] / 1e9 if side.intervals else np.ones((n, 1))
     holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
     keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
     return {
         "channel": matched.rows.astype(np.int32),
-        "raise_at": np.tile(side.raise_at, (n, 1)),
-        "clear_at": np.tile(side.clear_at, (n, 1)),
+        "raise_at": side.raise_at * scale,
+        "clear_at": side.clear_at * scale,
         "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
         "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
         "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),

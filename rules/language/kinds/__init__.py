@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rules.language.kinds.arrival import CLOCK, GAP, LATE
+from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.rate import RATE
+from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
+from rules.language.kinds.zscore import ZSCORE
 
 if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (THRESHOLD, RATE, EWMA, DEADMAN)}
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        THRESHOLD,
+        RATE,
+        EWMA,
+        ZSCORE,
+        CUSUM,
+        STUCK,
+        GAP,
+        LATE,
+        CLOCK,
+        DEADMAN,
+    )
+}
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
 """What an alarm says where its rule does not: English and Chinese, by kind."""

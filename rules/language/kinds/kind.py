@@ -102,6 +102,13 @@ def spans_of(
     return np.round(interval * count).astype(np.int64)
 
 
+def no_hysteresis(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
+    """Refuse a hysteresis where limits are times."""
+    if body.hysteresis is not None:
+        said = "hysteresis is not for limits that are times: use keep_firing_for"
+        yield ("hysteresis",), said
+
+
 def limit_levels(body: Any) -> dict[str, dict[str, Any]]:
     """Return the level maps of kinds with ``above`` and ``below``."""
     sides = (("above", body.above), ("below", body.below))
