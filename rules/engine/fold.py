@@ -14,7 +14,7 @@ from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, scored_rows
+from rules.engine.part import Part, acceptance, joined, scored_rows
 from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.events import Event, EventType
@@ -177,7 +177,7 @@ class Engine:
             found.append(self._waiting(found, part.ticks))
         if not found:
             return []
-        columns = advance(self.slots, _join(found), part.ticks)
+        columns = advance(self.slots, joined(found), part.ticks)
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         if columns is None:
@@ -377,26 +377,3 @@ def _judged_segments(verdicts: Verdicts) -> Segments:
     return Segments(
         segments.order[keep], start[some], stop[some], segments.key[some], segments.single
     )
-
-
-def _join(found: list[SlotRows]) -> SlotRows:
-    """Return the rows of several kinds as one table."""
-    if len(found) == 1:
-        return found[0]
-    names = [name for name in SlotRows.__slots__ if name != "aux"]
-    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
-    return SlotRows(**joined, aux=_join_aux(found))
-
-
-def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
-    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
-    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
-    if not width:
-        return None
-    parts = []
-    for rows in found:
-        wide = np.full((len(rows.g), width), np.nan)
-        if rows.aux is not None:
-            wide[:, : rows.aux.shape[1]] = rows.aux
-        parts.append(wide)
-    return np.concatenate(parts)
