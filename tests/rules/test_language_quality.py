@@ -136,9 +136,9 @@ def test_two_checks_of_one_id_and_what_is_no_check_are_refused():
 
 
 def test_a_check_among_the_rules_is_sent_where_it_belongs():
-    text = "version: 1\nrules:\n- {id: a, kind: stuck, source: estimate, select: {}}\n"
+    text = "version: 1\nrules:\n- {id: a, kind: spike, source: estimate, select: {}}\n"
     said = "\n".join(map(str, check({"q.yaml": text})))
-    assert "kind stuck is a check of readings: write it under quality:" in said
+    assert "kind spike is a check of readings: write it under quality:" in said
 
 
 MASKS = {

@@ -94,5 +94,8 @@ class ClockAhead(_OfRow):
     def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:
         """Return event time as stamped less receive time."""
         rows = part.rows
-        ahead: NDArray[np.int64] = rows.event_ns[runs.at] - rows.receive_ns[runs.at]
-        return ahead.astype(np.float64) / SECOND_NS
+        event_ns, receive_ns = rows.event_ns[runs.at], rows.receive_ns[runs.at]
+        # a stamp may be any number: the distance of two may need 64 bits, and a sign beside them
+        ahead = event_ns >= receive_ns
+        distance = np.where(ahead, event_ns - receive_ns, receive_ns - event_ns).view(np.uint64)
+        return np.where(ahead, 1.0, -1.0) * distance.astype(np.float64) / SECOND_NS
