@@ -100,6 +100,11 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "min_points": (1, 2, 3, 4),
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
+    "count": {
+        "window_ns": [s * SECOND_NS for s in (5, 20, 60, 600)],
+        "at": (0.0, 1.0, 4.0, -2.0),
+        "direction": (1, -1),
+    },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
 }
 """What each channel's own parameters of a kind are drawn from."""
@@ -149,6 +154,7 @@ RULES = {
     "threshold": channel_rules,
     "rate": channel_rules,
     "ewma": channel_rules,
+    "count": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -332,7 +338,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "deadman")
 
 
 def case(

