@@ -105,9 +105,21 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "at": (0.0, 1.0, 4.0, -2.0),
         "direction": (1, -1),
     },
+    "step": {
+        "window_ns": [s * SECOND_NS for s in (10, 30, 120)],
+        "min_points": (1, 2, 3),
+        "relative": (0, 0, 1),
+        "resample_ns": [s * SECOND_NS for s in (2, 5, 10, 100, 400)],
+    },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
 }
 """What each channel's own parameters of a kind are drawn from."""
+
+
+METHODS = {
+    "rate": ("difference", "theil_sen", "least_squares"),
+    "step": ("rows", "resampled"),
+}
 
 
 def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
@@ -118,7 +130,7 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen", "least_squares")),
+        "method": random.choice(METHODS.get(kind, ("",))),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
@@ -155,6 +167,7 @@ RULES = {
     "rate": channel_rules,
     "ewma": channel_rules,
     "count": channel_rules,
+    "step": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -338,7 +351,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "step", "deadman")
 
 
 def case(

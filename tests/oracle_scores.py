@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tests.oracle_trends import count_of
+from tests.oracle_trends import count_of, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,13 @@ NO_SIGN = 0.0  # added, it makes a zero +0.0
 class Score(Protocol):
     def score(self, t: int, x: float) -> float: ...
     def epoch(self) -> None: ...
+
+
+@runtime_checkable
+class TakesLate(Protocol):
+    """A score that late rows may still change."""
+
+    def late(self, t: int, x: float) -> None: ...
 
 
 @dataclass
@@ -175,4 +182,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "rate": rate_of,
     "ewma": ewma_of,
     "count": count_of,
+    "step": step_of,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
-from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -222,6 +222,8 @@ class Slot:
         ]
 
     def late(self, row: Row) -> list[Event]:
+        if isinstance(self.scorer, TakesLate) and self.accepts(row):
+            self.scorer.late(row.judged_ns, row.value)
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)

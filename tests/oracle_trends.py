@@ -38,3 +38,124 @@ class Count:
 def count_of(rule: ChannelRule, i: int, _: Registry) -> Count:
     own = rule.own
     return Count(int(own["window_ns"][i]), float(own["at"][i]), own["direction"][i] > 0)
+
+
+# -- resampling --------------------------------------------------------------------------------
+
+MOST_HELD = 64
+MOST_POINTS = 128
+MOST_ROWS = 64
+Point = tuple[int, float]
+
+
+def middle_of(values: list[float]) -> float:
+    """The median; of an even number the mean of the two in the middle, without overflow."""
+    ordered = sorted(value + 0.0 for value in values)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[half]
+    return ordered[half - 1] * 0.5 + ordered[half] * 0.5
+
+
+@dataclass
+class Buckets:
+    """Rows in, points out: medians of the buckets of a grid."""
+
+    resample_ns: int
+    window_ns: int
+    bucket: int | None = None
+    rows: list[float] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+
+    def middle(self, bucket: int) -> int:
+        return bucket * self.resample_ns + self.resample_ns // 2
+
+    def judged(self, t: int, x: float) -> bool:
+        """Take a judged row; whether it closed a bucket."""
+        bucket = t // self.resample_ns
+        closed = self.bucket is not None and bucket > self.bucket
+        if closed:
+            self.close()
+        if self.bucket is not None and bucket < self.bucket:
+            self.points = [p for p in self.points if p[0] < self.middle(bucket)]
+        if bucket != self.bucket:
+            self.bucket, self.rows = bucket, []
+        self.rows.append(x)
+        return closed
+
+    def late(self, t: int, x: float) -> None:
+        if t // self.resample_ns == self.bucket:
+            self.rows.append(x)
+
+    def close(self) -> None:
+        stride = 1
+        while len(self.rows[::stride]) > MOST_HELD:
+            stride *= 2
+        assert self.bucket is not None
+        t = self.middle(self.bucket)
+        self.points.append((t, middle_of(self.rows[::stride])))
+        self.points = [p for p in self.points if p[0] > t - self.window_ns][-MOST_POINTS:]
+
+
+# -- step --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Step:
+    """The newer half's median less the older half's."""
+
+    window_ns: int
+    min_points: int
+    relative: bool
+    rows: list[Point] = field(default_factory=list)
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return NOT_A_ROW
+        self.rows = [*self.rows, (t, x)][-MOST_ROWS:]
+        return self.shift(self.rows)
+
+    def shift(self, rows: list[Point]) -> float:
+        now = rows[-1][0]
+        edge, end = now - self.window_ns, now - 2 * self.window_ns
+        newer = [x for t, x in rows if t > edge]
+        older = [x for t, x in rows if end < t <= edge]
+        if min(len(newer), len(older)) < max(self.min_points, 1):
+            return NOT_A_ROW
+        before = middle_of(older)
+        difference = middle_of(newer) - before + 0.0
+        if not self.relative or difference == 0:
+            return difference
+        if before == 0:
+            return math.copysign(math.inf, difference)
+        return difference / abs(before) * 100.0 + 0.0
+
+    def epoch(self) -> None:
+        self.rows = []
+
+
+@dataclass
+class ResampledStep:
+    step: Step
+    buckets: Buckets
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x) or not self.buckets.judged(t, x):
+            return NOT_A_ROW
+        return self.step.shift(self.buckets.points)
+
+    def late(self, t: int, x: float) -> None:
+        if math.isfinite(x):
+            self.buckets.late(t, x)
+
+    def epoch(self) -> None:
+        pass
+
+
+def step_of(rule: ChannelRule, i: int, _: Registry) -> Step | ResampledStep:
+    own = rule.own
+    window_ns = int(own["window_ns"][i])
+    step = Step(window_ns, int(own["min_points"][i]), bool(own["relative"][i]))
+    if rule.options["method"] == "rows":
+        return step
+    return ResampledStep(step, Buckets(int(own["resample_ns"][i]), 2 * window_ns))

@@ -8,6 +8,7 @@ from rules.engine.kinds.count import Count
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
+from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.threshold import Threshold
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateLeastSquares,
     Ewma,
     Count,
+    StepRows,
+    StepResampled,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "count", "deadman")
+KINDS = ("threshold", "rate", "ewma", "count", "step", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
