@@ -111,6 +111,14 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "relative": (0, 0, 1),
         "resample_ns": [s * SECOND_NS for s in (2, 5, 10, 100, 400)],
     },
+    "trend": {
+        "window_ns": [s * SECOND_NS for s in (40, 120, 600)],
+        "resample_ns": [s * SECOND_NS for s in (1, 2, 5, 10)],
+        "min_points": (2, 3, 5),
+        "min_duration_ns": [s * SECOND_NS for s in (0, 5, 20)],
+        "per_ns": (SECOND_NS, 20 * SECOND_NS),
+        "p_value": (0.9, 0.5, 0.2, 0.05),
+    },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
 }
 """What each channel's own parameters of a kind are drawn from."""
@@ -168,6 +176,7 @@ RULES = {
     "ewma": channel_rules,
     "count": channel_rules,
     "step": channel_rules,
+    "trend": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -351,7 +360,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "step", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "step", "trend", "deadman")
 
 
 def case(

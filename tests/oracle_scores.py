@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tests.oracle_trends import count_of, step_of
+from tests.oracle_trends import count_of, step_of, trend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,4 +183,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "ewma": ewma_of,
     "count": count_of,
     "step": step_of,
+    "trend": trend_of,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import combinations
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -159,3 +161,73 @@ def step_of(rule: ChannelRule, i: int, _: Registry) -> Step | ResampledStep:
     if rule.options["method"] == "rows":
         return step
     return ResampledStep(step, Buckets(int(own["resample_ns"][i]), 2 * window_ns))
+
+
+# -- trend -------------------------------------------------------------------------------------
+
+
+def plain_median(values: list[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[half]
+    return (ordered[half - 1] + ordered[half]) * 0.5
+
+
+def slopes_of(points: list[Point], per_ns: int) -> list[float]:
+    return [
+        (b[1] - a[1]) / float(b[0] - a[0]) * float(per_ns) + 0.0 for a, b in combinations(points, 2)
+    ]
+
+
+def kendall_of(values: list[float]) -> tuple[int, int]:
+    """S, and 18 times its variance."""
+    n = len(values)
+    s = sum((b > a) - (b < a) for a, b in combinations(values, 2))
+    ties = [values.count(value) for value in set(values)]
+    return s, n * (n - 1) * (2 * n + 5) - sum(m * (m - 1) * (2 * m + 5) for m in ties)
+
+
+@dataclass
+class Trend:
+    """The Theil-Sen slope where the Mann-Kendall test is significant."""
+
+    buckets: Buckets
+    min_points: int
+    min_duration_ns: int
+    per_ns: int
+    p_value: float
+    evidence: dict[str, float] = field(default_factory=dict)
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x) or not self.buckets.judged(t, x):
+            return NOT_A_ROW
+        points = self.buckets.points
+        if len(points) < max(2, self.min_points):
+            return NOT_A_ROW
+        if points[-1][0] - points[0][0] < self.min_duration_ns:
+            return NOT_A_ROW
+        s, variance = kendall_of([value for _, value in points])
+        z = 0.0 if s == 0 else (s - math.copysign(1, s)) / math.sqrt(variance / 18.0)
+        self.evidence = {"mann_kendall_z": z, "points": float(len(points))}
+        if abs(z) <= NormalDist().inv_cdf(1.0 - self.p_value / 2.0):
+            return 0.0
+        return plain_median(slopes_of(points, self.per_ns)) + 0.0
+
+    def late(self, t: int, x: float) -> None:
+        if math.isfinite(x):
+            self.buckets.late(t, x)
+
+    def epoch(self) -> None:
+        pass
+
+
+def trend_of(rule: ChannelRule, i: int, _: Registry) -> Trend:
+    own = rule.own
+    return Trend(
+        Buckets(int(own["resample_ns"][i]), int(own["window_ns"][i])),
+        int(own["min_points"][i]),
+        int(own["min_duration_ns"][i]),
+        int(own["per_ns"][i]),
+        float(own["p_value"][i]),
+    )

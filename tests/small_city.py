@@ -91,6 +91,14 @@ OWN: dict[str, dict[str, Any]] = {
         "relative": 0,
         "resample_ns": 60 * SECOND_NS,
     },
+    "trend": {
+        "window_ns": 7200 * SECOND_NS,
+        "resample_ns": 60 * SECOND_NS,
+        "min_points": 10,
+        "min_duration_ns": 600 * SECOND_NS,
+        "per_ns": 3600 * SECOND_NS,
+        "p_value": 0.01,
+    },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""

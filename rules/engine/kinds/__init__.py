@@ -10,6 +10,7 @@ from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.trend import Trend
 
 if TYPE_CHECKING:
     from rules.engine.kinds.scorer import Scorer
@@ -22,7 +23,8 @@ SCORERS: tuple[type[Scorer], ...] = (
     Count,
     StepRows,
     StepResampled,
+    Trend,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "count", "step", "deadman")
+KINDS = ("threshold", "rate", "ewma", "count", "step", "trend", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
