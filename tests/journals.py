@@ -119,6 +119,14 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "per_ns": (SECOND_NS, 20 * SECOND_NS),
         "p_value": (0.9, 0.5, 0.2, 0.05),
     },
+    "forecast": {
+        "window_ns": [s * SECOND_NS for s in (40, 120, 600)],
+        "resample_ns": [s * SECOND_NS for s in (1, 2, 5, 10)],
+        "min_points": (3, 4, 6),
+        "limit": (2.0, 4.0, 8.0, 30.0),
+        "direction": (1, 1, -1),
+        "confidence": (0.6, 0.9, 0.99),
+    },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
 }
 """What each channel's own parameters of a kind are drawn from."""
@@ -177,6 +185,7 @@ RULES = {
     "count": channel_rules,
     "step": channel_rules,
     "trend": channel_rules,
+    "forecast": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -360,7 +369,17 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "step", "trend", "deadman")
+ALL_KINDS = (
+    "threshold",
+    "threshold",
+    "rate",
+    "ewma",
+    "count",
+    "step",
+    "trend",
+    "forecast",
+    "deadman",
+)
 
 
 def case(

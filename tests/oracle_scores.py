@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from tests.oracle_trends import count_of, step_of, trend_of
+from tests.oracle_trends import count_of, forecast_of, step_of, trend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,4 +184,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "count": count_of,
     "step": step_of,
     "trend": trend_of,
+    "forecast": forecast_of,
 }

@@ -66,11 +66,8 @@ class Buckets:
     resample_ns: int
     window_ns: int
     bucket: int | None = None
-    rows: list[float] = field(default_factory=list)
+    rows: list[Point] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
-
-    def middle(self, bucket: int) -> int:
-        return bucket * self.resample_ns + self.resample_ns // 2
 
     def judged(self, t: int, x: float) -> bool:
         """Take a judged row; whether it closed a bucket."""
@@ -79,23 +76,23 @@ class Buckets:
         if closed:
             self.close()
         if self.bucket is not None and bucket < self.bucket:
-            self.points = [p for p in self.points if p[0] < self.middle(bucket)]
+            self.points = [p for p in self.points if p[0] < bucket * self.resample_ns]
         if bucket != self.bucket:
             self.bucket, self.rows = bucket, []
-        self.rows.append(x)
+        self.rows.append((t, x))
         return closed
 
     def late(self, t: int, x: float) -> None:
         if t // self.resample_ns == self.bucket:
-            self.rows.append(x)
+            self.rows.append((t, x))
 
     def close(self) -> None:
         stride = 1
         while len(self.rows[::stride]) > MOST_HELD:
             stride *= 2
-        assert self.bucket is not None
-        t = self.middle(self.bucket)
-        self.points.append((t, middle_of(self.rows[::stride])))
+        oldest, newest = min(self.rows)[0], max(self.rows)[0]
+        t = oldest + (newest - oldest) // 2
+        self.points.append((t, middle_of([x for _, x in self.rows[::stride]])))
         self.points = [p for p in self.points if p[0] > t - self.window_ns][-MOST_POINTS:]
 
 
@@ -230,4 +227,121 @@ def trend_of(rule: ChannelRule, i: int, _: Registry) -> Trend:
         int(own["min_duration_ns"][i]),
         int(own["per_ns"][i]),
         float(own["p_value"][i]),
+    )
+
+
+# -- forecast ----------------------------------------------------------------------------------
+
+
+def divided(a: float, b: float) -> float:
+    """The quotient of IEEE 754: over zero it is infinite, and 0/0 no number."""
+    if b != 0:
+        return a / b
+    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a)
+
+
+@dataclass
+class Line:
+    """Theil and Sen's line through points, in seconds from the newest; None = not rising."""
+
+    slopes: list[float]
+    slope: float
+    deviation: float  # of Kendall's S
+    pivot: float
+    level: float
+    residuals: list[float]
+
+    def crossing(self, limit: float, normal: float, *, early: bool) -> float:
+        n, pairs = len(self.residuals), len(self.slopes)
+        high = min(math.floor((pairs + normal * self.deviation) / 2.0), pairs - 1)
+        bound = self.slopes[high if early else pairs - 1 - high]
+        away = abs(bound - self.slope) if normal > 0 else 0.0
+        ninth = self.residuals[n - 1 - n // 10 if early else n // 10]
+        error = abs(ninth) / 1.2815515655446004 * normal * 1.2533141373155001 / math.sqrt(n)
+        gap = limit - self.level
+        a = self.slope * self.slope - away * away
+        inside = gap * gap * away * away + error * error * a
+        root = math.sqrt(inside) if inside > 0 else inside * 0.0
+        if not early:
+            tau = divided(gap * self.slope + root, a) if a > 0 else math.inf
+        elif gap <= error:
+            tau = 0.0
+        else:
+            tau = divided(gap * gap - error * error, gap * self.slope + root)
+        return tau + self.pivot
+
+
+def line_through(points: list[Point], direction: float) -> Line | None:
+    newest = points[-1][0]
+    elapsed = [float(t - newest) / 1e9 for t, _ in points]
+    values = [value * direction for _, value in points]
+    both = list(zip(elapsed, values, strict=True))
+    s, variance = kendall_of(values)
+    slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) + 0.0 for a, b in combinations(both, 2))
+    pairs = len(slopes)
+    slope = slopes[(pairs - 1) // 2] * 0.5 + slopes[pairs // 2] * 0.5
+    levels = [value - slope * t for t, value in both]
+    if s <= 0 or not slope > 0 or not all(math.isfinite(level) for level in levels):
+        return None
+    middle, pivot = middle_of(levels), 0.0
+    for t in elapsed:
+        pivot += t
+    pivot /= len(elapsed)
+    residuals = sorted(level - middle for level in levels)
+    deviation = math.sqrt(max(variance, 0) / 18.0)
+    return Line(slopes, slope, deviation, pivot, middle + slope * pivot, residuals)
+
+
+@dataclass
+class Forecast:
+    """Seconds until the line crosses the limit, the early bound of it."""
+
+    buckets: Buckets
+    min_points: int
+    limit: float
+    direction: float
+    confidence: float
+    evidence: dict[str, float] = field(default_factory=dict)
+
+    def score(self, t: int, x: float) -> float:
+        if not math.isfinite(x):
+            return NOT_A_ROW
+        closed = self.buckets.judged(t, x)
+        if x * self.direction >= self.limit * self.direction:
+            return self.say(0.0, 0.0, 0.0, 0.0)
+        if not closed or len(self.buckets.points) < max(3, self.min_points):
+            return NOT_A_ROW
+        line = line_through(self.buckets.points, self.direction)
+        if line is None:
+            return self.say(math.inf, math.inf, math.inf, math.inf)
+        since = float(t - self.buckets.points[-1][0]) / 1e9
+
+        def eta(share: float, *, early: bool = True) -> float:
+            normal = NormalDist().inv_cdf(share) if share != 0.5 else 0.0
+            crossing = line.crossing(self.limit * self.direction, normal, early=early)
+            from_now = crossing - since
+            return math.inf if math.isnan(from_now) else max(from_now, 0.0) + 0.0
+
+        return self.say(eta(self.confidence), eta(0.9), eta(0.5), eta(0.9, early=False))
+
+    def say(self, score: float, p10: float, p50: float, p90: float) -> float:
+        self.evidence = {"eta_p10_s": p10, "eta_p50_s": p50, "eta_p90_s": p90}
+        return score
+
+    def late(self, t: int, x: float) -> None:
+        if math.isfinite(x):
+            self.buckets.late(t, x)
+
+    def epoch(self) -> None:
+        pass
+
+
+def forecast_of(rule: ChannelRule, i: int, _: Registry) -> Forecast:
+    own = rule.own
+    return Forecast(
+        Buckets(int(own["resample_ns"][i]), int(own["window_ns"][i])),
+        int(own["min_points"][i]),
+        float(own["limit"][i]),
+        float(own["direction"][i]),
+        float(own["confidence"][i]),
     )

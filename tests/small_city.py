@@ -99,6 +99,14 @@ OWN: dict[str, dict[str, Any]] = {
         "per_ns": 3600 * SECOND_NS,
         "p_value": 0.01,
     },
+    "forecast": {
+        "window_ns": 3600 * SECOND_NS,
+        "resample_ns": 60 * SECOND_NS,
+        "min_points": 6,
+        "limit": 10.0,
+        "direction": 1,
+        "confidence": 0.9,
+    },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""

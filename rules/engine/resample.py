@@ -32,7 +32,7 @@ NO_BUCKET = np.int64(-(2**63))
 class Closed:
     """Points that came with this part, c of them, by track."""
 
-    points: Runs  # t is the middle of their bucket
+    points: Runs  # t is the middle of the times of their bucket's rows
     row: NDArray[np.int64]  # [c] place in the runs of rows of the row that closed it
     window: Window
 
@@ -52,6 +52,7 @@ class _Groups:
     start: NDArray[np.int64]  # [G] first place among ``value``
     rows: NDArray[np.int64]  # [G] new ones
     before: NDArray[np.int64]  # [G] rows the bucket had already
+    span: NDArray[np.int64]  # [G, 2] judged times of its oldest and its newest row
     value: NDArray[np.float64]
 
 
@@ -69,6 +70,7 @@ class Resampler:
         self.state: dict[str, NDArray[Any]] = {
             "open_bucket": np.full(count, NO_BUCKET),
             "open_rows": np.zeros(count, np.int64),
+            "open_span": np.zeros((count, 2), np.int64),  # of its oldest and newest row
             "held": np.zeros((count, HELD)),
         }
 
@@ -97,7 +99,7 @@ class Resampler:
         back = np.flatnonzero(begins < held)
         if len(back):
             own = runs.own[back]
-            self.window.forget_from(own, self._middle(own, begins[back]))
+            self.window.forget_from(own, begins[back] * self.resample_ns[own])
         if runs.single:
             return self._one(runs, bucket, held, row)
         return self._many(runs, bucket, held, row)
@@ -113,12 +115,6 @@ class Resampler:
         current = np.where(inside, bucket[np.maximum(judged, 0)], carried)
         kept: NDArray[np.bool_] = ~late | (bucket == current)
         return kept
-
-    def _middle(self, own: NDArray[np.int64], bucket: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the time a point stands for: the middle of its bucket."""
-        every = self.resample_ns[own]
-        middle: NDArray[np.int64] = bucket * every + every // 2
-        return middle
 
     def _one(
         self,
@@ -147,6 +143,10 @@ class Resampler:
         written = np.flatnonzero(rows & (stride - 1) == 0)
         state["held"][own[written], rows[written] // stride[written]] = value[written]
         state["open_rows"][place] = rows + 1
+        span = state["open_span"][place]
+        oldest, newest = np.minimum(span[:, 0], runs.t), np.maximum(span[:, 1], runs.t)
+        span[:, 0], span[:, 1] = np.where(same, oldest, runs.t), np.where(same, newest, runs.t)
+        state["open_span"][place] = span
         return closed
 
     def _many(
@@ -172,6 +172,7 @@ class Resampler:
             start=start,
             rows=np.diff(np.append(start, len(bucket))),
             before=np.where(joined, self.state["open_rows"][own], 0),
+            span=self._spans(runs, own, start, joined),
             value=runs.value + 0.0,
         )
         left = np.flatnonzero(first & ~joined & (held[run] != NO_BUCKET))
@@ -181,6 +182,21 @@ class Resampler:
         last = np.flatnonzero(np.append(first[1:], True))
         self._keep(_chosen(groups, last))
         return closed
+
+    def _spans(
+        self,
+        runs: Runs,
+        own: NDArray[np.int64],
+        start: NDArray[np.int64],
+        joined: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Return the oldest and newest time of groups, with what their bucket had already."""
+        carried = self.state["open_span"][own]
+        span = np.empty((len(start), 2), np.int64)
+        for side, least in enumerate((np.minimum, np.maximum)):
+            found = least.reduceat(runs.t, start)
+            span[:, side] = np.where(joined, least(found, carried[:, side]), found)
+        return span
 
     def _close(
         self,
@@ -199,6 +215,7 @@ class Resampler:
             start=np.concatenate([carried.start, new.start]),
             rows=np.concatenate([carried.rows, new.rows]),
             before=np.concatenate([carried.before, new.before]),
+            span=np.concatenate([carried.span, new.span]),
             value=groups.value,
         )
         closer = np.concatenate([groups.start[left], groups.start[done + 1]])
@@ -213,7 +230,8 @@ class Resampler:
         none = np.zeros(len(own), np.int64)
         state = self.state
         before = state["open_rows"][own]
-        return _Groups(own, state["open_bucket"][own], none, none, before, np.zeros(1))
+        span = state["open_span"][own]
+        return _Groups(own, state["open_bucket"][own], none, none, before, span, np.zeros(1))
 
     def _points(self, groups: _Groups, row: NDArray[np.int64], head: NDArray[np.bool_]) -> Closed:
         """Take the medians of closed buckets as points; ``head`` begins each track's."""
@@ -221,7 +239,7 @@ class Resampler:
         value = medians(wide, count)
         start = np.flatnonzero(head)
         length = np.diff(np.append(start, len(row)))
-        t = self._middle(groups.own, groups.bucket)
+        t = groups.span[:, 0] + (groups.span[:, 1] - groups.span[:, 0]) // 2
         points = Runs(groups.own[start], start, length, (row, t, value))
         return Closed(points, row, self.window)
 
@@ -232,6 +250,7 @@ class Resampler:
         self.state["held"][groups.own] = wide
         self.state["open_bucket"][groups.own] = groups.bucket
         self.state["open_rows"][groups.own] = rows
+        self.state["open_span"][groups.own] = groups.span
 
     def _gather(
         self, groups: _Groups, stride: NDArray[np.int64]
@@ -260,6 +279,7 @@ def _chosen(groups: _Groups, at: NDArray[np.int64]) -> _Groups:
         groups.start[at],
         groups.rows[at],
         groups.before[at],
+        groups.span[at],
         groups.value,
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.engine.kinds.count import Count
 from rules.engine.kinds.ewma import Ewma
+from rules.engine.kinds.forecast import Forecast
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.step import StepResampled, StepRows
@@ -24,7 +25,8 @@ SCORERS: tuple[type[Scorer], ...] = (
     StepRows,
     StepResampled,
     Trend,
+    Forecast,
 )
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "count", "step", "trend", "deadman")
+KINDS = ("threshold", "rate", "ewma", "count", "step", "trend", "forecast", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
