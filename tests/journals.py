@@ -100,9 +100,34 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "min_points": (1, 2, 3, 4),
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
+    "count": {
+        "window_ns": [s * SECOND_NS for s in (5, 20, 60, 600)],
+        "at": (0.0, 1.0, 4.0, -2.0),
+        "direction": (1, -1),
+    },
+    "step": {
+        "window_ns": [s * SECOND_NS for s in (10, 30, 120)],
+        "min_points": (1, 2, 3),
+        "relative": (0, 0, 1),
+        "resample_ns": [s * SECOND_NS for s in (2, 5, 10, 100, 400)],
+    },
+    "trend": {
+        "window_ns": [s * SECOND_NS for s in (40, 120, 600)],
+        "resample_ns": [s * SECOND_NS for s in (1, 2, 5, 10)],
+        "min_points": (2, 3, 5),
+        "min_duration_ns": [s * SECOND_NS for s in (0, 5, 20)],
+        "per_ns": (SECOND_NS, 20 * SECOND_NS),
+        "p_value": (0.9, 0.5, 0.2, 0.05),
+    },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
 }
 """What each channel's own parameters of a kind are drawn from."""
+
+
+METHODS = {
+    "rate": ("difference", "theil_sen", "least_squares"),
+    "step": ("rows", "resampled"),
+}
 
 
 def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
@@ -113,7 +138,7 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen", "least_squares")),
+        "method": random.choice(METHODS.get(kind, ("",))),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
@@ -149,6 +174,9 @@ RULES = {
     "threshold": channel_rules,
     "rate": channel_rules,
     "ewma": channel_rules,
+    "count": channel_rules,
+    "step": channel_rules,
+    "trend": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -332,7 +360,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "count", "step", "trend", "deadman")
 
 
 def case(

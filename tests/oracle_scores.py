@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from tests.oracle_trends import count_of, step_of, trend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,13 @@ NO_SIGN = 0.0  # added, it makes a zero +0.0
 class Score(Protocol):
     def score(self, t: int, x: float) -> float: ...
     def epoch(self) -> None: ...
+
+
+@runtime_checkable
+class TakesLate(Protocol):
+    """A score that late rows may still change."""
+
+    def late(self, t: int, x: float) -> None: ...
 
 
 @dataclass
@@ -172,4 +181,7 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "threshold": threshold_of,
     "rate": rate_of,
     "ewma": ewma_of,
+    "count": count_of,
+    "step": step_of,
+    "trend": trend_of,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
-from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -47,6 +47,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
+    evidence: dict[str, float]
 
 
 @dataclass
@@ -88,6 +89,11 @@ class Slot:
 
     # -- rows ------------------------------------------------------------------------------
 
+    def evidence(self) -> dict[str, float]:
+        """What the score says besides its number."""
+        said: dict[str, float] = getattr(self.scorer, "evidence", {})
+        return dict(said)
+
     def epoch(self) -> None:
         self.after_epoch = True
         self.scorer.epoch()
@@ -110,7 +116,7 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score)
+        self.last = LastRow(t, row.receive_ns, row.value, score, self.evidence())
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -179,6 +185,7 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
+            evidence=self.last.evidence,
         )
 
     def confirmed(self) -> bool:
@@ -222,6 +229,8 @@ class Slot:
         ]
 
     def late(self, row: Row) -> list[Event]:
+        if isinstance(self.scorer, TakesLate) and self.accepts(row):
+            self.scorer.late(row.judged_ns, row.value)
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)

@@ -84,9 +84,27 @@ def registry_of(
 
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
+    "count": {"window_ns": 600 * SECOND_NS, "at": 2.0, "direction": 1},
+    "step": {
+        "window_ns": 600 * SECOND_NS,
+        "min_points": 3,
+        "relative": 0,
+        "resample_ns": 60 * SECOND_NS,
+    },
+    "trend": {
+        "window_ns": 7200 * SECOND_NS,
+        "resample_ns": 60 * SECOND_NS,
+        "min_points": 10,
+        "min_duration_ns": 600 * SECOND_NS,
+        "per_ns": 3600 * SECOND_NS,
+        "p_value": 0.01,
+    },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
+
+METHOD = {"rate": "difference", "step": "rows"}
+"""The method it takes of a kind that has several."""
 
 
 def rule_of(
@@ -102,7 +120,7 @@ def rule_of(
     kind: str = "threshold",
     side: int = 1,
     own: dict[str, Any] | None = None,
-    method: str = "difference",
+    method: str = "",
     **more: Any,
 ) -> ChannelRule:
     """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only.
@@ -125,7 +143,7 @@ def rule_of(
         keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
         max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
         own={name: np.broadcast_to(np.asarray(v), n).copy() for name, v in parameters.items()},
-        options={"method": method} if kind == "rate" else {},
+        options={"method": method or METHOD[kind]} if kind in METHOD else {},
         **more,
     )
 

@@ -13,7 +13,7 @@ from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, scored_rows
+from rules.engine.part import Part, acceptance, scored_rows, with_late
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
@@ -103,12 +103,13 @@ class Engine:
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
-            segments = _judged_segments(verdicts)
-            late = (verdicts.verdict == LATE).any()
-            if late:
+            judged, late = verdicts.verdict == JUDGED, verdicts.verdict == LATE
+            part = Part(rows, g, _kept_segments(verdicts, judged), accepted, ticks)
+            if late.any():
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            told = self._run(Part(rows, g, segments, accepted, ticks))
+                with_late(part, _kept_segments(verdicts, judged | late), late)
+            told = self._run(part)
             if not events:
                 return told  # in order already
             events += told
@@ -148,12 +149,15 @@ class Engine:
             a, b = np.searchsorted(ticks.g, [g_from, g_to])
             verdict = verdicts.verdict[begin:stop]
             accepted = acceptance(piece, self.slots)
-            if (verdict == LATE).any():
-                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
-            judged = np.flatnonzero(verdict == JUDGED)
-            segments = segments_of(piece.channel, judged, self._scratch)
+            judged, late = verdict == JUDGED, verdict == LATE
+            segments = segments_of(piece.channel, np.flatnonzero(judged), self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            events += self._run(Part(piece, g[begin:stop], segments, accepted, part_ticks))
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks)
+            if late.any():
+                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
+                both = np.flatnonzero(judged | late)
+                with_late(part, segments_of(piece.channel, both, self._scratch), late)
+            events += self._run(part)
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
@@ -162,11 +166,12 @@ class Engine:
     def _run(self, part: Part) -> list[Event]:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
-        if len(part.segments.order):
-            several = [self.threshold.rows(part, self.slots)]
-            several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+        if len(part.segments.order) or part.wide is not None:
+            several = [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+            if len(part.segments.order):
+                several.insert(0, self.threshold.rows(part, self.slots))
+                self.threshold.remember(part)
             found = [rows for rows in several if rows is not None]
-            self.threshold.remember(part)
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         if overdue:
             found.append(self._waiting(found, part.ticks))
@@ -357,10 +362,10 @@ def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -
     return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
 
 
-def _judged_segments(verdicts: Verdicts) -> Segments:
-    """Return the segments with only their judged rows."""
+def _kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
+    """Return the segments with only the chosen rows."""
     segments = verdicts.segments
-    keep = verdicts.verdict[segments.order] == JUDGED
+    keep = chosen[segments.order]
     if keep.all():
         return segments
     kept = np.concatenate(([0], np.cumsum(keep)))

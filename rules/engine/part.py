@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rules.engine.kinds.scorer import TakesLate
 from rules.engine.lifecycle import SlotRows
 from rules.readings import QC_GOOD
 from rules.segments import Segments, consecutive, ranges
@@ -24,9 +25,10 @@ class Part:
     """Judged rows by channel: ``t`` and ``value`` stand in the order of ``segments.order``.
 
     ``accepted[c]`` says which rows of the journal acceptance class c takes, None = all of them.
+    ``wide`` is for scorers that take late rows into a bucket still open; None where there is none.
     """
 
-    __slots__ = ("accepted", "g", "rows", "segments", "t", "ticks", "value")
+    __slots__ = ("accepted", "g", "late", "rows", "segments", "t", "ticks", "value", "wide")
 
     def __init__(
         self,
@@ -38,6 +40,8 @@ class Part:
     ) -> None:
         self.rows, self.g, self.segments = rows, g, segments
         self.accepted, self.ticks = accepted, ticks
+        self.late: NDArray[np.bool_] | None = None  # of the journal's rows, where segments have any
+        self.wide: Part | None = None  # the same with its late rows among the judged ones
         whole = segments.single and len(segments.order) == len(rows)
         self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
         self.value = rows.value if whole else rows.value[segments.order]
@@ -46,7 +50,8 @@ class Part:
 class Runs:
     """Rows of tracks: run i holds ``length[i]`` rows of track ``own[i]``, one after another.
 
-    ``own`` rises and names each track once; every run has a row; t rises strictly within a run.
+    ``own`` rises and names each track once; every run has a row; t rises strictly within a run,
+    but for late rows, which only scorers that take them are given.
     """
 
     __slots__ = ("_segment", "at", "length", "own", "start", "t", "value")
@@ -94,6 +99,12 @@ class Runs:
         length = length[some]
         rows = (self.at[chosen], self.t[chosen], self.value[chosen])
         return Runs(self.own[some], np.cumsum(length) - length, length, rows)
+
+
+def with_late(part: Part, segments: Segments, late: NDArray[np.bool_]) -> None:
+    """Give ``part`` its late rows: ``segments`` are of judged and late ones, in journal order."""
+    part.wide = Part(part.rows, part.g, segments, part.accepted, part.ticks)
+    part.wide.late = late
 
 
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
@@ -151,7 +162,9 @@ def runs_of(
 def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
     """Score all rows of a kernel, and return those of slots that have something to do."""
     tracks = slots.tracks[scorer.kernel]
-    if not len(tracks):
+    if part.wide is not None and isinstance(scorer, TakesLate):
+        part = part.wide
+    if not len(tracks) or not len(part.segments.order):
         return None
     runs = runs_of(part, tracks, finite=scorer.finite)
     if runs is None:

@@ -29,7 +29,7 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 FILE_NOT_YET: Final = ("quality", "schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
     "trend", "forecast", "zscore", "cusum", "seasonal", "vote", "all", "sequence", "modal",
-    "step", "count", "neighbour", "expr", "stuck", "spike", "dropout", "gap", "late", "clock",
+    "step", "neighbour", "expr", "stuck", "spike", "dropout", "gap", "late", "clock",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",

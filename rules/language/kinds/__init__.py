@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rules.language.kinds.count import COUNT
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.rate import RATE
@@ -12,7 +13,9 @@ from rules.language.kinds.threshold import THRESHOLD
 if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (THRESHOLD, RATE, EWMA, DEADMAN)}
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, COUNT, DEADMAN)
+}
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
 """What an alarm says where its rule does not: English and Chinese, by kind."""
