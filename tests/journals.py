@@ -17,6 +17,7 @@ from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
 from tests.small_city import (
     LEVELS,
+    METHODS,
     SECOND_NS,
     T0_NS,
     deadman_of,
@@ -94,13 +95,19 @@ def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
     return raises, [limit - side * band for limit in raises]
 
 
-OWN: dict[str, dict[str, Sequence[float]]] = {
+OWN: dict[str, dict[str, Sequence[Any]]] = {
     "rate": {
         "window_ns": [s * SECOND_NS for s in (8, 30, 120)],
         "min_points": (1, 2, 3, 4),
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "neighbour": {
+        "neighbours": ((1, 2, 3, 4), (0, 2, -1, -1), (4, 3, 0, 1), (3, -1, -1, -1), (0, 1, 4, -1)),
+        "max_age_ns": [s * SECOND_NS for s in (0, 5, 60, 600)],
+        "min_members": (0, 1, 2, 3),
+        "floor": (0.0, 0.25),
+    },
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -113,7 +120,7 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen", "least_squares")),
+        "method": random.choice(METHODS.get(kind, ("difference",))),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
@@ -149,6 +156,7 @@ RULES = {
     "threshold": channel_rules,
     "rate": channel_rules,
     "ewma": channel_rules,
+    "neighbour": channel_rules,
     "deadman": deadman_rules,
 }
 
@@ -332,7 +340,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "neighbour", "deadman")
 
 
 def case(

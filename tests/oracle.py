@@ -90,6 +90,8 @@ class Oracle:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
                 for slot in self.slots.get(row.channel, []):
                     slot.epoch()
+                for slot in self.every_slot():
+                    slot.forget(row.channel)
             if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
                 beat = self.of_row(EventType.HEARTBEAT, row)
                 events.append(beat._replace(value=row.value, ordinal=1))
@@ -98,7 +100,13 @@ class Oracle:
                     events += slot.judged(row)
                 elif row.verdict == LATE:
                     events += slot.late(row)
+            if row.verdict == JUDGED:
+                for slot in self.every_slot():
+                    slot.saw(row)
         return events
+
+    def every_slot(self) -> list[Slot]:
+        return [slot for slots in self.slots.values() for slot in slots]
 
     def of_row(self, kind: EventType, row: Row) -> Event:
         return Event(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
+from tests.oracle_composites import neighbour_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,6 +24,19 @@ NO_SIGN = 0.0  # added, it makes a zero +0.0
 class Score(Protocol):
     def score(self, t: int, x: float) -> float: ...
     def epoch(self) -> None: ...
+
+
+class Wide(Score, Protocol):
+    """A score that looks at other channels: told of every judged, accepted row, of all channels."""
+
+    def saw(self, channel: int, t: int, x: float) -> None: ...
+    def forget(self, channel: int) -> None: ...
+
+
+class Telling(Score, Protocol):
+    """A score that says more of the row it scored last."""
+
+    def evidence(self) -> dict[str, float]: ...
 
 
 @dataclass
@@ -172,4 +187,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "threshold": threshold_of,
     "rate": rate_of,
     "ewma": ewma_of,
+    "neighbour": neighbour_of,
 }

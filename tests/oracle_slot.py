@@ -47,6 +47,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
+    said: dict[str, float]
 
 
 @dataclass
@@ -110,7 +111,9 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score)
+        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
+        told = {name: value for name, value in said.items() if not math.isnan(value)}
+        self.last = LastRow(t, row.receive_ns, row.value, score, told)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -135,6 +138,15 @@ class Slot:
             level.end_breach()
             level.end_clear()
 
+    def saw(self, row: Row) -> None:
+        """Tell a score that looks across channels of a row that was judged."""
+        if hasattr(self.scorer, "saw") and self.accepts(row):
+            self.scorer.saw(row.channel, row.judged_ns, row.value)
+
+    def forget(self, channel: int) -> None:
+        if hasattr(self.scorer, "forget"):
+            self.scorer.forget(channel)
+
     # -- ticks and resets ------------------------------------------------------------------
 
     def tick(self, offset: int, tick_ns: int) -> list[Event]:
@@ -156,7 +168,7 @@ class Slot:
         for level in self.all_levels():
             level.end_clear()
         severity = self.severity()
-        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
+        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)._replace(evidence={})
         return [plain._replace(severity=severity, previous=severity, confirmed=self.confirmed())]
 
     # -- events ----------------------------------------------------------------------------
@@ -179,6 +191,7 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
+            evidence=self.last.said,
         )
 
     def confirmed(self) -> bool:

@@ -14,6 +14,8 @@ from rules.registry import Assets, Channels, Devices, Registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 SECOND_NS = 1_000_000_000
 T0_NS = 1_760_000_000 * SECOND_NS
 LEVELS = (
@@ -85,8 +87,20 @@ def registry_of(
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+    "neighbour": {
+        "neighbours": [[1, 2, 3, -1]],
+        "max_age_ns": 120 * SECOND_NS,
+        "min_members": 2,
+        "floor": 0.5,
+    },
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
+
+
+METHODS = {
+    "rate": ("difference", "theil_sen", "least_squares"),
+    "neighbour": ("difference", "sigma"),
+}
 
 
 def rule_of(
@@ -124,10 +138,15 @@ def rule_of(
         hold_samples=np.full((n, levels), hold_samples, np.int32),
         keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
         max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
-        own={name: np.broadcast_to(np.asarray(v), n).copy() for name, v in parameters.items()},
-        options={"method": method} if kind == "rate" else {},
+        own={name: _for_all(n, np.asarray(value)) for name, value in parameters.items()},
+        options={"method": method} if kind in METHODS else {},
         **more,
     )
+
+
+def _for_all(n: int, value: NDArray[Any]) -> NDArray[Any]:
+    """One number, one row of numbers, or a row for each of n channels: for each."""
+    return np.broadcast_to(value, (n, *value.shape[1:])).copy()
 
 
 def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float]) -> DeadmanRule:

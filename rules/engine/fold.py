@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine.asof import AsOf
 from rules.engine.deadman import Deadman, Heard
-from rules.engine.kinds import KERNELS, SCORERS
+from rules.engine.kinds import ACROSS, KERNELS, SCORERS
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
@@ -69,6 +70,8 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        looks = not used.isdisjoint(ACROSS)
+        self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
@@ -108,7 +111,7 @@ class Engine:
             if late:
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            events += self._run(Part(rows, g, segments, accepted, ticks))
+            events += self._run(Part(rows, g, segments, accepted, ticks, self.asof))
         else:
             events += self._run_cut(rows, g, verdicts, ticks, cuts)
         events.sort(key=log_order)
@@ -150,7 +153,8 @@ class Engine:
             judged = np.flatnonzero(verdict == JUDGED)
             segments = segments_of(piece.channel, judged, self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            events += self._run(Part(piece, g[begin:stop], segments, accepted, part_ticks))
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks, self.asof)
+            events += self._run(part)
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
@@ -164,6 +168,8 @@ class Engine:
             several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
             found = [rows for rows in several if rows is not None]
             self.threshold.remember(part)
+            if self.asof is not None:
+                self.asof.remember(part)
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         if overdue:
             found.append(self._waiting(found, part.ticks))
@@ -224,6 +230,8 @@ class Engine:
 
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
+        if self.asof is not None:
+            self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
             pointer = self.slots.pointer[kernel]
             self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True

@@ -13,6 +13,7 @@ from rules.segments import Segments, consecutive, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rules.engine.asof import AsOf
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.lifecycle import Ticks
     from rules.engine.slots import Slots
@@ -24,9 +25,10 @@ class Part:
     """Judged rows by channel: ``t`` and ``value`` stand in the order of ``segments.order``.
 
     ``accepted[c]`` says which rows of the journal acceptance class c takes, None = all of them.
+    ``asof`` is what was last said before the part; None where no kind looks across channels.
     """
 
-    __slots__ = ("accepted", "g", "rows", "segments", "t", "ticks", "value")
+    __slots__ = ("accepted", "asof", "g", "rows", "segments", "t", "ticks", "value")
 
     def __init__(
         self,
@@ -35,9 +37,10 @@ class Part:
         segments: Segments,
         accepted: list[NDArray[np.bool_] | None],
         ticks: Ticks,
+        asof: AsOf | None = None,
     ) -> None:
         self.rows, self.g, self.segments = rows, g, segments
-        self.accepted, self.ticks = accepted, ticks
+        self.accepted, self.ticks, self.asof = accepted, ticks, asof
         whole = segments.single and len(segments.order) == len(rows)
         self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
         self.value = rows.value if whole else rows.value[segments.order]

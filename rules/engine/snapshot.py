@@ -63,6 +63,8 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
+    if engine.asof is not None:
+        state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
     for kernel, scorer in engine.scorers.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
@@ -111,6 +113,8 @@ def carry_over(
         if list(flags) in state["accept_flags"]:
             last = state["threshold_last"]["value"][state["accept_flags"].index(list(flags))]
             engine.threshold.last_value[number, : len(last)] = last
+    if engine.asof is not None and "asof" in state:
+        engine.asof.restore(state["asof"], state["accept_flags"])
     events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 

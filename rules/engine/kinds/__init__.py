@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.least_squares import RateLeastSquares
+from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.threshold import Threshold
 
@@ -17,7 +18,11 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateTheilSen,
     RateLeastSquares,
     Ewma,
+    NeighbourDifference,
+    NeighbourSigma,
 )
+ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel)
+"""Kernels that look at the last values of other channels."""
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "deadman")
+KINDS = ("threshold", "rate", "ewma", "neighbour", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
