@@ -186,6 +186,7 @@ class _Work:
         parts: list[tuple[Side, Matched, Any]] = []
         channels = self.registry.channels
         quantity = np.array(channels.quantity, object)
+        every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
         for variant, rows in groups:
             names = sorted(set(quantity[rows])) if len(rows) else _named(rule.body)
             for name in names:
@@ -196,7 +197,9 @@ class _Work:
                     where = _limits_at(rule.body, kind)
                     self.problems.append(rule.problem(where, str(error), key=True))
                     continue
-                matched = Matched(chosen, channels.interval_ns[chosen], name, self.registry)
+                among = every[quantity[every] == name]
+                interval = channels.interval_ns[chosen]
+                matched = Matched(chosen, interval, name, self.registry, among)
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
                     parts.append((side, matched, variant))

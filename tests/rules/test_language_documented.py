@@ -33,10 +33,18 @@ assets:
     channels: [{id: vol, quantity: ch4, range: [0, 5]}]
 - id: 410100-water-dm-000001
   type: dma
+  at: [113.60, 34.75]
   sensors:
   - id: b
     device: 410100-gas-gw-000001
     channels: [{id: p, quantity: pressure}, {id: q, quantity: flow}]
+- id: 410100-water-dm-000002
+  type: dma
+  at: [113.61, 34.75]
+  sensors:
+  - id: b
+    device: 410100-gas-gw-000001
+    channels: [{id: p2, quantity: pressure}, {id: p3, quantity: pressure}]
 """
     }
 )

@@ -33,6 +33,7 @@ class Matched:
     interval_ns: NDArray[np.int64]  # [n]
     quantity: str
     registry: Registry
+    among: NDArray[np.intp]  # all channels of this quantity the rule selects, rising
 
     def each(self, value: float) -> NDArray[np.float64]:
         """Return one number for all of them."""
