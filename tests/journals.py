@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 DEVICES = (0, 0, 1, 2, 2)  # device of each channel
+SUBJECTS = ("asset-9", "asset-1", "asset-5")
 RANGE_LO, RANGE_HI = -4.0, 12.0
 LIMITS = (1.0, 2.0, 4.0, 8.0)
 ODD_VALUES = (
@@ -108,6 +109,11 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "min_members": (0, 1, 2, 3),
         "floor": (0.0, 0.25),
     },
+    "expr": {
+        "inputs": ((0, 1, 2), (0, 1, 2), (3, 4, 0), (2, 2, 4)),
+        "constants": ((0.0, 1.0), (2.0, -0.5), (4.0, math.inf), (0.5, -0.0)),
+        "max_age_ns": [s * SECOND_NS for s in (0, 5, 60, 600)],
+    },
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -126,12 +132,11 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
 
 
 def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    channels = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
+    drawn = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
     raise_at, clear_at = limits(random, side=side)
-    rule = rule_of(
-        name, channels=channels, side=side, raise_at=raise_at, clear_at=clear_at, **common
-    )
-    n = len(channels)
+    common = {"channels": drawn, **common}
+    rule = rule_of(name, side=side, raise_at=raise_at, clear_at=clear_at, **common)
+    n = len(rule.channel)
     for i in range(n):
         if random.random() < 0.5:
             rule.raise_at[i], rule.clear_at[i] = limits(random, side=side)
@@ -143,6 +148,49 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         for own, choices in OWN.get(rule.kind, {}).items():
             rule.own[own][i] = random.choice(choices)
     return rule
+
+
+OPERATORS = ("+", "-", "*", "/", "min", "max", "neg", "abs")
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+
+
+def arithmetic(random: Random, depth: int) -> list[str]:
+    """A postfix program that gives a number."""
+    if depth == 0 or random.random() < 0.3:
+        return [random.choice(("i0", "i0", "i1", "i2", "c0", "c1"))]
+    word = random.choice(OPERATORS)
+    right = [] if word in ("neg", "abs") else arithmetic(random, depth - 1)
+    return [*arithmetic(random, depth - 1), *right, word]
+
+
+def logic(random: Random, depth: int) -> list[str]:
+    """A postfix program that gives a truth."""
+    if depth == 0 or random.random() < 0.3:
+        return [*arithmetic(random, 1), *arithmetic(random, 1), random.choice(COMPARISONS)]
+    word = random.choice(("and", "or", "not"))
+    right = [] if word == "not" else logic(random, depth - 1)
+    return [*logic(random, depth - 1), *right, word]
+
+
+def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """An expression on one or two assets, a number or a truth."""
+    truth = random.random() < 0.4
+    program = logic(random, 2) if truth else arithmetic(random, random.choice((0, 1, 2)))
+    subjects = sorted(random.sample(range(len(SUBJECTS)), random.randint(1, 2)))
+    side = 1 if truth else random.choice((1, -1))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "accept": random.choice(((1, 2, 3), (1, 2), (1,))),
+        "klass": random.choice(("safety", "info")),
+        "options": {"program": " ".join(program), "inputs": "level flow power"},
+        "own": {"inputs": [[0, 1, 2]], "constants": [[0.0, 1.0]], "max_age_ns": 0},
+    }
+    common["channels"] = [len(DEVICES) + subject for subject in subjects]
+    rule = one_side(random, name, side, common)
+    if truth:
+        rule.raise_at[:] = [math.nan, math.nan, 1.0, math.nan]
+        rule.clear_at[:] = rule.raise_at
+    return [rule]
 
 
 def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
@@ -157,6 +205,7 @@ RULES = {
     "rate": channel_rules,
     "ewma": channel_rules,
     "neighbour": channel_rules,
+    "expr": expression_rules,
     "deadman": deadman_rules,
 }
 
@@ -169,6 +218,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
         rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
     return plan_of(
         *rules,
+        subjects=SUBJECTS,
         probes=random.choice(((), (0,), (1, 3))),
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,
         blind_grace_ns=random.choice((0, 10)) * SECOND_NS,
@@ -340,7 +390,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "neighbour", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "neighbour", "expr", "deadman")
 
 
 def case(

@@ -48,6 +48,7 @@ class Oracle:
     registry: Registry
     judge: NaiveJudge = field(default_factory=NaiveJudge)
     slots: dict[int, list[Slot]] = field(default_factory=dict)  # by channel
+    composites: list[Slot] = field(default_factory=list)
     watches: list[Watch] = field(default_factory=list)
     ears: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
@@ -55,8 +56,10 @@ class Oracle:
 
     def __post_init__(self) -> None:
         places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
-        for slot, channel in zip(slots_of(self.plan, self.registry), places, strict=True):
+        slots = slots_of(self.plan, self.registry)
+        for slot, channel in zip(slots, places, strict=False):
             self.slots.setdefault(channel, []).append(slot)
+        self.composites = slots[len(places) :]
         for rule in self.plan.deadman_rules:
             for i, device in enumerate(rule.device):
                 limits = [
@@ -90,6 +93,8 @@ class Oracle:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
                 for slot in self.slots.get(row.channel, []):
                     slot.epoch()
+                for slot in self.across(row.channel):
+                    slot.epoch()
                 for slot in self.every_slot():
                     slot.forget(row.channel)
             if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
@@ -103,10 +108,16 @@ class Oracle:
             if row.verdict == JUDGED:
                 for slot in self.every_slot():
                     slot.saw(row)
+                for slot in self.across(row.channel):
+                    events += slot.judged(row)
         return events
 
     def every_slot(self) -> list[Slot]:
-        return [slot for slots in self.slots.values() for slot in slots]
+        return [*(slot for slots in self.slots.values() for slot in slots), *self.composites]
+
+    def across(self, channel: int) -> list[Slot]:
+        """Slots that are about something else and take rows of this channel."""
+        return [slot for slot in self.composites if slot.scorer.takes(channel)]
 
     def of_row(self, kind: EventType, row: Row) -> Event:
         return Event(
@@ -147,9 +158,8 @@ class Oracle:
         for watch in self.watches:
             ear = self.ears.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
-        for slots in self.slots.values():
-            for slot in slots:
-                events += slot.tick(offset, tick_ns)
+        for slot in self.every_slot():
+            events += slot.tick(offset, tick_ns)
         return events
 
     def silence(self, watch: Watch, ear: Ear, offset: int, tick_ns: int) -> list[Event]:

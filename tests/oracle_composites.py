@@ -82,3 +82,95 @@ def neighbour_of(rule: ChannelRule, i: int, _: Registry) -> Neighbour:
         floor=float(own["floor"][i]),
         method=str(rule.options["method"]),
     )
+
+
+@dataclass
+class Expression:
+    """A postfix program over the last values of several channels."""
+
+    inputs: list[int]
+    names: list[str]
+    constants: list[float]
+    program: list[str]
+    max_age_ns: int
+    last: dict[int, tuple[int, float]] = field(default_factory=dict)
+    newest: int | None = None
+    said: dict[str, float] = field(default_factory=dict)
+
+    def takes(self, channel: int) -> bool:
+        return channel in self.inputs
+
+    def saw(self, channel: int, t: int, x: float) -> None:
+        if channel in self.inputs and not math.isnan(x):
+            self.last[channel] = (t, x)
+
+    def forget(self, channel: int) -> None:
+        self.last.pop(channel, None)
+
+    def epoch(self) -> None:
+        self.newest = None
+
+    def evidence(self) -> dict[str, float]:
+        return self.said
+
+    def value(self, x: float, score: float) -> float:
+        return score
+
+    def score(self, t: int, x: float) -> float:
+        if math.isnan(x) or (self.newest is not None and t < self.newest):
+            return NOT_A_ROW
+        self.newest = t
+        held = []
+        for channel in self.inputs:
+            then, value = self.last.get(channel, (0, math.nan))
+            held.append(value if abs(t - then) <= self.max_age_ns else math.nan)
+        self.said = {n: value + NO_SIGN for n, value in zip(self.names, held, strict=True)}
+        stack: list[float] = []
+        for word in self.program:
+            if word[0] == "i" and word[1:].isdigit():
+                stack.append(held[int(word[1:])])
+            elif word[0] == "c":
+                stack.append(self.constants[int(word[1:])])
+            elif word in ("neg", "abs", "not"):
+                a = stack.pop()
+                stack.append({"neg": -a, "abs": abs(a), "not": 1 - a}[word])
+            else:
+                b, a = stack.pop(), stack.pop()
+                stack.append(binary(word, a, b))
+        (result,) = stack
+        return result + NO_SIGN
+
+
+def binary(word: str, a: float, b: float) -> float:
+    unknown = math.isnan(a) or math.isnan(b)
+    if word == "and":
+        return 0.0 if 0 in (a, b) else (math.nan if unknown else 1.0)
+    if word == "or":
+        return 1.0 if 1 in (a, b) else (math.nan if unknown else 0.0)
+    if unknown:
+        return math.nan
+    if word == "/":
+        return divided(a, b)
+    plain = {"+": a + b, "-": a - b, "*": a * b, "min": min(a, b) + 0.0, "max": max(a, b) + 0.0}
+    if word in plain:
+        return plain[word]
+    ordered = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}
+    return float(ordered[word])
+
+
+def divided(a: float, b: float) -> float:
+    if b != 0:
+        return a / b
+    if a == 0:
+        return math.nan
+    return math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def expression_of(rule: ChannelRule, i: int, _: Registry) -> Expression:
+    return Expression(
+        inputs=[int(c) for c in rule.own["inputs"][i]],
+        names=str(rule.options["inputs"]).split(),
+        constants=rule.own["constants"][i].tolist(),
+        program=str(rule.options["program"]).split(),
+        max_age_ns=int(rule.own["max_age_ns"][i]),
+    )

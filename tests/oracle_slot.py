@@ -113,7 +113,9 @@ class Slot:
         self.after_epoch = False
         said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
         told = {name: value for name, value in said.items() if not math.isnan(value)}
-        self.last = LastRow(t, row.receive_ns, row.value, score, told)
+        across = hasattr(self.scorer, "value")
+        value = self.scorer.value(row.value, score) if across else row.value
+        self.last = LastRow(t, row.receive_ns, value, score, told)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -272,7 +274,7 @@ def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
     """Lay out one slot for every rule, side and channel of the plan."""
     return [
         slot_of(plan, registry, rule, place)
-        for rule in plan.channel_rules
+        for rule in (*plan.channel_rules, *plan.composite_rules)
         for place in range(len(rule.channel))
     ]
 
@@ -300,7 +302,7 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     scorer = SCORES[rule.kind](rule, i, registry)
     return Slot(
         rule=rule,
-        subject=registry.channels.id[channel],
+        subject=(*registry.channels.id, *plan.subjects)[channel],
         threshold=scorer if isinstance(scorer, Threshold) else None,
         scorer=scorer,
         levels=levels,

@@ -97,6 +97,7 @@ OWN: dict[str, dict[str, Any]] = {
 """What rule_of takes for a kind's own parameters where a test says nothing."""
 
 
+COMPOSITES = ("expr",)
 METHODS = {
     "rate": ("difference", "theil_sen", "least_squares"),
     "neighbour": ("difference", "sigma"),
@@ -117,6 +118,7 @@ def rule_of(
     side: int = 1,
     own: dict[str, Any] | None = None,
     method: str = "difference",
+    options: dict[str, Any] | None = None,
     **more: Any,
 ) -> ChannelRule:
     """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only.
@@ -139,7 +141,7 @@ def rule_of(
         keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
         max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
         own={name: _for_all(n, np.asarray(value)) for name, value in parameters.items()},
-        options={"method": method} if kind in METHODS else {},
+        options=options or ({"method": method} if kind in METHODS else {}),
         **more,
     )
 
@@ -160,10 +162,12 @@ def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float])
 
 
 def plan_of(*rules: ChannelRule | DeadmanRule, probes: Sequence[int] = (), **more: Any) -> Plan:
+    channel_rules = [r for r in rules if isinstance(r, ChannelRule)]
     return Plan(
         content_hash="plan",
         levels=LEVELS,
-        channel_rules=tuple(r for r in rules if isinstance(r, ChannelRule)),
+        channel_rules=tuple(r for r in channel_rules if r.kind not in COMPOSITES),
+        composite_rules=tuple(r for r in channel_rules if r.kind in COMPOSITES),
         deadman_rules=tuple(r for r in rules if isinstance(r, DeadmanRule)),
         probe_channels=np.asarray(probes, np.int32),
         **more,

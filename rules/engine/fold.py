@@ -10,6 +10,7 @@ import numpy as np
 from rules.engine.asof import AsOf
 from rules.engine.deadman import Deadman, Heard
 from rules.engine.kinds import ACROSS, KERNELS, SCORERS
+from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
@@ -19,7 +20,7 @@ from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
 from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
-from rules.segments import Segments, segments_of
+from rules.segments import Segments, ranges, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +58,8 @@ class Engine:
         channels = self.registry.channels
         count = len(channels.id)
         aux = max(len(scorer.aux_names) for scorer in SCORERS)
-        used = {rule.kernel for rule in self.plan.channel_rules}
+        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
+        used = {rule.kernel for rule in rules if len(rule.channel)}
         if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
             aux = 0
         self.slots: Slots = build_slots(
@@ -233,11 +235,15 @@ class Engine:
         if self.asof is not None:
             self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
-            pointer = self.slots.pointer[kernel]
-            self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
-            own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
-            if len(own) and kernel in self.scorers:
-                self.scorers[kernel].forget(own)
+            scorer = self.scorers.get(kernel)
+            if isinstance(scorer, Gatherer):
+                own = scorer.tracks_of(channel)
+            else:
+                own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
+            each = tracks.slot[own + 1] - tracks.slot[own]
+            self.slots.state.gap[ranges(tracks.slot[own], each)] = True
+            if len(own) and scorer is not None:
+                scorer.forget(own)
 
     # ---- controls -----------------------------------------------------------------------------
 
@@ -272,7 +278,7 @@ class Engine:
         levels = len(slots.levels)
         latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
         severity = int(slots.severity[latched[-1]]) if latched else 0
-        rule = self.plan.channel_rules[int(slots.parameters.rule[slot])]
+        rule = slots.rules[int(slots.parameters.rule[slot])]
         episode = int(state.episode[slot])
         sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
         sign = float(slots.parameters.sign[slot])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rules.engine.kinds.scorer import Gatherer
 from rules.engine.lifecycle import SlotRows
 from rules.readings import QC_GOOD
 from rules.segments import Segments, consecutive, ranges
@@ -156,10 +157,16 @@ def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
     tracks = slots.tracks[scorer.kernel]
     if not len(tracks):
         return None
-    runs = runs_of(part, tracks, finite=scorer.finite)
+    gathers = isinstance(scorer, Gatherer)
+    if isinstance(scorer, Gatherer):
+        runs = scorer.gather(part)
+    else:
+        runs = runs_of(part, tracks, finite=scorer.finite)
     if runs is None:
         return None
     score = scorer.score(runs, part)
+    if gathers:
+        runs.value = score
     return moving_rows(part, slots, tracks, runs, score, scorer.aux)
 
 

@@ -25,7 +25,7 @@ class Tracks:
 
     kernel: str
     channel: NDArray[np.int64]  # [T] rising
-    rule: NDArray[np.int64]  # [T] index into Plan.channel_rules (of the first side)
+    rule: NDArray[np.int64]  # [T] index into Slots.rules (of the first side)
     accept: NDArray[np.int64]  # [T] acceptance class
     max_gap_ns: NDArray[np.int64]  # [T]
     meaning: NDArray[np.uint64]  # [T] hash of what shapes the score

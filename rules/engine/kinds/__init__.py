@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.engine.kinds.ewma import Ewma
+from rules.engine.kinds.expr import Expression
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
@@ -20,9 +21,10 @@ SCORERS: tuple[type[Scorer], ...] = (
     Ewma,
     NeighbourDifference,
     NeighbourSigma,
+    Expression,
 )
-ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel)
+ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel)
 """Kernels that look at the last values of other channels."""
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "neighbour", "deadman")
+KINDS = ("threshold", "rate", "ewma", "neighbour", "expr", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
