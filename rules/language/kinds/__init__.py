@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
+from rules.language.kinds.expr import EXPR
 from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.threshold import THRESHOLD
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, NEIGHBOUR, DEADMAN)
+    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, NEIGHBOUR, EXPR, DEADMAN)
 }
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
