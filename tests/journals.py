@@ -114,6 +114,10 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "constants": ((0.0, 1.0), (2.0, -0.5), (4.0, math.inf), (0.5, -0.0)),
         "max_age_ns": [s * SECOND_NS for s in (0, 5, 60, 600)],
     },
+    "vote": {
+        "members": ((0, 1, 2, 3, 4), (0, 2, 4, -1, -1), (1, 3, -1, -1, -1), (4, 2, 1, 0, -1)),
+        "within_ns": [s * SECOND_NS for s in (0, 5, 60, 300)],
+    },
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -193,6 +197,23 @@ def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     return [rule]
 
 
+def vote_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """A rule on channels, and a vote on it around some of them."""
+    of = channel_rules(random, f"{name}-of", random.choice(("threshold", "threshold", "rate")))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "klass": random.choice(("safety", "info")),
+        "options": {"of": f"{name}-of", "at_least": random.choice((1, 1, 2, 3))},
+        "own": {"members": [[0, 1, -1, -1, -1]], "within_ns": 0},
+    }
+    rule = one_side(random, name, 1, common)
+    for i in range(len(rule.channel)):
+        need = random.choice((1.0, 2.0, 2.0, 3.0))
+        rule.raise_at[i] = [math.nan, math.nan, need, random.choice((math.nan, need + 1.0))]
+    rule.clear_at[:] = rule.raise_at
+    return [*of, rule]
+
+
 def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
     """One rule of silence on some devices, the one that never speaks among them at times."""
     missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
@@ -206,6 +227,7 @@ RULES = {
     "ewma": channel_rules,
     "neighbour": channel_rules,
     "expr": expression_rules,
+    "vote": vote_rules,
     "deadman": deadman_rules,
 }
 
@@ -390,7 +412,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "neighbour", "expr", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "neighbour", "expr", "vote", "deadman")
 
 
 def case(

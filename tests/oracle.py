@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
+from tests.oracle_composites import Vote
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
 
@@ -49,6 +50,7 @@ class Oracle:
     judge: NaiveJudge = field(default_factory=NaiveJudge)
     slots: dict[int, list[Slot]] = field(default_factory=dict)  # by channel
     composites: list[Slot] = field(default_factory=list)
+    votes: list[Slot] = field(default_factory=list)  # of the composites, those of the second stage
     watches: list[Watch] = field(default_factory=list)
     ears: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
@@ -60,6 +62,9 @@ class Oracle:
         for slot, channel in zip(slots, places, strict=False):
             self.slots.setdefault(channel, []).append(slot)
         self.composites = slots[len(places) :]
+        self.votes = [slot for slot in self.composites if isinstance(slot.scorer, Vote)]
+        for slot in self.votes:
+            slot.scorer.look_at(self.slots)
         for rule in self.plan.deadman_rules:
             for i, device in enumerate(rule.device):
                 limits = [
@@ -110,7 +115,18 @@ class Oracle:
                     slot.saw(row)
                 for slot in self.across(row.channel):
                     events += slot.judged(row)
+            for slot in self.votes:
+                slot.scorer.update(row.receive_ns)
+                if row.verdict == JUDGED and slot.scorer.concerns(row):
+                    events += self.voted(slot, row.offset, row.row, row.receive_ns)
         return events
+
+    @staticmethod
+    def voted(slot: Slot, offset: int, row: int, now_ns: int) -> list[Event]:
+        """Give the count of a vote to its slot, as a row of the Clock."""
+        count = float(slot.scorer.count(now_ns))
+        counted = Row(offset, row, 0, 0, now_ns, now_ns, count, 1, True, 0, 0, 0)
+        return slot.judged(counted)
 
     def every_slot(self) -> list[Slot]:
         return [*(slot for slots in self.slots.values() for slot in slots), *self.composites]
@@ -159,6 +175,11 @@ class Oracle:
             ear = self.ears.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
         for slot in self.every_slot():
+            if not isinstance(slot.scorer, Vote):
+                events += slot.tick(offset, tick_ns)
+        for slot in self.votes:
+            if slot.scorer.update(tick_ns) and slot.scorer.count(tick_ns) >= slot.scorer.need:
+                events += self.voted(slot, offset, 0, tick_ns)
             events += slot.tick(offset, tick_ns)
         return events
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rules.plan import ChannelRule
     from rules.registry import Registry
+    from tests.oracle_judge import Row
+    from tests.oracle_slot import Slot
 
 NOT_A_ROW = math.nan
 NO_SIGN = 0.0
@@ -173,4 +175,76 @@ def expression_of(rule: ChannelRule, i: int, _: Registry) -> Expression:
         constants=rule.own["constants"][i].tolist(),
         program=str(rule.options["program"]).split(),
         max_age_ns=int(rule.own["max_age_ns"][i]),
+    )
+
+
+@dataclass
+class Vote:
+    """How many members stand at or above a level of another rule, or did a moment ago."""
+
+    of: str
+    at_least: int
+    members: list[int]
+    within_ns: int
+    need: float
+    names: list[str]
+    slots: dict[int, list[Slot]] = field(default_factory=dict)  # by member
+    stands: dict[int, bool] = field(default_factory=dict)
+    ceased: dict[int, int] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
+    stage: int = 2
+
+    def look_at(self, slots: dict[int, list[Slot]]) -> None:
+        for member in self.members:
+            mine = [s for s in slots.get(member, []) if s.rule.rule_id == self.of]
+            if mine:
+                self.slots[member] = mine
+
+    def takes(self, channel: int) -> bool:
+        return False
+
+    def epoch(self) -> None:
+        pass
+
+    def concerns(self, row: Row) -> bool:
+        held = self.slots.get(row.channel, [])
+        return not math.isnan(row.value) and any(slot.accepts(row) for slot in held)
+
+    def update(self, now_ns: int) -> bool:
+        """Take note of who began and who ceased; tell whether anybody began."""
+        began = False
+        for member, slots in self.slots.items():
+            stands = any(slot.severity() >= self.at_least for slot in slots)
+            if self.stands.get(member, False) and not stands:
+                self.ceased[member] = now_ns
+            began |= stands and not self.stands.get(member, False)
+            self.stands[member] = stands
+        return began
+
+    def count(self, now_ns: int) -> int:
+        voting = []
+        for member, name in zip(self.members, self.names, strict=True):
+            ceased = self.ceased.get(member)
+            lately = ceased is not None and now_ns - ceased <= self.within_ns
+            if self.stands.get(member, False) or lately:
+                voting.append(name)
+        self.said = {"members": voting}
+        return len(voting)
+
+    def evidence(self) -> dict[str, list[str]]:
+        return self.said
+
+    def score(self, t: int, x: float) -> float:
+        return x
+
+
+def vote_of(rule: ChannelRule, i: int, registry: Registry) -> Vote:
+    members = [int(c) for c in rule.own["members"][i] if c >= 0]
+    return Vote(
+        of=str(rule.options["of"]),
+        at_least=int(rule.options["at_least"]),
+        members=members,
+        within_ns=int(rule.own["within_ns"][i]),
+        need=min(x for x in rule.raise_at[i].tolist() if not math.isnan(x)),
+        names=[registry.channels.id[c] for c in members],
     )

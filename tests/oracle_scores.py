@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
-from tests.oracle_composites import expression_of, neighbour_of
+from tests.oracle_composites import expression_of, neighbour_of, vote_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,4 +189,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "ewma": ewma_of,
     "neighbour": neighbour_of,
     "expr": expression_of,
+    "vote": vote_of,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
 from tests.oracle_scores import SCORES, Score, Threshold
@@ -47,7 +47,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
-    said: dict[str, float]
+    said: dict[str, Any]
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Slot:
             self.step(level, t, score)
         self.after_epoch = False
         said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
-        told = {name: value for name, value in said.items() if not math.isnan(value)}
+        told = {name: x for name, x in said.items() if isinstance(x, list) or not math.isnan(x)}
         across = hasattr(self.scorer, "value")
         value = self.scorer.value(row.value, score) if across else row.value
         self.last = LastRow(t, row.receive_ns, value, score, told)
@@ -181,7 +181,7 @@ class Slot:
             type=kind,
             offset=offset,
             row=row,
-            stage=1,
+            stage=getattr(self.scorer, "stage", 1),
             rule=self.rule.rule_id,
             subject=self.subject,
             side=self.rule.side,

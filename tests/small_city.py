@@ -97,7 +97,7 @@ OWN: dict[str, dict[str, Any]] = {
 """What rule_of takes for a kind's own parameters where a test says nothing."""
 
 
-COMPOSITES = ("expr",)
+COMPOSITES = ("expr", "vote")
 METHODS = {
     "rate": ("difference", "theil_sen", "least_squares"),
     "neighbour": ("difference", "sigma"),

@@ -12,6 +12,7 @@ from rules.engine.deadman import Deadman, Heard
 from rules.engine.kinds import ACROSS, KERNELS, SCORERS
 from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -57,10 +59,11 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        aux = max(len(scorer.aux_names) for scorer in SCORERS)
+        aux = max(len(scorer.aux_names) for scorer in SCORERS)  # at least the one of a vote
         rules = (*self.plan.channel_rules, *self.plan.composite_rules)
         used = {rule.kernel for rule in rules if len(rule.channel)}
-        if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
+        says = any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used)
+        if not says and Votes.kernel not in used:
             aux = 0
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
@@ -72,12 +75,19 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        self.votes = Votes(self.slots) if Votes.kernel in used else None
         looks = not used.isdisjoint(ACROSS)
         self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
+
+    @property
+    def keepers(self) -> dict[str, Scorer | Votes]:
+        """Return what keeps state by track, by kernel."""
+        votes = {} if self.votes is None else {Votes.kernel: self.votes}
+        return {**self.scorers, **votes}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -163,6 +173,17 @@ class Engine:
         return late_findings(batch, self.slots, self.threshold)
 
     def _run(self, part: Part) -> list[Event]:
+        """Run the rules of channels and assets, then those that follow from what they decided."""
+        overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
+        columns = self._score(part, overdue=overdue)
+        events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
+        if self.votes is not None:
+            events += self._vote(self.votes, part, columns, overdue=overdue)
+        if overdue:
+            self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
+        return events
+
+    def _score(self, part: Part, *, overdue: bool) -> SlotEvents | None:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
         if len(part.segments.order):
@@ -172,21 +193,32 @@ class Engine:
             self.threshold.remember(part)
             if self.asof is not None:
                 self.asof.remember(part)
-        overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         if overdue:
-            found.append(self._waiting(found, part.ticks))
-        if not found:
-            return []
-        columns = advance(self.slots, _join(found), part.ticks)
-        if overdue:
-            self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
-        if columns is None:
-            return []
-        return to_events(self.slots, columns, AUX_NAMES)
+            found.append(self._waiting(found, part.ticks, votes=False))
+        return advance(self.slots, _join(found), part.ticks) if found else None
 
-    def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
+    def _vote(
+        self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
+    ) -> list[Event]:
+        """Count votes on what the first stage decided, and let the lifecycle decide on them."""
+        rows = votes.rows(part, columns)
+        found = [] if rows is None else [rows]
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=True))
+        decided = advance(self.slots, _join(found), part.ticks) if found else None
+        if decided is None:
+            return []
+        told = to_events(self.slots, decided, {})
+        who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
+        said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)
+        return [e._replace(stage=2, evidence=votes.named(slot, who)) for e, slot, who in said]
+
+    def _waiting(self, found: list[SlotRows], ticks: Ticks, *, votes: bool) -> SlotRows:
         """Return slots without rows in this part whose timer a tick has reached."""
         due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
+        span = self.slots.span(Votes.kernel)
+        due[: span.start if votes else 0] = False
+        due[span.start if not votes else span.stop :] = False
         for rows in found:
             due[rows.slot] = False
         slot = np.flatnonzero(due)
@@ -235,6 +267,8 @@ class Engine:
         if self.asof is not None:
             self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
+            if kernel == Votes.kernel:
+                continue  # votes go by the Clock, which did not jump
             scorer = self.scorers.get(kernel)
             if isinstance(scorer, Gatherer):
                 own = scorer.tracks_of(channel)

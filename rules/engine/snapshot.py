@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rules.engine.fold import Engine
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.kinds.vote import Votes
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
     from rules.plan import Level
@@ -65,7 +66,7 @@ def take(engine: Engine) -> dict[str, Any]:
     }
     if engine.asof is not None:
         state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
-    for kernel, scorer in engine.scorers.items():
+    for kernel, scorer in engine.keepers.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
             "rule": tracks.rule.copy(),
@@ -105,7 +106,7 @@ def carry_over(
             column[new_at] = theirs[old_at]
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
-    for kernel, scorer in engine.scorers.items():
+    for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
     silences = _move_deadman(engine, state)
@@ -155,7 +156,9 @@ def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
     return digest
 
 
-def _move_kernel(tracks: Tracks, scorer: Scorer, state: dict[str, Any], names: _Names) -> None:
+def _move_kernel(
+    tracks: Tracks, scorer: Scorer | Votes, state: dict[str, Any], names: _Names
+) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]
     mine, theirs = names.match(

@@ -10,6 +10,7 @@ from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.vote import Votes
 
 if TYPE_CHECKING:
     from rules.engine.kinds.scorer import Scorer
@@ -25,6 +26,6 @@ SCORERS: tuple[type[Scorer], ...] = (
 )
 ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel)
 """Kernels that look at the last values of other channels."""
-KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
-KINDS = ("threshold", "rate", "ewma", "neighbour", "expr", "deadman")
+KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS), Votes.kernel)
+KINDS = ("threshold", "rate", "ewma", "neighbour", "expr", "vote", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
