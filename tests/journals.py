@@ -15,6 +15,7 @@ import numpy as np
 
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.across import ACROSS, arithmetic, logic
 from tests.small_city import (
     LEVELS,
     METHODS,
@@ -103,21 +104,7 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
-    "neighbour": {
-        "neighbours": ((1, 2, 3, 4), (0, 2, -1, -1), (4, 3, 0, 1), (3, -1, -1, -1), (0, 1, 4, -1)),
-        "max_age_ns": [s * SECOND_NS for s in (0, 5, 60, 600)],
-        "min_members": (0, 1, 2, 3),
-        "floor": (0.0, 0.25),
-    },
-    "expr": {
-        "inputs": ((0, 1, 2), (0, 1, 2), (3, 4, 0), (2, 2, 4)),
-        "constants": ((0.0, 1.0), (2.0, -0.5), (4.0, math.inf), (0.5, -0.0)),
-        "max_age_ns": [s * SECOND_NS for s in (0, 5, 60, 600)],
-    },
-    "vote": {
-        "members": ((0, 1, 2, 3, 4), (0, 2, 4, -1, -1), (1, 3, -1, -1, -1), (4, 2, 1, 0, -1)),
-        "within_ns": [s * SECOND_NS for s in (0, 5, 60, 300)],
-    },
+    **ACROSS,
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -152,28 +139,6 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         for own, choices in OWN.get(rule.kind, {}).items():
             rule.own[own][i] = random.choice(choices)
     return rule
-
-
-OPERATORS = ("+", "-", "*", "/", "min", "max", "neg", "abs")
-COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-
-
-def arithmetic(random: Random, depth: int) -> list[str]:
-    """A postfix program that gives a number."""
-    if depth == 0 or random.random() < 0.3:
-        return [random.choice(("i0", "i0", "i1", "i2", "c0", "c1"))]
-    word = random.choice(OPERATORS)
-    right = [] if word in ("neg", "abs") else arithmetic(random, depth - 1)
-    return [*arithmetic(random, depth - 1), *right, word]
-
-
-def logic(random: Random, depth: int) -> list[str]:
-    """A postfix program that gives a truth."""
-    if depth == 0 or random.random() < 0.3:
-        return [*arithmetic(random, 1), *arithmetic(random, 1), random.choice(COMPARISONS)]
-    word = random.choice(("and", "or", "not"))
-    right = [] if word == "not" else logic(random, depth - 1)
-    return [*logic(random, depth - 1), *right, word]
 
 
 def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:

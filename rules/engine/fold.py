@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.engine.asof import AsOf
-from rules.engine.deadman import Deadman, Heard
+from rules.engine.deadman import Deadman
 from rules.engine.kinds import ACROSS, KERNELS, SCORERS
 from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
@@ -16,11 +16,12 @@ from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, scored_rows
+from rules.engine.part import Part, acceptance, joined, scored_rows
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.taking import heard_of, rows_of, ticks_of
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
+from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
 from rules.segments import Segments, ranges, segments_of
 
 if TYPE_CHECKING:
@@ -109,11 +110,11 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
-        rows, g = _rows_of(records)
-        ticks = _ticks_of(records)
+        rows, g = rows_of(records)
+        ticks = ticks_of(records)
         rows = self._known(rows)
         verdicts = self.judge.mark(rows, g)
-        events = self.deadman.advance(_heard_of(records, rows, g), ticks)
+        events = self.deadman.advance(heard_of(records, rows, g), ticks)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
@@ -195,7 +196,7 @@ class Engine:
                 self.asof.remember(part)
         if overdue:
             found.append(self._waiting(found, part.ticks, votes=False))
-        return advance(self.slots, _join(found), part.ticks) if found else None
+        return advance(self.slots, joined(found), part.ticks) if found else None
 
     def _vote(
         self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
@@ -205,7 +206,7 @@ class Engine:
         found = [] if rows is None else [rows]
         if overdue:
             found.append(self._waiting(found, part.ticks, votes=True))
-        decided = advance(self.slots, _join(found), part.ticks) if found else None
+        decided = advance(self.slots, joined(found), part.ticks) if found else None
         if decided is None:
             return []
         told = to_events(self.slots, decided, {})
@@ -371,37 +372,6 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
 
 
-def _rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:
-    """Return all scalar rows of records and their positions."""
-    held = [(r.offset, r.body) for r in records if isinstance(r.body, Readings)]
-    parts = [position(offset) + np.arange(len(body)) for offset, body in held]
-    g = np.concatenate(parts) if parts else _EMPTY
-    return Readings.concatenate([body for _, body in held]), g
-
-
-def _ticks_of(records: Sequence[Record]) -> Ticks:
-    """Return the ticks of records."""
-    held = [(r.body.tick_ns, position(r.offset)) for r in records if isinstance(r.body, Tick)]
-    both = np.array(held, np.int64).reshape(-1, 2)
-    return Ticks(np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]))
-
-
-def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -> Heard:
-    """Return who spoke: the device of every row, and of every block."""
-    heard = Heard(rows.device.astype(np.int64), rows.receive_ns, g)
-    blocks = [
-        (r.body.device, r.body.receive_ns, position(r.offset))
-        for r in records
-        if isinstance(r.body, Block)
-    ]
-    if not blocks:
-        return heard
-    extra = np.array(blocks, np.int64)
-    merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
-    merged = merged[np.argsort(merged[:, 2], kind="stable")]
-    return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
-
-
 def _judged_segments(verdicts: Verdicts) -> Segments:
     """Return the segments with only their judged rows."""
     segments = verdicts.segments
@@ -414,26 +384,3 @@ def _judged_segments(verdicts: Verdicts) -> Segments:
     return Segments(
         segments.order[keep], start[some], stop[some], segments.key[some], segments.single
     )
-
-
-def _join(found: list[SlotRows]) -> SlotRows:
-    """Return the rows of several kinds as one table."""
-    if len(found) == 1:
-        return found[0]
-    names = [name for name in SlotRows.__slots__ if name != "aux"]
-    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
-    return SlotRows(**joined, aux=_join_aux(found))
-
-
-def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
-    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
-    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
-    if not width:
-        return None
-    parts = []
-    for rows in found:
-        wide = np.full((len(rows.g), width), np.nan)
-        if rows.aux is not None:
-            wide[:, : rows.aux.shape[1]] = rows.aux
-        parts.append(wide)
-    return np.concatenate(parts)

@@ -291,8 +291,8 @@ class Votes:
 
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array in place; it may have another width, and 0 where nothing was."""
-        held = np.full(self.members.shape, NO_NS)
-        width = min(held.shape[1], column.shape[1])
+        held: NDArray[np.int64] = np.full(self.members.shape, NO_NS)
+        width = min(held.shape[-1], column.shape[-1])
         held[:, :width] = np.where(column[:, :width] == 0, NO_NS, column[:, :width])
         setattr(self, name, held)
         self.warm[:] = True
