@@ -35,10 +35,12 @@ class Changes:
     """Members that began or ceased to vote in a part, by ballot, then position."""
 
     ballot: NDArray[np.int64]
+    rank: NDArray[np.int64]  # among the rows and ticks of the part
     g: NDArray[np.int64]
     receive_ns: NDArray[np.int64]
     on: NDArray[np.bool_]  # after it
     off_ns: NDArray[np.int64]  # when it last ceased in this part, NO_NS = not in this part
+    head: NDArray[np.bool_]  # the first of its ballot
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,32 @@ class Points:
     """Where votes are counted: by track, then position."""
 
     track: NDArray[np.int64]
+    rank: NDArray[np.int64]  # among the rows and ticks of the part
     g: NDArray[np.int64]
     receive_ns: NDArray[np.int64]
     by_tick: NDArray[np.bool_]
+
+
+def rank_of(part: Part, g: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where positions of a part stand among its rows and ticks: small numbers, in order."""
+    rank: NDArray[np.int64] = np.searchsorted(part.g, g) + np.searchsorted(part.ticks.g, g)
+    return rank
+
+
+def _bits(voting: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return each row of truths as the bits of one number, the first the lowest."""
+    whole = np.zeros((len(voting), 8), np.uint8)
+    packed = np.packbits(voting, axis=1, bitorder="little")
+    whole[:, : packed.shape[1]] = packed
+    return whole.view("<u8")[:, 0].astype(np.int64)
+
+
+NO_CHANGES = Changes(
+    *(np.zeros(0, np.int64),) * 4,
+    np.zeros(0, np.bool_),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.bool_),
+)
 
 
 class Votes:
@@ -96,14 +121,14 @@ class Votes:
 
     def rows(self, part: Part, columns: SlotEvents | None) -> SlotRows | None:
         """Count the votes of a part whose members' slots have been advanced; remember them."""
-        changes = self._changes(columns)
+        changes = NO_CHANGES if columns is None else self._changes(part, columns)
         active = self.warm | (self.tracks.busy > 0)
         active[self._tracks_of(changes.ballot)] = True
         chosen = np.flatnonzero(active)
         if not len(chosen):
             return None
         points = self._points(part, chosen, changes)
-        votes = self._votes(points, changes)
+        votes = self._votes(points, changes, chosen)
         self._remember(chosen, changes, part)
         count = np.bitwise_count(votes).astype(np.float64)
         keep = ~points.by_tick | (count >= self.need[points.track])
@@ -142,11 +167,36 @@ class Votes:
         sides: NDArray[np.int64] = (((mask & wanted[..., None]) != 0) & (held >= 0)).sum(axis=-1)
         return sides
 
-    def _changes(self, columns: SlotEvents | None) -> Changes:
+    def _changes(self, part: Part, columns: SlotEvents) -> Changes:
         """Find where members began and ceased to vote."""
+        at, ballot, step = self._steps(columns)
+        if not len(at):
+            return NO_CHANGES
+        begin = np.append(True, ballot[1:] != ballot[:-1])
+        start, run = np.flatnonzero(begin), np.cumsum(begin) - 1
+        total = np.cumsum(step)
+        before = self._standing(ballot[start]) - np.add.reduceat(step, start)
+        sides = before[run] + total - (total[start] - step[start])[run]
+        g, receive_ns = columns.g[at], columns.receive_ns[at]
+        # both sides may move at one position: only what stands after it counts
+        last = np.append((ballot[1:] != ballot[:-1]) | (g[1:] != g[:-1]), True)
+        ballot, g, receive_ns, on = ballot[last], g[last], receive_ns[last], sides[last] > 0
+        earlier = np.append(False, on[:-1])
+        earlier[np.append(True, ballot[1:] != ballot[:-1])] = before > 0
+        turned = on != earlier  # one side may begin while the other stands
+        ballot, g, receive_ns, on = ballot[turned], g[turned], receive_ns[turned], on[turned]
+        ceased = np.where(on, -1, np.arange(len(on)))
+        head = np.append(True, ballot[1:] != ballot[:-1])[: len(on)]
+        floor = np.maximum.accumulate(np.where(head, np.arange(len(on)), 0))
+        newest = np.maximum.accumulate(ceased)
+        off_ns = np.where(newest >= floor, receive_ns[np.maximum(newest, 0)], NO_NS)
+        return Changes(ballot, rank_of(part, g), g, receive_ns, on, off_ns, head)
+
+    def _steps(
+        self, columns: SlotEvents
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return level events that take a side over or under its ballot's level: ±1, in order."""
         none = np.zeros(0, np.int64)
-        if columns is None:
-            return Changes(none, none, none, np.zeros(0, np.bool_), none)
         level = np.array([kind is not EventType.CONFIRMED for kind in columns.kind], np.bool_)
         found = [np.flatnonzero(level & (table[columns.slot] >= 0)) for table in self.ballots_of]
         at = np.concatenate([none, *found])
@@ -158,100 +208,95 @@ class Votes:
         step -= columns.previous[at] >= least
         moved = np.flatnonzero(step)
         order = moved[np.lexsort((columns.g[at[moved]], ballot[moved]))]
-        at, ballot, step = at[order], ballot[order], step[order]
-        if not len(at):
-            return Changes(none, none, none, np.zeros(0, np.bool_), none)
-        head = np.append(True, ballot[1:] != ballot[:-1])
-        start = np.flatnonzero(head)
-        run = np.cumsum(head) - 1
-        total = np.cumsum(step)
-        of_run = np.add.reduceat(step, start)
-        before = self._standing(ballot[start]) - of_run
-        sides = before[run] + total - (total[start] - step[start])[run]
-        g, receive_ns = columns.g[at], columns.receive_ns[at]
-        # both sides may move at one position: only what stands after it counts
-        last = np.append((ballot[1:] != ballot[:-1]) | (g[1:] != g[:-1]), True)
-        ballot, g, receive_ns, on = ballot[last], g[last], receive_ns[last], sides[last] > 0
-        earlier = np.append(False, on[:-1])
-        begin = np.append(True, ballot[1:] != ballot[:-1])
-        earlier[begin] = before > 0
-        turned = on != earlier  # one side may begin while the other stands
-        ballot, g, receive_ns, on = ballot[turned], g[turned], receive_ns[turned], on[turned]
-        ceased = np.where(on, -1, np.arange(len(on)))
-        begin = np.append(True, ballot[1:] != ballot[:-1])[: len(on)]
-        floor = np.maximum.accumulate(np.where(begin, np.arange(len(on)), 0))
-        newest = np.maximum.accumulate(ceased)
-        off_ns = np.where(newest >= floor, receive_ns[np.maximum(newest, 0)], NO_NS)
-        return Changes(ballot, g, receive_ns, on, off_ns)
+        return at[order], ballot[order], step[order]
 
     def _points(self, part: Part, chosen: NDArray[np.int64], changes: Changes) -> Points:
         """Return where the chosen tracks are counted: rows of members, and ticks that raised."""
-        track, place = np.nonzero(self.ballot[chosen] >= 0)
-        track = chosen[track]
-        ballot = self.ballot[track, place]
-        slot = self.slot_of[ballot].max(axis=1)
+        row, track = self._member_rows(part, chosen)
+        tick = np.flatnonzero(np.isin(changes.g, part.ticks.g))
+        each = self.pointer[changes.ballot[tick] + 1] - self.pointer[changes.ballot[tick]]
+        late = np.repeat(tick, each)
+        rank = np.concatenate([rank_of(part, part.g)[row], changes.rank[late]])
+        track = np.concatenate([track, self._tracks_of(changes.ballot[tick])])
+        key = (track << BITS) | rank
+        order = np.argsort(key)
+        first = np.append(True, np.diff(key[order]) != 0)[: len(order)]
+        order = order[first]  # two members raised by one tick are counted once
+        g = np.concatenate([part.g[row], changes.g[late]])
+        receive_ns = np.concatenate([part.rows.receive_ns[row], changes.receive_ns[late]])
+        return Points(track[order], rank[order], g[order], receive_ns[order], order >= len(row))
+
+    def _member_rows(
+        self, part: Part, chosen: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of members that their slots take, and the tracks they concern."""
+        at, place = np.nonzero(self.ballot[chosen] >= 0)
+        track = chosen[at]
+        slot = self.slot_of[self.ballot[track, place]].max(axis=1)
         segments = part.segments
-        where = np.full(max(int(segments.key.max(initial=-1)), int(self.members.max())) + 1, -1)
+        most = max(int(segments.key.max(initial=-1)), int(self.members.max()))
+        where = np.full(most + 1, -1)
         where[segments.key] = np.arange(len(segments.key))
         segment = np.where(slot >= 0, where[self.members[track, place]], -1)
         some = segment >= 0
         track, slot, segment = track[some], slot[some], segment[some]
         length = segments.length[segment]
         places = ranges(segments.start[segment], length)
-        track, accept = (
-            np.repeat(track, length),
-            np.repeat(self.slots.parameters.accept[slot], length),
-        )
+        track = np.repeat(track, length)
         keep = ~np.isnan(part.value[places])
-        for number, mask in enumerate(part.accepted):
-            if mask is not None:
-                keep &= (accept != number) | mask[segments.order[places]]
-        row, track = segments.order[places[keep]], track[keep]
-        tick = np.flatnonzero(np.isin(changes.g, part.ticks.g))
-        each = self.pointer[changes.ballot[tick] + 1] - self.pointer[changes.ballot[tick]]
-        late = np.repeat(tick, each)
-        g = np.concatenate([part.g[row], changes.g[late]])
-        receive_ns = np.concatenate([part.rows.receive_ns[row], changes.receive_ns[late]])
-        track = np.concatenate([track, self._tracks_of(changes.ballot[tick])])
-        by_tick = np.arange(len(g)) >= len(row)
-        order = np.lexsort((g, track))
-        g, track = g[order], track[order]
-        first = np.append(True, (g[1:] != g[:-1]) | (track[1:] != track[:-1]))[: len(g)]
-        order = order[first]
-        return Points(track[first], g[first], receive_ns[order], by_tick[order])
+        if any(mask is not None for mask in part.accepted):
+            accept = np.repeat(self.slots.parameters.accept[slot], length)
+            for number, mask in enumerate(part.accepted):
+                if mask is not None:
+                    keep &= (accept != number) | mask[segments.order[places]]
+        return segments.order[places[keep]], track[keep]
 
-    def _votes(self, points: Points, changes: Changes) -> NDArray[np.int64]:
+    def _votes(
+        self, points: Points, changes: Changes, chosen: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Return who votes at each point, as bits."""
-        width = self.members.shape[1]
-        gs = np.unique(np.concatenate([points.g, changes.g]))
-        key = (changes.ballot << BITS) | np.searchsorted(gs, changes.g)
-        rank = np.searchsorted(gs, points.g)
-        start = np.flatnonzero(np.append(True, changes.ballot[1:] != changes.ballot[:-1]))
-        start = start[: len(changes.ballot)]
-        votes = np.zeros(len(points.g), np.int64)
-        for begin in range(0, len(votes), max(1, CHUNK // width)):
-            rows = slice(begin, begin + max(1, CHUNK // width))
-            track = points.track[rows]
-            ballot = self.ballot[track]  # [n, k]
-            known = np.maximum(ballot, 0)
-            on = self._standing(known) > 0
-            off_ns = self.off_ns[track]
-            if len(key):
-                # a member that changes in this part stood before its first change the other way
-                head = np.searchsorted(changes.ballot[start], known)
-                head = np.minimum(head, len(start) - 1)
-                moves = changes.ballot[start][head] == known
-                on = np.where(moves, ~changes.on[start][head], on)
-                place = np.searchsorted(key, (known << BITS) | rank[rows][:, None], "right") - 1
-                here = (place >= 0) & (changes.ballot[np.maximum(place, 0)] == known)
-                place = np.maximum(place, 0)
-                on = np.where(here, changes.on[place], on)
-                fell = here & (changes.off_ns[place] != NO_NS)
-                off_ns = np.where(fell, changes.off_ns[place], off_ns)
-            within = off_ns >= points.receive_ns[rows][:, None] - self.within_ns[track][:, None]
-            voting = (on | within) & (ballot >= 0)
-            votes[rows] = (voting * (np.int64(1) << np.arange(width))).sum(axis=1)
+        ballot = self.ballot[chosen]
+        known = np.maximum(ballot, 0)
+        stands = (self._standing(known) > 0) & (ballot >= 0)
+        off_ns, within_ns = self.off_ns[chosen], self.within_ns[chosen]
+        head = np.flatnonzero(changes.head)
+        moves = np.zeros(ballot.shape, np.bool_)
+        if len(head):
+            # a member that changes in this part stood before its first change the other way
+            first = np.minimum(np.searchsorted(changes.ballot[head], known), len(head) - 1)
+            moves = changes.ballot[head][first] == ballot
+            stands = np.where(moves, ~changes.on[head][first], stands)
+        at = np.searchsorted(chosen, points.track)
+        votes = np.zeros(len(at), np.int64)
+        step = max(1, CHUNK // ballot.shape[1])
+        for begin in range(0, len(at), step):
+            rows = slice(begin, begin + step)
+            of = at[rows]
+            on, off = stands[of], off_ns[of]
+            if len(head):
+                self._put_changes(changes, (moves[of], ballot[of], points.rank[rows]), on, off)
+            since = points.receive_ns[rows] - within_ns[of]
+            votes[rows] = _bits(on | (off >= since[:, None]))
         return votes
+
+    @staticmethod
+    def _put_changes(
+        changes: Changes,
+        of: tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]],
+        on: NDArray[np.bool_],
+        off_ns: NDArray[np.int64],
+    ) -> None:
+        """Write over what stood before the part what changed in it, up to each point."""
+        moves, ballot, rank = of
+        point, place = np.nonzero(moves)
+        mine = ballot[point, place]
+        key = (changes.ballot << BITS) | changes.rank
+        found = np.searchsorted(key, (mine << BITS) | rank[point], "right") - 1
+        here = (found >= 0) & (changes.ballot[np.maximum(found, 0)] == mine)
+        point, place, found = point[here], place[here], found[here]
+        on[point, place] = changes.on[found]
+        fell = changes.off_ns[found] != NO_NS
+        off_ns[point[fell], place[fell]] = changes.off_ns[found[fell]]
 
     def _remember(self, chosen: NDArray[np.int64], changes: Changes, part: Part) -> None:
         """Keep when members ceased, and which places may still have voters."""
