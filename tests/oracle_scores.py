@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tests.oracle_composites import expression_of, neighbour_of, vote_of
 from tests.oracle_trends import count_of, forecast_of, step_of, trend_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,19 @@ class TakesLate(Protocol):
     """A score that late rows may still change."""
 
     def late(self, t: int, x: float) -> None: ...
+
+
+class Wide(Score, Protocol):
+    """A score that looks at other channels: told of every judged, accepted row, of all channels."""
+
+    def saw(self, channel: int, t: int, x: float) -> None: ...
+    def forget(self, channel: int) -> None: ...
+
+
+class Telling(Score, Protocol):
+    """A score that says more of the row it scored last."""
+
+    def evidence(self) -> dict[str, float]: ...
 
 
 @dataclass
@@ -185,4 +199,7 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "step": step_of,
     "trend": trend_of,
     "forecast": forecast_of,
+    "neighbour": neighbour_of,
+    "expr": expression_of,
+    "vote": vote_of,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
 from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
@@ -47,7 +47,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
-    evidence: dict[str, float]
+    said: dict[str, Any]
 
 
 @dataclass
@@ -89,11 +89,6 @@ class Slot:
 
     # -- rows ------------------------------------------------------------------------------
 
-    def evidence(self) -> dict[str, float]:
-        """What the score says besides its number."""
-        said: dict[str, float] = getattr(self.scorer, "evidence", {})
-        return dict(said)
-
     def epoch(self) -> None:
         self.after_epoch = True
         self.scorer.epoch()
@@ -116,7 +111,11 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score, self.evidence())
+        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
+        told = {name: x for name, x in said.items() if isinstance(x, list) or not math.isnan(x)}
+        across = hasattr(self.scorer, "value")
+        value = self.scorer.value(row.value, score) if across else row.value
+        self.last = LastRow(t, row.receive_ns, value, score, told)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -141,6 +140,15 @@ class Slot:
             level.end_breach()
             level.end_clear()
 
+    def saw(self, row: Row) -> None:
+        """Tell a score that looks across channels of a row that was judged."""
+        if hasattr(self.scorer, "saw") and self.accepts(row):
+            self.scorer.saw(row.channel, row.judged_ns, row.value)
+
+    def forget(self, channel: int) -> None:
+        if hasattr(self.scorer, "forget"):
+            self.scorer.forget(channel)
+
     # -- ticks and resets ------------------------------------------------------------------
 
     def tick(self, offset: int, tick_ns: int) -> list[Event]:
@@ -162,7 +170,7 @@ class Slot:
         for level in self.all_levels():
             level.end_clear()
         severity = self.severity()
-        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
+        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)._replace(evidence={})
         return [plain._replace(severity=severity, previous=severity, confirmed=self.confirmed())]
 
     # -- events ----------------------------------------------------------------------------
@@ -173,7 +181,7 @@ class Slot:
             type=kind,
             offset=offset,
             row=row,
-            stage=1,
+            stage=getattr(self.scorer, "stage", 1),
             rule=self.rule.rule_id,
             subject=self.subject,
             side=self.rule.side,
@@ -185,7 +193,7 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
-            evidence=self.last.evidence,
+            evidence=self.last.said,
         )
 
     def confirmed(self) -> bool:
@@ -268,7 +276,7 @@ def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
     """Lay out one slot for every rule, side and channel of the plan."""
     return [
         slot_of(plan, registry, rule, place)
-        for rule in plan.channel_rules
+        for rule in (*plan.channel_rules, *plan.composite_rules)
         for place in range(len(rule.channel))
     ]
 
@@ -296,7 +304,7 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     scorer = SCORES[rule.kind](rule, i, registry)
     return Slot(
         rule=rule,
-        subject=registry.channels.id[channel],
+        subject=(*registry.channels.id, *plan.subjects)[channel],
         threshold=scorer if isinstance(scorer, Threshold) else None,
         scorer=scorer,
         levels=levels,

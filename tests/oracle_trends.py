@@ -194,7 +194,7 @@ class Trend:
     min_duration_ns: int
     per_ns: int
     p_value: float
-    evidence: dict[str, float] = field(default_factory=dict)
+    said: dict[str, float] = field(default_factory=dict)
 
     def score(self, t: int, x: float) -> float:
         if not math.isfinite(x) or not self.buckets.judged(t, x):
@@ -206,10 +206,13 @@ class Trend:
             return NOT_A_ROW
         s, variance = kendall_of([value for _, value in points])
         z = 0.0 if s == 0 else (s - math.copysign(1, s)) / math.sqrt(variance / 18.0)
-        self.evidence = {"mann_kendall_z": z, "points": float(len(points))}
+        self.said = {"mann_kendall_z": z, "points": float(len(points))}
         if abs(z) <= NormalDist().inv_cdf(1.0 - self.p_value / 2.0):
             return 0.0
         return plain_median(slopes_of(points, self.per_ns)) + 0.0
+
+    def evidence(self) -> dict[str, float]:
+        return self.said
 
     def late(self, t: int, x: float) -> None:
         if math.isfinite(x):
@@ -301,7 +304,7 @@ class Forecast:
     limit: float
     direction: float
     confidence: float
-    evidence: dict[str, float] = field(default_factory=dict)
+    said: dict[str, float] = field(default_factory=dict)
 
     def score(self, t: int, x: float) -> float:
         if not math.isfinite(x):
@@ -325,8 +328,11 @@ class Forecast:
         return self.say(eta(self.confidence), eta(0.9), eta(0.5), eta(0.9, early=False))
 
     def say(self, score: float, p10: float, p50: float, p90: float) -> float:
-        self.evidence = {"eta_p10_s": p10, "eta_p50_s": p50, "eta_p90_s": p90}
+        self.said = {"eta_p10_s": p10, "eta_p50_s": p50, "eta_p90_s": p90}
         return score
+
+    def evidence(self) -> dict[str, float]:
+        return self.said
 
     def late(self, t: int, x: float) -> None:
         if math.isfinite(x):

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.deadman import Deadman, Heard
-from rules.engine.kinds import KERNELS, SCORERS
+from rules.engine.asof import AsOf
+from rules.engine.deadman import Deadman
+from rules.engine.kinds import ACROSS, KERNELS, SCORERS
+from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, scored_rows, with_late
+from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.taking import heard_of, rows_of, ticks_of
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
-from rules.segments import Segments, segments_of
+from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
+from rules.segments import Segments, ranges, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -55,9 +60,11 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        aux = max(len(scorer.aux_names) for scorer in SCORERS)
-        used = {rule.kernel for rule in self.plan.channel_rules}
-        if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
+        aux = max(len(scorer.aux_names) for scorer in SCORERS)  # at least the one of a vote
+        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
+        used = {rule.kernel for rule in rules if len(rule.channel)}
+        says = any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used)
+        if not says and Votes.kernel not in used:
             aux = 0
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
@@ -69,10 +76,19 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        self.votes = Votes(self.slots) if Votes.kernel in used else None
+        looks = not used.isdisjoint(ACROSS)
+        self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
+
+    @property
+    def keepers(self) -> dict[str, Scorer | Votes]:
+        """Return what keeps state by track, by kernel."""
+        votes = {} if self.votes is None else {Votes.kernel: self.votes}
+        return {**self.scorers, **votes}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -94,22 +110,25 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
-        rows, g = _rows_of(records)
-        ticks = _ticks_of(records)
+        rows, g = rows_of(records)
+        ticks = ticks_of(records)
         rows = self._known(rows)
         verdicts = self.judge.mark(rows, g)
-        events = self.deadman.advance(_heard_of(records, rows, g), ticks)
+        events = self.deadman.advance(heard_of(records, rows, g), ticks)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
             judged, late = verdicts.verdict == JUDGED, verdicts.verdict == LATE
-            part = Part(rows, g, _kept_segments(verdicts, judged), accepted, ticks)
+            part = Part(rows, g, _kept_segments(verdicts, judged), accepted, ticks, self.asof)
             if late.any():
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
                 with_late(part, _kept_segments(verdicts, judged | late), late)
-            events += self._run(part)
+            told = self._run(part)
+            if not events:
+                return told  # in order already
+            events += told
         else:
             events += self._run_cut(rows, g, verdicts, ticks, cuts)
         events.sort(key=log_order)
@@ -149,7 +168,7 @@ class Engine:
             judged, late = verdict == JUDGED, verdict == LATE
             segments = segments_of(piece.channel, np.flatnonzero(judged), self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            part = Part(piece, g[begin:stop], segments, accepted, part_ticks)
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks, self.asof)
             if late.any():
                 events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
                 both = np.flatnonzero(judged | late)
@@ -161,6 +180,19 @@ class Engine:
         return late_findings(batch, self.slots, self.threshold)
 
     def _run(self, part: Part) -> list[Event]:
+        """Run the rules of channels and assets, then those that follow from what they decided."""
+        overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
+        columns = self._score(part, overdue=overdue)
+        events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
+        if self.votes is not None:
+            votes = self._vote(self.votes, part, columns, overdue=overdue)
+            if votes:
+                events = sorted([*events, *votes], key=log_order)
+        if overdue:
+            self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
+        return events
+
+    def _score(self, part: Part, *, overdue: bool) -> SlotEvents | None:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
         if len(part.segments.order) or part.wide is not None:
@@ -169,21 +201,34 @@ class Engine:
                 several.insert(0, self.threshold.rows(part, self.slots))
                 self.threshold.remember(part)
             found = [rows for rows in several if rows is not None]
-        overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
+            if len(part.segments.order) and self.asof is not None:
+                self.asof.remember(part)
         if overdue:
-            found.append(self._waiting(found, part.ticks))
-        if not found:
-            return []
-        columns = advance(self.slots, _join(found), part.ticks)
-        if overdue:
-            self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
-        if columns is None:
-            return []
-        return to_events(self.slots, columns, AUX_NAMES)
+            found.append(self._waiting(found, part.ticks, votes=False))
+        return advance(self.slots, joined(found), part.ticks) if found else None
 
-    def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
+    def _vote(
+        self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
+    ) -> list[Event]:
+        """Count votes on what the first stage decided, and let the lifecycle decide on them."""
+        rows = votes.rows(part, columns)
+        found = [] if rows is None else [rows]
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=True))
+        decided = advance(self.slots, joined(found), part.ticks) if found else None
+        if decided is None:
+            return []
+        told = to_events(self.slots, decided, {})
+        who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
+        said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)
+        return [e._replace(stage=2, evidence=votes.named(slot, who)) for e, slot, who in said]
+
+    def _waiting(self, found: list[SlotRows], ticks: Ticks, *, votes: bool) -> SlotRows:
         """Return slots without rows in this part whose timer a tick has reached."""
         due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
+        span = self.slots.span(Votes.kernel)
+        due[: span.start if votes else 0] = False
+        due[span.start if not votes else span.stop :] = False
         for rows in found:
             due[rows.slot] = False
         slot = np.flatnonzero(due)
@@ -229,12 +274,20 @@ class Engine:
 
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
+        if self.asof is not None:
+            self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
-            pointer = self.slots.pointer[kernel]
-            self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
-            own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
-            if len(own) and kernel in self.scorers:
-                self.scorers[kernel].forget(own)
+            if kernel == Votes.kernel:
+                continue  # votes go by the Clock, which did not jump
+            scorer = self.scorers.get(kernel)
+            if isinstance(scorer, Gatherer):
+                own = scorer.tracks_of(channel)
+            else:
+                own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
+            each = tracks.slot[own + 1] - tracks.slot[own]
+            self.slots.state.gap[ranges(tracks.slot[own], each)] = True
+            if len(own) and scorer is not None:
+                scorer.forget(own)
 
     # ---- controls -----------------------------------------------------------------------------
 
@@ -269,7 +322,7 @@ class Engine:
         levels = len(slots.levels)
         latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
         severity = int(slots.severity[latched[-1]]) if latched else 0
-        rule = self.plan.channel_rules[int(slots.parameters.rule[slot])]
+        rule = slots.rules[int(slots.parameters.rule[slot])]
         episode = int(state.episode[slot])
         sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
         sign = float(slots.parameters.sign[slot])
@@ -328,37 +381,6 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
 
 
-def _rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:
-    """Return all scalar rows of records and their positions."""
-    held = [(r.offset, r.body) for r in records if isinstance(r.body, Readings)]
-    parts = [position(offset) + np.arange(len(body)) for offset, body in held]
-    g = np.concatenate(parts) if parts else _EMPTY
-    return Readings.concatenate([body for _, body in held]), g
-
-
-def _ticks_of(records: Sequence[Record]) -> Ticks:
-    """Return the ticks of records."""
-    held = [(r.body.tick_ns, position(r.offset)) for r in records if isinstance(r.body, Tick)]
-    both = np.array(held, np.int64).reshape(-1, 2)
-    return Ticks(np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]))
-
-
-def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -> Heard:
-    """Return who spoke: the device of every row, and of every block."""
-    heard = Heard(rows.device.astype(np.int64), rows.receive_ns, g)
-    blocks = [
-        (r.body.device, r.body.receive_ns, position(r.offset))
-        for r in records
-        if isinstance(r.body, Block)
-    ]
-    if not blocks:
-        return heard
-    extra = np.array(blocks, np.int64)
-    merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
-    merged = merged[np.argsort(merged[:, 2], kind="stable")]
-    return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
-
-
 def _kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
     """Return the segments with only the chosen rows."""
     segments = verdicts.segments
@@ -371,26 +393,3 @@ def _kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
     return Segments(
         segments.order[keep], start[some], stop[some], segments.key[some], segments.single
     )
-
-
-def _join(found: list[SlotRows]) -> SlotRows:
-    """Return the rows of several kinds as one table."""
-    if len(found) == 1:
-        return found[0]
-    names = [name for name in SlotRows.__slots__ if name != "aux"]
-    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
-    return SlotRows(**joined, aux=_join_aux(found))
-
-
-def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
-    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
-    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
-    if not width:
-        return None
-    parts = []
-    for rows in found:
-        wide = np.full((len(rows.g), width), np.nan)
-        if rows.aux is not None:
-            wide[:, : rows.aux.shape[1]] = rows.aux
-        parts.append(wide)
-    return np.concatenate(parts)

@@ -67,23 +67,30 @@ def advance_one(
     state.clear_ns.reshape(-1)[at] = np.where(clear, clear_onset, NO_NS)
     due_ns[at] = due
     state.mask[slot] = (mask & ~bits.sum()) | (on * bits[:, None]).sum(axis=0)
-    place = np.arange(len(slot))
-    extended = Extended(
+    extended = _extended(slots, rows, broken, closed)
+    return extended, _changes(extended, columns, (was, on), (onset, clear_onset))
+
+
+def _extended(
+    slots: Slots, rows: SlotRows, broken: NDArray[np.bool_], closed: NDArray[np.bool_]
+) -> Extended:
+    """Return the rows as segments of one row."""
+    place = np.arange(len(rows.slot))
+    return Extended(
         segment=place,
         first=place - 1,  # nothing stands before the row
         last=place,
         g=rows.g,
         next_g=rows.g,
-        judged_ns=t,
+        judged_ns=rows.judged_ns,
         receive_ns=rows.receive_ns,
         value=rows.value,
-        score=score,
+        score=rows.score,
         aux=_aux(slots, rows),
         breaks=broken,
         closed=closed,
-        virtual=np.zeros(len(slot), np.bool_),
+        virtual=np.zeros(len(rows.slot), np.bool_),
     )
-    return extended, _changes(extended, columns, (was, on), (onset, clear_onset))
 
 
 def _aux(slots: Slots, rows: SlotRows) -> NDArray[np.float64] | None:

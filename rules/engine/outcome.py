@@ -236,7 +236,8 @@ def _episodes(
 def to_events(
     slots: Slots, columns: SlotEvents, aux_names: Mapping[str, Sequence[str]]
 ) -> list[Event]:
-    """Return Event objects of slot events, unsorted; ``aux_names`` by kernel."""
+    """Return Event objects of slot events, in log order; ``aux_names`` by kernel."""
+    columns = _ordered(slots, columns)
     count = len(columns.kind)
     rules = [slots.rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
     subjects = slots.subjects
@@ -282,6 +283,20 @@ def to_events(
     )
 
 
+def _ordered(slots: Slots, columns: SlotEvents) -> SlotEvents:
+    """Bring slot events in log order: position, rule, subject, side, ordinal."""
+    p, slot = slots.parameters, columns.slot
+    rule, subject = slots.rule_rank[p.rule[slot]], slots.subject_rank[p.channel[slot]]
+    order = np.lexsort((columns.ordinal, p.sign[slot], subject, rule, columns.g))
+    names = [name for name in SlotEvents.__slots__ if name not in ("kind", "aux")]
+    kind = columns.kind
+    return SlotEvents(
+        kind=[kind[i] for i in order.tolist()],
+        **{name: getattr(columns, name)[order] for name in names},
+        aux=None if columns.aux is None else columns.aux[order],
+    )
+
+
 def _evidence(
     rules: Sequence[ChannelRule],
     aux: NDArray[np.float64] | None,
@@ -293,7 +308,7 @@ def _evidence(
     return [
         {
             name: value
-            for name, value in zip(names.get(rule.kernel, ()), said, strict=False)
+            for name, value in zip(rule.inputs or names.get(rule.kernel, ()), said, strict=False)
             if value == value  # noqa: PLR0124 - NaN
         }
         or NOTHING

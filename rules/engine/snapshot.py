@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rules.engine.fold import Engine
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.kinds.vote import Votes
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
     from rules.plan import Level
@@ -63,7 +64,9 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
-    for kernel, scorer in engine.scorers.items():
+    if engine.asof is not None:
+        state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
+    for kernel, scorer in engine.keepers.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
             "rule": tracks.rule.copy(),
@@ -103,7 +106,7 @@ def carry_over(
             column[new_at] = theirs[old_at]
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
-    for kernel, scorer in engine.scorers.items():
+    for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
     silences = _move_deadman(engine, state)
@@ -111,6 +114,8 @@ def carry_over(
         if list(flags) in state["accept_flags"]:
             last = state["threshold_last"]["value"][state["accept_flags"].index(list(flags))]
             engine.threshold.last_value[number, : len(last)] = last
+    if engine.asof is not None and "asof" in state:
+        engine.asof.restore(state["asof"], state["accept_flags"])
     events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
@@ -151,7 +156,9 @@ def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
     return digest
 
 
-def _move_kernel(tracks: Tracks, scorer: Scorer, state: dict[str, Any], names: _Names) -> None:
+def _move_kernel(
+    tracks: Tracks, scorer: Scorer | Votes, state: dict[str, Any], names: _Names
+) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]
     mine, theirs = names.match(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BITS = 5
 BLOCK = 1 << BITS
+FEW = 512  # rows for which all tails are summed side by side
 SUMS = 4  # of u, x, u², u·x
 
 Sums = list["NDArray[np.float64]"]
@@ -80,7 +81,7 @@ class RateLeastSquares(RateDifference):
             mine = own[opens]
             self.anchor_ns[mine], self.anchor[mine] = view.t[opens], view.value[opens]
             self.prefix[:, mine] = 0.0
-            if len(opens) == len(own) and isinstance(place, slice):
+            if len(opens) == len(own) >= FEW and isinstance(place, slice):
                 _tails(view, opens, self.tails[:, :, place])
             else:
                 self.tails[:, :, mine] = _tails(view, opens)
@@ -147,6 +148,8 @@ def _tails(
     that the ring no longer holds it is rubbish, there and before any window. Written into ``out``.
     """
     row, n = view.row[rows], len(rows)
+    if n < FEW:
+        return _few_tails(view, rows)
     summed = np.zeros((SUMS, ROWS, n)) if out is None else out
     total = np.zeros((SUMS, n))
     t, value, columns = view.t[rows], view.value[rows], np.arange(n)
@@ -167,6 +170,21 @@ def _tails(
             summed[:, (highest - back) & (ROWS - 1)] = total
         else:
             summed[:, number & (ROWS - 1), columns] = total
+    return summed
+
+
+def _few_tails(view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Do the same at once for few rows: all steps side by side, summed along the first axis."""
+    row, n = view.row[rows], len(rows)
+    number = row - np.arange(1, ROWS)[:, None]
+    at = np.maximum(view.find(np.maximum(number, 0).T, rows).T, 0)
+    terms = _terms(view.times[at], view.values[at], view.t[rows], view.value[rows])
+    summed = np.zeros((SUMS, ROWS, n))
+    held = number >= 0
+    place = (number & (ROWS - 1))[held]
+    columns = np.broadcast_to(np.arange(n), number.shape)[held]
+    for k, term in enumerate(terms):
+        summed[k, place, columns] = np.add.accumulate(term, axis=0)[held]
     return summed
 
 

@@ -62,3 +62,16 @@ class TakesLate(Protocol):
     """
 
     takes_late: ClassVar[bool]
+
+
+@runtime_checkable
+class Gatherer(Scorer, Protocol):
+    """A scorer whose tracks are about something else than one channel, and take rows of several."""
+
+    def gather(self, part: Part) -> Runs | None:
+        """Return the rows of the part that concern each track, accepted ones, none NaN."""
+        ...
+
+    def tracks_of(self, channel: int) -> NDArray[np.int64]:
+        """Return the tracks that take rows of a channel."""
+        ...

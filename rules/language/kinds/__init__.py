@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from rules.language.kinds.count import COUNT
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
+from rules.language.kinds.expr import EXPR
+from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.threshold import THRESHOLD
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, COUNT, DEADMAN)
+    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, COUNT, NEIGHBOUR, EXPR, DEADMAN)
 }
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
