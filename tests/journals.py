@@ -16,9 +16,12 @@ import numpy as np
 from rules.engine import KINDS
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
+from tests.own_parameters import OWN
 from tests.small_city import (
     LEVELS,
+    METHODS,
     SECOND_NS,
     T0_NS,
     deadman_of,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 DEVICES = (0, 0, 1, 2, 2)  # device of each channel
+SUBJECTS = ("asset-9", "asset-1", "asset-5")
 RANGE_LO, RANGE_HI = -4.0, 12.0
 LIMITS = (1.0, 2.0, 4.0, 8.0)
 ODD_VALUES = (
@@ -96,38 +100,6 @@ def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
     return raises, [limit - side * band for limit in raises]
 
 
-OWN: dict[str, dict[str, Sequence[float]]] = {
-    "rate": {
-        "window_ns": [s * SECOND_NS for s in (8, 30, 120)],
-        "min_points": (1, 2, 3, 4),
-        "per_ns": (SECOND_NS, 60 * SECOND_NS),
-    },
-    "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
-    "zscore": {
-        "window_ns": [s * SECOND_NS for s in (30, 120, 600)],
-        "warmup_ns": [s * SECOND_NS for s in (0, 0, 20)],
-        "robust": (1.0, 1.0, 0.0),
-        "floor": (0.0, 0.25, 1.0),
-        "exclude": (math.nan, 2.0, 4.0),
-    },
-    "cusum": {
-        "window_ns": [s * SECOND_NS for s in (30, 120, 600)],
-        "warmup_ns": [s * SECOND_NS for s in (0, 0, 20)],
-        "robust": (1.0,),
-        "floor": (0.0, 0.5, 2.0),
-        "exclude": (math.nan,),
-        "target": (math.nan, math.nan, 0.0, 2.0),
-        "slack": (0.0, 0.5, 1.0),
-        "freeze": (1.0, 4.0, math.inf),
-        "cap": (8.0, 20.0),
-        "direction": (1.0, -1.0),
-        "by_ack": (0.0, 1.0),
-    },
-    "stuck": {"tolerance": (0.0, 0.0, 1.0, 5.0)},
-}
-"""What each channel's own parameters of a kind are drawn from."""
-
-
 def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     """One rule on one side or on both, its parameters different from channel to channel."""
     common: dict[str, Any] = {
@@ -136,18 +108,17 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen", "least_squares")),
+        "method": random.choice(METHODS.get(kind, ("",))),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
 
 def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    channels = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
+    drawn = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
     raise_at, clear_at = limits(random, side=side)
-    rule = rule_of(
-        name, channels=channels, side=side, raise_at=raise_at, clear_at=clear_at, **common
-    )
-    n = len(channels)
+    common = {"channels": drawn, **common}
+    rule = rule_of(name, side=side, raise_at=raise_at, clear_at=clear_at, **common)
+    n = len(rule.channel)
     for i in range(n):
         if random.random() < 0.5:
             rule.raise_at[i], rule.clear_at[i] = limits(random, side=side)
@@ -159,6 +130,44 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         for own, choices in OWN.get(rule.kind, {}).items():
             rule.own[own][i] = random.choice(choices)
     return rule
+
+
+def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """An expression on one or two assets, a number or a truth."""
+    truth = random.random() < 0.4
+    program = logic(random, 2) if truth else arithmetic(random, random.choice((0, 1, 2)))
+    subjects = sorted(random.sample(range(len(SUBJECTS)), random.randint(1, 2)))
+    side = 1 if truth else random.choice((1, -1))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "accept": random.choice(((1, 2, 3), (1, 2), (1,))),
+        "klass": random.choice(("safety", "info")),
+        "options": {"program": " ".join(program), "inputs": "level flow power"},
+        "own": {"inputs": [[0, 1, 2]], "constants": [[0.0, 1.0]], "max_age_ns": 0},
+    }
+    common["channels"] = [len(DEVICES) + subject for subject in subjects]
+    rule = one_side(random, name, side, common)
+    if truth:
+        rule.raise_at[:] = [math.nan, math.nan, 1.0, math.nan]
+        rule.clear_at[:] = rule.raise_at
+    return [rule]
+
+
+def vote_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """A rule on channels, and a vote on it around some of them."""
+    of = channel_rules(random, f"{name}-of", random.choice(("threshold", "threshold", "rate")))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "klass": random.choice(("safety", "info")),
+        "options": {"of": f"{name}-of", "at_least": random.choice((1, 1, 2, 3))},
+        "own": {"members": [[0, 1, -1, -1, -1]], "within_ns": 0},
+    }
+    rule = one_side(random, name, 1, common)
+    for i in range(len(rule.channel)):
+        need = random.choice((1.0, 2.0, 2.0, 3.0))
+        rule.raise_at[i] = [math.nan, math.nan, need, random.choice((math.nan, need + 1.0))]
+    rule.clear_at[:] = rule.raise_at
+    return [*of, rule]
 
 
 def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
@@ -178,6 +187,13 @@ RULES = {
     "clock": channel_rules,
     "zscore": channel_rules,
     "cusum": channel_rules,
+    "count": channel_rules,
+    "step": channel_rules,
+    "trend": channel_rules,
+    "forecast": channel_rules,
+    "neighbour": channel_rules,
+    "expr": expression_rules,
+    "vote": vote_rules,
     "deadman": deadman_rules,
 }
 
@@ -190,6 +206,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
         rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
     return plan_of(
         *rules,
+        subjects=SUBJECTS,
         probes=random.choice(((), (0,), (1, 3))),
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,
         blind_grace_ns=random.choice((0, 10)) * SECOND_NS,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
+from tests.oracle_composites import Vote
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
@@ -50,6 +51,8 @@ class Oracle:
     registry: Registry
     judge: NaiveJudge = field(default_factory=NaiveJudge)
     slots: dict[int, list[Slot]] = field(default_factory=dict)  # by channel
+    composites: list[Slot] = field(default_factory=list)
+    votes: list[Slot] = field(default_factory=list)  # of the composites, those of the second stage
     watches: list[Watch] = field(default_factory=list)
     ears: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
@@ -59,8 +62,13 @@ class Oracle:
     def __post_init__(self) -> None:
         self.quality = NaiveQuality(self.plan)
         places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
-        for slot, channel in zip(slots_of(self.plan, self.registry), places, strict=True):
+        slots = slots_of(self.plan, self.registry)
+        for slot, channel in zip(slots, places, strict=False):
             self.slots.setdefault(channel, []).append(slot)
+        self.composites = slots[len(places) :]
+        self.votes = [slot for slot in self.composites if isinstance(slot.scorer, Vote)]
+        for slot in self.votes:
+            slot.scorer.look_at(self.slots)
         for rule in self.plan.deadman_rules:
             for i, device in enumerate(rule.device):
                 limits = [
@@ -97,6 +105,10 @@ class Oracle:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
                 for slot in self.slots.get(row.channel, []):
                     slot.epoch()
+                for slot in self.across(row.channel):
+                    slot.epoch()
+                for slot in self.every_slot():
+                    slot.forget(row.channel)
             if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
                 beat = self.of_row(EventType.HEARTBEAT, row)
                 events.append(beat._replace(value=row.value, ordinal=1))
@@ -105,7 +117,30 @@ class Oracle:
                     events += slot.judged(row)
                 elif row.verdict == LATE:
                     events += slot.late(row)
+            if row.verdict == JUDGED:
+                for slot in self.every_slot():
+                    slot.saw(row)
+                for slot in self.across(row.channel):
+                    events += slot.judged(row)
+            for slot in self.votes:
+                slot.scorer.update(row.receive_ns)
+                if row.verdict == JUDGED and slot.scorer.concerns(row):
+                    events += self.voted(slot, row.offset, row.row, row.receive_ns)
         return events
+
+    @staticmethod
+    def voted(slot: Slot, offset: int, row: int, now_ns: int) -> list[Event]:
+        """Give the count of a vote to its slot, as a row of the Clock."""
+        count = float(slot.scorer.count(now_ns))
+        counted = Row(offset, row, 0, 0, now_ns, now_ns, count, 1, True, 0, 0, 0)
+        return slot.judged(counted)
+
+    def every_slot(self) -> list[Slot]:
+        return [*(slot for slots in self.slots.values() for slot in slots), *self.composites]
+
+    def across(self, channel: int) -> list[Slot]:
+        """Slots that are about something else and take rows of this channel."""
+        return [slot for slot in self.composites if slot.scorer.takes(channel)]
 
     def of_row(self, kind: EventType, row: Row) -> Event:
         return Event(
@@ -157,9 +192,13 @@ class Oracle:
         for watch in self.watches:
             ear = self.ears.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
-        for slots in self.slots.values():
-            for slot in slots:
+        for slot in self.every_slot():
+            if not isinstance(slot.scorer, Vote):
                 events += slot.tick(offset, tick_ns)
+        for slot in self.votes:
+            if slot.scorer.update(tick_ns) and slot.scorer.count(tick_ns) >= slot.scorer.need:
+                events += self.voted(slot, offset, 0, tick_ns)
+            events += slot.tick(offset, tick_ns)
         return events
 
     def silence(self, watch: Watch, ear: Ear, offset: int, tick_ns: int) -> list[Event]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
-from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
+    said: dict[str, Any]
 
 
 @dataclass
@@ -119,7 +120,11 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score)
+        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
+        told = {name: x for name, x in said.items() if isinstance(x, list) or not math.isnan(x)}
+        across = hasattr(self.scorer, "value")
+        value = self.scorer.value(row.value, score) if across else row.value
+        self.last = LastRow(t, row.receive_ns, value, score, told)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -144,6 +149,15 @@ class Slot:
             level.end_breach()
             level.end_clear()
 
+    def saw(self, row: Row) -> None:
+        """Tell a score that looks across channels of a row that was judged."""
+        if hasattr(self.scorer, "saw") and self.accepts(row):
+            self.scorer.saw(row.channel, row.judged_ns, row.value)
+
+    def forget(self, channel: int) -> None:
+        if hasattr(self.scorer, "forget"):
+            self.scorer.forget(channel)
+
     # -- ticks and resets ------------------------------------------------------------------
 
     def tick(self, offset: int, tick_ns: int) -> list[Event]:
@@ -165,7 +179,7 @@ class Slot:
         for level in self.all_levels():
             level.end_clear()
         severity = self.severity()
-        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
+        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)._replace(evidence={})
         return [plain._replace(severity=severity, previous=severity, confirmed=self.confirmed())]
 
     # -- events ----------------------------------------------------------------------------
@@ -176,7 +190,7 @@ class Slot:
             type=kind,
             offset=offset,
             row=row,
-            stage=1,
+            stage=getattr(self.scorer, "stage", 1),
             rule=self.rule.rule_id,
             subject=self.subject,
             side=self.rule.side,
@@ -188,6 +202,7 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
+            evidence=self.last.said,
         )
 
     def confirmed(self) -> bool:
@@ -231,6 +246,8 @@ class Slot:
         ]
 
     def late(self, row: Row) -> list[Event]:
+        if isinstance(self.scorer, TakesLate) and self.accepts(row):
+            self.scorer.late(row.judged_ns, row.value)
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)
@@ -268,7 +285,7 @@ def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
     """Lay out one slot for every rule, side and channel of the plan."""
     return [
         slot_of(plan, registry, rule, place)
-        for rule in plan.channel_rules
+        for rule in (*plan.channel_rules, *plan.composite_rules)
         for place in range(len(rule.channel))
     ]
 
@@ -296,7 +313,7 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     scorer = SCORES[rule.kind](rule, i, registry)
     return Slot(
         rule=rule,
-        subject=registry.channels.id[channel],
+        subject=(*registry.channels.id, *plan.subjects)[channel],
         threshold=scorer if isinstance(scorer, Threshold) else None,
         scorer=scorer,
         levels=levels,

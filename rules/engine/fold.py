@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.engine.acks import acknowledge
-from rules.engine.deadman import Deadman, Heard
-from rules.engine.kinds import KERNELS, SCORERS
+from rules.engine.asof import AsOf
+from rules.engine.deadman import Deadman
+from rules.engine.kinds import ACROSS, KERNELS, SCORERS
+from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, joined, scored_rows
+from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.taking import heard_of, rows_of, ticks_of
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
-from rules.segments import Segments, segments_of
+from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
+from rules.segments import Segments, ranges, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -57,9 +62,11 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        aux = max(len(scorer.aux_names) for scorer in SCORERS)
-        used = {rule.kernel for rule in self.plan.channel_rules}
-        if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
+        aux = max(len(scorer.aux_names) for scorer in SCORERS)  # at least the one of a vote
+        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
+        used = {rule.kernel for rule in rules if len(rule.channel)}
+        says = any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used)
+        if not says and Votes.kernel not in used:
             aux = 0
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
@@ -71,11 +78,20 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        self.votes = Votes(self.slots) if Votes.kernel in used else None
+        looks = not used.isdisjoint(ACROSS)
+        self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
+
+    @property
+    def keepers(self) -> dict[str, Scorer | Votes]:
+        """Return what keeps state by track, by kernel."""
+        votes = {} if self.votes is None else {Votes.kernel: self.votes}
+        return {**self.scorers, **votes}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -98,22 +114,25 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
-        rows, g = _rows_of(records)
-        ticks = _ticks_of(records)
+        rows, g = rows_of(records)
+        ticks = ticks_of(records)
         rows = self._known(rows)
         verdicts = self.judge.mark(rows, g)
-        events = self.deadman.advance(_heard_of(records, rows, g), ticks)
-        segments = _judged_segments(verdicts)
+        events = self.deadman.advance(heard_of(records, rows, g), ticks)
+        judged = verdicts.verdict == JUDGED
+        segments = _kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
-            late = (verdicts.verdict == LATE).any()
-            if late:
+            late = verdicts.verdict == LATE
+            part = Part(rows, g, segments, accepted, ticks, self.asof)
+            if late.any():
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            told = self._run(Part(rows, g, segments, accepted, ticks))
+                with_late(part, _kept_segments(verdicts, judged | late), late)
+            told = self._run(part)
             if not events:
                 return told  # in order already
             events += told
@@ -153,40 +172,70 @@ class Engine:
             a, b = np.searchsorted(ticks.g, [g_from, g_to])
             verdict = verdicts.verdict[begin:stop]
             accepted = acceptance(piece, self.slots)
-            if (verdict == LATE).any():
-                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
-            judged = np.flatnonzero(verdict == JUDGED)
-            segments = segments_of(piece.channel, judged, self._scratch)
+            judged, late = verdict == JUDGED, verdict == LATE
+            segments = segments_of(piece.channel, np.flatnonzero(judged), self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            events += self._run(Part(piece, g[begin:stop], segments, accepted, part_ticks))
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks, self.asof)
+            if late.any():
+                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
+                both = np.flatnonzero(judged | late)
+                with_late(part, segments_of(piece.channel, both, self._scratch), late)
+            events += self._run(part)
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
         return late_findings(batch, self.slots, self.threshold)
 
     def _run(self, part: Part) -> list[Event]:
-        """Score every kind, then let one lifecycle decide over all of them."""
-        found: list[SlotRows] = []
-        if len(part.segments.order):
-            several = [self.threshold.rows(part, self.slots)]
-            several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
-            found = [rows for rows in several if rows is not None]
-            self.threshold.remember(part)
+        """Run the rules of channels and assets, then those that follow from what they decided."""
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
-        if overdue:
-            found.append(self._waiting(found, part.ticks))
-        if not found:
-            return []
-        columns = advance(self.slots, joined(found), part.ticks)
+        columns = self._score(part, overdue=overdue)
+        events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
+        if self.votes is not None:
+            votes = self._vote(self.votes, part, columns, overdue=overdue)
+            if votes:
+                events = sorted([*events, *votes], key=log_order)
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
-        if columns is None:
-            return []
-        return to_events(self.slots, columns, AUX_NAMES)
+        return events
 
-    def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
+    def _score(self, part: Part, *, overdue: bool) -> SlotEvents | None:
+        """Score every kind, then let one lifecycle decide over all of them."""
+        found: list[SlotRows] = []
+        if len(part.segments.order) or part.wide is not None:
+            several = [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+            if len(part.segments.order):
+                several.insert(0, self.threshold.rows(part, self.slots))
+                self.threshold.remember(part)
+            found = [rows for rows in several if rows is not None]
+            if len(part.segments.order) and self.asof is not None:
+                self.asof.remember(part)
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=False))
+        return advance(self.slots, joined(found), part.ticks) if found else None
+
+    def _vote(
+        self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
+    ) -> list[Event]:
+        """Count votes on what the first stage decided, and let the lifecycle decide on them."""
+        rows = votes.rows(part, columns)
+        found = [] if rows is None else [rows]
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=True))
+        decided = advance(self.slots, joined(found), part.ticks) if found else None
+        if decided is None:
+            return []
+        told = to_events(self.slots, decided, {})
+        who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
+        said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)
+        return [e._replace(stage=2, evidence=votes.named(slot, who)) for e, slot, who in said]
+
+    def _waiting(self, found: list[SlotRows], ticks: Ticks, *, votes: bool) -> SlotRows:
         """Return slots without rows in this part whose timer a tick has reached."""
         due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
+        span = self.slots.span(Votes.kernel)
+        due[: span.start if votes else 0] = False
+        due[span.start if not votes else span.stop :] = False
         for rows in found:
             due[rows.slot] = False
         slot = np.flatnonzero(due)
@@ -232,12 +281,20 @@ class Engine:
 
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
+        if self.asof is not None:
+            self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
-            pointer = self.slots.pointer[kernel]
-            self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
-            own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
-            if len(own) and kernel in self.scorers:
-                self.scorers[kernel].forget(own)
+            if kernel == Votes.kernel:
+                continue  # votes go by the Clock, which did not jump
+            scorer = self.scorers.get(kernel)
+            if isinstance(scorer, Gatherer):
+                own = scorer.tracks_of(channel)
+            else:
+                own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
+            each = tracks.slot[own + 1] - tracks.slot[own]
+            self.slots.state.gap[ranges(tracks.slot[own], each)] = True
+            if len(own) and scorer is not None:
+                scorer.forget(own)
 
     # ---- controls -----------------------------------------------------------------------------
 
@@ -274,7 +331,7 @@ class Engine:
         levels = len(slots.levels)
         latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
         severity = int(slots.severity[latched[-1]]) if latched else 0
-        rule = self.plan.channel_rules[int(slots.parameters.rule[slot])]
+        rule = slots.rules[int(slots.parameters.rule[slot])]
         episode = int(state.episode[slot])
         sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
         sign = float(slots.parameters.sign[slot])
@@ -334,41 +391,10 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
 
 
-def _rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:
-    """Return all scalar rows of records and their positions."""
-    held = [(r.offset, r.body) for r in records if isinstance(r.body, Readings)]
-    parts = [position(offset) + np.arange(len(body)) for offset, body in held]
-    g = np.concatenate(parts) if parts else _EMPTY
-    return Readings.concatenate([body for _, body in held]), g
-
-
-def _ticks_of(records: Sequence[Record]) -> Ticks:
-    """Return the ticks of records."""
-    held = [(r.body.tick_ns, position(r.offset)) for r in records if isinstance(r.body, Tick)]
-    both = np.array(held, np.int64).reshape(-1, 2)
-    return Ticks(np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]))
-
-
-def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -> Heard:
-    """Return who spoke: the device of every row, and of every block."""
-    heard = Heard(rows.device.astype(np.int64), rows.receive_ns, g)
-    blocks = [
-        (r.body.device, r.body.receive_ns, position(r.offset))
-        for r in records
-        if isinstance(r.body, Block)
-    ]
-    if not blocks:
-        return heard
-    extra = np.array(blocks, np.int64)
-    merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
-    merged = merged[np.argsort(merged[:, 2], kind="stable")]
-    return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
-
-
-def _judged_segments(verdicts: Verdicts) -> Segments:
-    """Return the segments with only their judged rows."""
+def _kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
+    """Return the segments with only the chosen rows."""
     segments = verdicts.segments
-    keep = verdicts.verdict[segments.order] == JUDGED
+    keep = chosen[segments.order]
     if keep.all():
         return segments
     kept = np.concatenate(([0], np.cumsum(keep)))

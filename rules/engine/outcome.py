@@ -308,7 +308,7 @@ def _evidence(
     return [
         {
             name: value
-            for name, value in zip(names.get(rule.kernel, ()), said, strict=False)
+            for name, value in zip(rule.inputs or names.get(rule.kernel, ()), said, strict=False)
             if value == value  # noqa: PLR0124 - NaN
         }
         or NOTHING

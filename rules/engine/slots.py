@@ -34,7 +34,7 @@ class Parameters:
     """What the slots were told: S slots, K = levels + 1 columns (the last is the hidden level)."""
 
     channel: NDArray[np.int32]  # [S] index into Slots.subjects
-    rule: NDArray[np.int32]  # [S] index into Plan.channel_rules
+    rule: NDArray[np.int32]  # [S] index into Slots.rules
     sign: NDArray[np.float64]  # [S] +1, or −1 for a mirrored low side
     raise_at: NDArray[np.float64]  # [S, K] mirrored
     clear_at: NDArray[np.float64]  # [S, K] mirrored
@@ -104,7 +104,7 @@ class Slots:
     levels: tuple[Level, ...]
     severity: NDArray[np.int64]  # [K] severity of each column, the hidden one 0
     subjects: Sequence[str]  # channel ids, and whatever else alarms are about
-    rules: Sequence[ChannelRule]
+    rules: Sequence[ChannelRule]  # those of channels, then the composite ones
     meaning: NDArray[np.uint64]  # [S] hash of everything that shapes what the slot means
     tracks: dict[str, Tracks]  # by kernel
     track: NDArray[np.int64]  # [S] place of the slot's track among its kernel's
@@ -184,7 +184,8 @@ def build_slots(
     columns = len(levels) + 1
     classes: list[tuple[int, ...]] = [(1, 2, 3)]
     parts, scores, meanings = [], [], []
-    for number, rule in enumerate(plan.channel_rules):
+    rules = (*plan.channel_rules, *plan.composite_rules)
+    for number, rule in enumerate(rules):
         part = _rule_parameters(plan, number, rule, range_lo, range_hi, classes)
         score = _score_meaning(rule, part)
         parts.append(part)
@@ -197,9 +198,9 @@ def build_slots(
     none = np.zeros(0, np.uint64)
     score, meaning = np.concatenate([none, *scores]), np.concatenate([none, *meanings])
     place = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s)) for s in scores)])
-    of_rule = np.array([kernels.index(r.kernel) for r in plan.channel_rules], np.int64)
-    names = {name: i for i, name in enumerate(sorted({r.rule_id for r in plan.channel_rules}))}
-    name = np.array([names[r.rule_id] for r in plan.channel_rules], np.int64)[whole["rule"]]
+    of_rule = np.array([kernels.index(r.kernel) for r in rules], np.int64)
+    names = {name: i for i, name in enumerate(sorted({r.rule_id for r in rules}))}
+    name = np.array([names[r.rule_id] for r in rules], np.int64)[whole["rule"]]
     kernel = of_rule[whole["rule"]]
     order = np.lexsort((whole["sign"], whole["rule"], score, name, whole["channel"], kernel))
     slots = Slots(
@@ -207,8 +208,8 @@ def build_slots(
         state=State.fresh(len(order), columns, aux),
         levels=levels,
         severity=np.array([level.severity for level in levels] + [0], np.int64),
-        subjects=channel_ids,
-        rules=plan.channel_rules,
+        subjects=(*channel_ids, *plan.subjects),
+        rules=rules,
         meaning=meaning[order],
         tracks={},
         track=np.zeros(len(order), np.int64),
@@ -220,7 +221,9 @@ def build_slots(
     for k, kernel_name in enumerate(kernels):
         a, b = np.searchsorted(kernel, [k, k + 1])
         own = (name[order[a:b]], score[order[a:b]], place[order[a:b]])
-        _lay_tracks(slots, kernel_name, slice(int(a), int(b)), own, len(channel_ids))
+        most = int(slots.parameters.channel[a:b].max(initial=-1)) + 1
+        count = max(len(channel_ids), most)
+        _lay_tracks(slots, kernel_name, slice(int(a), int(b)), own, count)
     return slots
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rules.engine.fold import Engine
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.kinds.vote import Votes
     from rules.engine.quality.checks import Check
     from rules.engine.quality.checks import Tracks as Checks
     from rules.engine.slots import Slots
@@ -66,7 +67,9 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
-    for kernel, scorer in engine.scorers.items():
+    if engine.asof is not None:
+        state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
+    for kernel, scorer in engine.keepers.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
             "rule": tracks.rule.copy(),
@@ -114,7 +117,7 @@ def carry_over(
             column[new_at] = theirs[old_at]
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
-    for kernel, scorer in engine.scorers.items():
+    for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
     _move_quality(engine, state)
@@ -123,6 +126,8 @@ def carry_over(
         if list(flags) in state["accept_flags"]:
             last = state["threshold_last"]["value"][state["accept_flags"].index(list(flags))]
             engine.threshold.last_value[number, : len(last)] = last
+    if engine.asof is not None and "asof" in state:
+        engine.asof.restore(state["asof"], state["accept_flags"])
     events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
@@ -175,7 +180,7 @@ def _move_quality(engine: Engine, state: dict[str, Any]) -> None:
 
 
 def _move_kernel(
-    tracks: Tracks | Checks, scorer: Scorer | Check, state: dict[str, Any], names: _Names
+    tracks: Tracks | Checks, scorer: Scorer | Votes | Check, state: dict[str, Any], names: _Names
 ) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.engine.waves import Waves
+from rules.plan import NEVER_NS
 from rules.segments import consecutive, ranges
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rules.engine.part import Runs
     from rules.engine.tracks import Tracks
 
-ROWS = 64  # the newest rows a window holds, this one included
+ROWS = 64  # the newest rows a window holds, this one included, unless it is told otherwise
 LONG = 128
 """A run this long is laid out whole: that costs as much as so many waves of one row."""
 
@@ -84,12 +85,24 @@ class View:
 
 
 class Window:
-    """Rings of T tracks, as wide as any track has needed so far."""
+    """Rings of T tracks, as wide as any track has needed so far.
 
-    def __init__(self, tracks: Tracks) -> None:
+    ``window_ns`` is the rules' own unless given, the gap theirs unless ``gaps`` says that none is.
+    """
+
+    def __init__(
+        self,
+        tracks: Tracks,
+        *,
+        window_ns: NDArray[np.int64] | None = None,
+        gaps: bool = True,
+        rows: int = ROWS,
+    ) -> None:
         count = len(tracks)
-        self.window_ns = tracks.own("window_ns").astype(np.int64)
-        self.max_gap_ns = tracks.max_gap_ns
+        own = tracks.own("window_ns").astype(np.int64) if window_ns is None else window_ns
+        self.window_ns = own
+        self.max_gap_ns = tracks.max_gap_ns if gaps else np.full(count, NEVER_NS)
+        self.rows = rows
         self.state: dict[str, NDArray[Any]] = {
             "count": np.zeros(count, np.int64),  # rows taken
             "first": np.zeros(count, np.int64),  # where the window of the last row began
@@ -109,6 +122,19 @@ class Window:
     def forget(self, own: NDArray[np.int64]) -> None:
         """Empty the windows: a clock epoch."""
         self.state["first"][own] = self.state["count"][own]
+
+    def forget_from(self, own: NDArray[np.int64], t: NDArray[np.int64]) -> None:
+        """Forget the rows at or after a time, one a track: its clock went back."""
+        state = self.state
+        ring, first = state["ring_ns"], state["first"][own]
+        count = state["count"][own]
+        while len(at := np.flatnonzero(count > first)):
+            newest = ring[(count[at] - 1) & (len(ring) - 1), own[at]]
+            at = at[newest >= t[at]]
+            count[at] -= 1
+            if not len(at):
+                break
+        state["count"][own] = count
 
     def views(self, runs: Runs) -> Iterator[View]:
         """Yield all rows of the runs, each track's in order; a view is remembered when yielded."""
@@ -139,7 +165,7 @@ class Window:
         broken |= row == 0
         if broken.any():
             first[broken] = row[broken]
-        np.maximum(first, row - (ROWS - 1), out=first)
+        np.maximum(first, row - (self.rows - 1), out=first)
         edge = t - self.window_ns[place]
         width, tracks = state["ring_ns"].shape
         flat, own = state["ring_ns"].reshape(-1), view.own
@@ -172,7 +198,7 @@ class Window:
         at = ranges(runs.start[chosen], length)
         view = View(at, own, length, (runs.t[at], runs.value[at]))
         count, before = state["count"][own], state["first"][own]
-        carried = np.minimum(count - before, ROWS - 1)
+        carried = np.minimum(count - before, self.rows - 1)
         total = carried + length
         start = np.cumsum(total) - total
         times, values = np.empty(int(total.sum()), np.int64), np.empty(int(total.sum()))
@@ -194,14 +220,14 @@ class Window:
         new: NDArray[np.int64],
         laid: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     ) -> NDArray[np.int64]:
-        """Return where the windows of the rows at ``new`` begin, by bisection over 64 rows."""
+        """Return where the windows of the rows at ``new`` begin, by bisection."""
         start, total, own = laid
         t = view.times
         gap = np.zeros(len(t), np.bool_)
         gap[1:] = t[1:] - t[:-1] > np.repeat(self.max_gap_ns[own], total)[1:]
         gap[start] = True
         low = np.maximum.accumulate(np.where(gap, np.arange(len(t)), 0))[new]
-        low = np.maximum(low, new - (ROWS - 1))
+        low = np.maximum(low, new - (self.rows - 1))
         high = new.copy()
         edge = t[new] - view.each(self.window_ns)
         for _ in range(int(np.max(high - low, initial=0)).bit_length()):
@@ -216,7 +242,7 @@ class Window:
         state, length = self.state, view.length
         assert length is not None  # noqa: S101 - only of long runs
         last = np.cumsum(length) - 1
-        self._widen(min(int((view.row[last] - view.first[last]).max()) + 1, ROWS))
+        self._widen(min(int((view.row[last] - view.first[last]).max()) + 1, self.rows))
         width = state["ring_ns"].shape[0]
         kept = np.minimum(length, width)
         source = ranges(last - kept + 1, kept)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.language.kinds import KINDS
-from rules.language.kinds.kind import Matched, spans_of
+from rules.language.kinds.kind import Matched, slot_columns
 from rules.language.loader import read_rules, read_sources
 from rules.language.messages import messages_of
 from rules.language.quality_plan import compile_checks, masks
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
 
-DEFAULT_MAX_GAP_TIMES = 3.0
 DEFAULT_ACCEPT = (1, 2, 3)
 
 
@@ -75,6 +74,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         channel_rules=tuple(work.channel_rules),
         deadman_rules=tuple(work.deadman_rules),
         quality_rules=tuple(quality),
+        composite_rules=tuple(work.composite_rules),
+        subjects=tuple(work.subjects),
         probe_channels=work.selector.probes,
     )
     return plan, sorted(set(problems))
@@ -112,6 +113,8 @@ class _Work:
     selector: Selector
     channel_rules: list[ChannelRule] = field(default_factory=list)
     deadman_rules: list[DeadmanRule] = field(default_factory=list)
+    composite_rules: list[ChannelRule] = field(default_factory=list)
+    subjects: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     judged: NDArray[np.bool_] = field(init=False)
 
@@ -123,13 +126,18 @@ class _Work:
         """Return the levels of the site."""
         return self.rules.levels
 
+    def subject(self, name: str) -> int:
+        """Return the number of what an alarm may be about beside channels, such as an asset."""
+        return len(self.registry.channels.id) + self.subjects.setdefault(name, len(self.subjects))
+
     def rule(self, rule: Rule) -> None:
         body, kind = rule.body, KINDS[rule.body.kind]
         if kind.devices:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
-            self.judged |= mask
+            if kind.compile is None:
+                self.judged |= mask
             rows = np.flatnonzero(mask)
         if not len(rows):
             unknown = self.selector.unknown(body.select)
@@ -189,7 +197,9 @@ class _Work:
 
     def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
         parts: list[tuple[Side, Matched, Any]] = []
-        interval_ns = self.registry.channels.interval_ns
+        channels = self.registry.channels
+        every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
+        all_of = dict(self.selector.by_quantity(every))
         for variant, rows in groups:
             matches = self.selector.by_quantity(rows)
             for name, chosen in matches or [(name, rows) for name in _named(rule.body)]:
@@ -199,7 +209,9 @@ class _Work:
                     where = _limits_at(rule.body, kind)
                     self.problems.append(rule.problem(where, str(error), key=True))
                     continue
-                matched = Matched(chosen, interval_ns[chosen], name, self.registry)
+                among = all_of.get(name, chosen)
+                interval = channels.interval_ns[chosen]
+                matched = Matched(chosen, interval, name, self.registry, among)
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
                     parts.append((side, matched, variant))
@@ -219,7 +231,10 @@ class _Work:
             if not held:
                 continue
             rows = np.concatenate([matched.rows for _, matched, _ in held])
-            pieces = [_parameters(*part, self.levels) for part in held]
+            pieces = [
+                slot_columns(side, m.rows.astype(np.int32), m.interval_ns, variant, self.levels)
+                for side, m, variant in held
+            ]
             owns = [
                 kind.own_of(variant, side, matched) if kind.own_of else {}
                 for side, matched, variant in held
@@ -262,22 +277,3 @@ def _strength(match: Any) -> int:
     order = ("channel", "sensor", "device", "asset")
     given = match.model_fields_set
     return next((len(order) - i for i, name in enumerate(order) if name in given), 0)
-
-
-def _parameters(
-    side: Side, matched: Matched, body: Any, levels: tuple[Level, ...]
-) -> dict[str, NDArray[Any]]:
-    """Return the columns of the rows that share one body."""
-    n = len(matched.rows)
-    scale = matched.interval_ns[:, None] / 1e9 if side.intervals else np.ones((n, 1))
-    holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
-    keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
-    return {
-        "channel": matched.rows.astype(np.int32),
-        "raise_at": side.raise_at * scale,
-        "clear_at": side.clear_at * scale,
-        "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
-        "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
-        "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
-        "max_gap_ns": spans_of(body.max_gap, matched.interval_ns, DEFAULT_MAX_GAP_TIMES),
-    }

@@ -28,15 +28,14 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "seasonal", "vote", "all", "sequence", "modal",
-    "step", "count", "neighbour", "expr",
+    "trend", "forecast", "seasonal", "vote", "all", "sequence", "modal", "step",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "timezone", "suppress", "late", "compensate", "resample",
-    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "near", "need",
-    "within", "network", "hops", "periods", "slot", "baseline", "holidays",
-    "scope", "inputs", "segment", "modes", "level", "join",
+    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "need",
+    "within", "periods", "slot", "baseline", "holidays",
+    "inputs", "segment", "modes", "join",
 )  # fmt: skip
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")

@@ -34,12 +34,27 @@ assets:
     channels: [{id: vol, quantity: ch4, range: [0, 5], resolution: 0.01}]
 - id: 410100-water-dm-000001
   type: dma
+  at: [113.60, 34.75]
   sensors:
   - id: b
     device: 410100-gas-gw-000001
     channels:
     - {id: p, quantity: pressure, resolution: 0.1}
     - {id: q, quantity: flow, resolution: 0.1}
+- id: 410100-water-pu-000001
+  type: pump
+  attributes: {rated_flow: 300}
+  sensors:
+  - id: m
+    device: 410100-gas-gw-000001
+    channels: [{id: pw, quantity: power}, {id: fl, quantity: flow}]
+- id: 410100-water-dm-000002
+  type: dma
+  at: [113.61, 34.75]
+  sensors:
+  - id: b
+    device: 410100-gas-gw-000001
+    channels: [{id: p2, quantity: pressure}, {id: p3, quantity: pressure}]
 """
     }
 )
@@ -49,9 +64,9 @@ assets:
 def test_an_example_of_the_page_loads_and_matches_something(number):
     rules = load_rules({"example.yaml": EXAMPLES[number]})
     plan, _ = compile_plan(rules, REGISTRY)
-    assert {r.rule_id for r in (*plan.channel_rules, *plan.deadman_rules)} == {
-        r.id for r in rules.rules
-    }
+    assert {
+        r.rule_id for r in (*plan.channel_rules, *plan.composite_rules, *plan.deadman_rules)
+    } == {r.id for r in rules.rules}
     assert [r.rule_id for r in plan.quality_rules] == [c.body.id for c in rules.checks]
     assert [str(p) for p in check({"example.yaml": EXAMPLES[number]}, REGISTRY) if p.rule] == []
 

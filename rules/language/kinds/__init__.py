@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rules.language.kinds.arrival import CLOCK, GAP, LATE
+from rules.language.kinds.count import COUNT
 from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
+from rules.language.kinds.expr import EXPR
+from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
@@ -19,16 +22,8 @@ if TYPE_CHECKING:
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        THRESHOLD,
-        RATE,
-        EWMA,
-        ZSCORE,
-        CUSUM,
-        STUCK,
-        GAP,
-        LATE,
-        CLOCK,
-        DEADMAN,
+        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
+        *(COUNT, NEIGHBOUR, EXPR, DEADMAN),
     )
 }
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Groups = list[tuple[Any, NDArray[np.intp]]]
     Columns = dict[str, NDArray[Any]]
 
+DEFAULT_MAX_GAP_TIMES = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Matched:
@@ -33,6 +35,7 @@ class Matched:
     interval_ns: NDArray[np.int64]  # [n]
     quantity: str
     registry: Registry
+    among: NDArray[np.intp]  # all channels of this quantity the rule selects, rising
 
     def each(self, value: float) -> NDArray[np.float64]:
         """Return one number for all of them."""
@@ -61,10 +64,16 @@ class Work(Protocol):
     registry: Registry
     problems: list[Any]
     deadman_rules: list[Any]
+    composite_rules: list[Any]
+    judged: NDArray[np.bool_]  # [channels] some rule judges it
 
     @property
     def levels(self) -> Sequence[Level]:
         """Return the levels of the site, by severity rising."""
+        ...
+
+    def subject(self, name: str) -> int:
+        """Return the number of what an alarm may be about beside channels, such as an asset."""
         ...
 
 
@@ -107,6 +116,29 @@ def no_hysteresis(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
     if body.hysteresis is not None:
         said = "hysteresis is not for limits that are times: use keep_firing_for"
         yield ("hysteresis",), said
+
+
+def slot_columns(
+    side: Side,
+    channel: NDArray[np.int32],
+    interval_ns: NDArray[np.int64],
+    body: Any,
+    levels: Sequence[Level],
+) -> Columns:
+    """Return the columns every kind has, of slots that share one body, [n] or [n, L]."""
+    n = len(channel)
+    scale = interval_ns[:, None] / 1e9 if side.intervals else np.ones((n, 1))
+    holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
+    keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
+    return {
+        "channel": channel,
+        "raise_at": side.raise_at * scale,
+        "clear_at": side.clear_at * scale,
+        "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
+        "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
+        "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
+        "max_gap_ns": spans_of(body.max_gap, interval_ns, DEFAULT_MAX_GAP_TIMES),
+    }
 
 
 def limit_levels(body: Any) -> dict[str, dict[str, Any]]:
