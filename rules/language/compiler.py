@@ -62,7 +62,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         A unit does not fit a matched quantity, or levels are not in order; with all problems.
     """
     work = _Work(rules, registry, Selector(registry))
-    for rule in rules.rules:
+    for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].follows):
         work.rule(rule)
     quality = compile_checks(rules.checks, work.selector, work.problems)
     work.problems += masks(rules.checks, quality, work.channel_rules, registry)

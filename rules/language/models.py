@@ -28,13 +28,13 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "seasonal", "vote", "all", "sequence", "modal", "step",
+    "trend", "forecast", "seasonal", "all", "sequence", "modal", "step",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "timezone", "suppress", "late", "compensate", "resample",
-    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "need",
-    "within", "periods", "slot", "baseline", "holidays",
+    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "periods",
+    "slot", "baseline", "holidays",
     "inputs", "segment", "modes", "join",
 )  # fmt: skip
 

@@ -109,8 +109,8 @@ class Nearby:
         return found
 
     def _ranked(self, row: int, places: NDArray[np.intp], away: NDArray[np.float64]) -> list[int]:
-        """Return the rows of places but this one, by distance, then row; without a place last."""
-        distance = (away * away).sum(axis=1)
+        """Return the rows of places but this one, by distance in metres, then by row."""
+        distance = np.rint(np.sqrt((away * away).sum(axis=1)))
         order = np.lexsort((places, np.where(np.isnan(distance), np.inf, distance)))
         near: list[int] = self.among[places[order]].tolist()
         return [other for other in near if other != row]

@@ -14,6 +14,7 @@ from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
+from rules.language.kinds.vote import VOTE
 from rules.language.kinds.zscore import ZSCORE
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
-        *(COUNT, NEIGHBOUR, EXPR, DEADMAN),
+        *(COUNT, NEIGHBOUR, EXPR, VOTE, DEADMAN),
     )
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rules.language.amounts import Span
     from rules.language.limits import Side
     from rules.language.models import Body
-    from rules.language.ruleset import Rule
+    from rules.language.ruleset import Rule, RuleSet
     from rules.plan import ChannelRule, Level
     from rules.registry import Registry
     from rules.strict_models import Path
@@ -61,8 +61,10 @@ class Warn(Protocol):
 class Work(Protocol):
     """What a kind that compiles itself may use and add to: the compiler's state."""
 
+    rules: RuleSet
     registry: Registry
     problems: list[Any]
+    channel_rules: list[Any]
     deadman_rules: list[Any]
     composite_rules: list[Any]
     judged: NDArray[np.bool_]  # [channels] some rule judges it
@@ -99,6 +101,7 @@ class Kind:
     devices: bool = False  # selects devices, not channels
     compile: Callable[[Work, Rule, Any, Groups], None] | None = None
     """For kinds that are no scores of channels: adds its arrays to the work by itself."""
+    follows: bool = False  # from what other rules decide: compiled after them
 
 
 def spans_of(
