@@ -121,6 +121,8 @@ def words(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> Words
     since = local(alarm.onset_ns, zone)
     if site is not None and alarm.rule in site.deadman:
         parts = _silence(alarm, language)
+    elif site is not None and (alarm.rule, alarm.side) in site.composite:
+        parts = _computed(alarm, site)
     elif site is not None and alarm.subject in site.registry.channel_row:
         parts = _measured(alarm, site, language)
     else:
@@ -151,6 +153,17 @@ def _silence(alarm: Alarm, language: str) -> _Parts:
     value = "" if alarm.value is None else duration(alarm.value, language)
     limit = "" if alarm.limit is None else duration(alarm.limit, language)
     return _Parts(what, value, value, limit)
+
+
+def _computed(alarm: Alarm, site: Site) -> _Parts:
+    """Return the words of what was made of several channels: the number is no value of one."""
+    rule = site.composite[alarm.rule, alarm.side]
+    unit, decimals = unit_word(rule.unit), 0 if rule.kind == "vote" else 2
+    said, limit = (
+        "" if each is None else f"{number(each, decimals)} {unit}".strip()
+        for each in (alarm.value, alarm.limit)
+    )
+    return _Parts(alarm.rule, said, said, limit)
 
 
 def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:

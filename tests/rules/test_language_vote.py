@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,42 @@ def test_what_is_wrong_is_said_with_its_place(registry, text, said):
     whole = told(text, registry)
     assert whole.startswith("s.yaml:4:")
     assert said in whole, whole
+
+
+def values(registry, offset, t, **value_of):
+    """One record: manhole m1 … m4 by number, each with its value, at t seconds."""
+    numbers = [int(name[1:]) - 1 for name in value_of]
+    at = [t * SECOND_NS] * len(numbers)
+    columns = {"channel": numbers, "judged_ns": at, "value": list(value_of.values())}
+    return Record(offset, Readings.of(columns))
+
+
+def test_a_vote_that_comes_by_a_change_of_rules_counts_alarms_that_stand_already(registry):
+    with_vote, without = plan_of(registry, GOOD), plan_of(registry, GOOD)
+    without = replace(without, composite_rules=(), content_hash="without")
+    engine = Engine(without, registry)
+    raised = engine.fold([values(registry, 0, 0, m1=1.5, m3=1.5)])
+    assert [e.rule for e in raised] == ["ch4", "ch4"]
+    assert engine.change(with_vote, registry, offset=1) == []
+    told = engine.fold([values(registry, 2, 60, m2=0.5)])
+    assert [(e.rule, e.subject) for e in told] == [("cluster", registry.channels.id[1])]
+
+
+def test_a_vote_that_now_needs_fewer_counts_who_ceased_a_moment_ago(registry):
+    three = GOOD.replace("count: 2, min_members: 2", "count: 3")
+    engine = Engine(plan_of(registry, three), registry)
+    engine.fold([values(registry, 0, 0, m1=1.5, m3=1.5)])
+    engine.fold([values(registry, 1, 60, m1=0.5, m3=0.5)])
+    assert engine.change(plan_of(registry, GOOD), registry, offset=2) == []
+    engine.fold([values(registry, 3, 120, m4=0.5)])
+    told = engine.fold([values(registry, 4, 180, m2=0.5)])
+    assert [(e.rule, e.value) for e in told] == [("cluster", 2.0)]
+
+
+def test_a_vote_of_a_rule_that_is_taken_away_ends_at_once(registry):
+    plan = plan_of(registry, GOOD)
+    engine = Engine(plan, registry)
+    engine.fold([values(registry, 0, 0, m1=1.5, m3=1.5)])
+    ended = engine.change(replace(plan, channel_rules=()), registry, offset=1)
+    assert {(e.type, e.rule) for e in ended} == {("RULE_CHANGED", "ch4")}
+    assert engine.fold([values(registry, 2, 60, m1=1.5, m3=1.5)]) == []

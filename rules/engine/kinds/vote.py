@@ -340,4 +340,3 @@ class Votes:
         width = min(held.shape[-1], column.shape[-1])
         held[:, :width] = np.where(column[:, :width] == 0, NO_NS, column[:, :width])
         setattr(self, name, held)
-        self.warm[:] = True
