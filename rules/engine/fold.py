@@ -16,7 +16,7 @@ from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
-from rules.engine.outcome import advance, to_events
+from rules.engine.outcome import advance, ordered, to_events
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
@@ -192,9 +192,8 @@ class Engine:
         columns = self._score(part, overdue=overdue)
         events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
         if self.votes is not None:
-            votes = self._vote(self.votes, part, columns, overdue=overdue)
-            if votes:
-                events = sorted([*events, *votes], key=log_order)
+            voted = self._vote(self.votes, part, columns, overdue=overdue)
+            events = sorted([*events, *voted], key=log_order) if voted else events
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         return events
@@ -225,6 +224,7 @@ class Engine:
         decided = advance(self.slots, joined(found), part.ticks) if found else None
         if decided is None:
             return []
+        decided = ordered(self.slots, decided)
         told = to_events(self.slots, decided, {})
         who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
         said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)

@@ -237,7 +237,7 @@ def to_events(
     slots: Slots, columns: SlotEvents, aux_names: Mapping[str, Sequence[str]]
 ) -> list[Event]:
     """Return Event objects of slot events, in log order; ``aux_names`` by kernel."""
-    columns = _ordered(slots, columns)
+    columns = ordered(slots, columns)
     count = len(columns.kind)
     rules = [slots.rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
     subjects = slots.subjects
@@ -283,7 +283,7 @@ def to_events(
     )
 
 
-def _ordered(slots: Slots, columns: SlotEvents) -> SlotEvents:
+def ordered(slots: Slots, columns: SlotEvents) -> SlotEvents:
     """Bring slot events in log order: position, rule, subject, side, ordinal."""
     p, slot = slots.parameters, columns.slot
     rule, subject = slots.rule_rank[p.rule[slot]], slots.subject_rank[p.channel[slot]]
@@ -305,10 +305,12 @@ def _evidence(
     """Return what the scorers said of the deciding rows, by name; NaN is left out."""
     if aux is None:
         return repeat(NOTHING, len(rules))
+    each = {id(rule): rule for rule in rules}
+    called = {key: rule.inputs or names.get(rule.kernel, ()) for key, rule in each.items()}
     return [
         {
             name: value
-            for name, value in zip(rule.inputs or names.get(rule.kernel, ()), said, strict=False)
+            for name, value in zip(called[id(rule)], said, strict=False)
             if value == value  # noqa: PLR0124 - NaN
         }
         or NOTHING
