@@ -132,7 +132,7 @@ class Oracle:
     def voted(slot: Slot, offset: int, row: int, now_ns: int) -> list[Event]:
         """Give the count of a vote to its slot, as a row of the Clock."""
         count = float(slot.scorer.count(now_ns))
-        counted = Row(offset, row, 0, 0, now_ns, now_ns, count, 1, True, 0, 0, 0)
+        counted = Row(offset, row, 0, 0, now_ns, now_ns, now_ns, count, 1, True, 0, 0, 0)
         return slot.judged(counted)
 
     def every_slot(self) -> list[Slot]:

@@ -20,11 +20,11 @@ from rules.engine.outcome import advance, ordered, to_events
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
-from rules.engine.taking import heard_of, rows_of, ticks_of
+from rules.engine.taking import heard_of, kept_segments, rows_of, ticks_of
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
 from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
-from rules.segments import Segments, ranges, segments_of
+from rules.segments import ranges, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class Engine:
         verdicts = self.judge.mark(rows, g)
         events = self.deadman.advance(heard_of(records, rows, g), ticks)
         judged = verdicts.verdict == JUDGED
-        segments = _kept_segments(verdicts, judged)
+        segments = kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
@@ -131,7 +131,7 @@ class Engine:
             if late.any():
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-                with_late(part, _kept_segments(verdicts, judged | late), late)
+                with_late(part, kept_segments(verdicts, judged | late), late)
             told = self._run(part)
             if not events:
                 return told  # in order already
@@ -389,17 +389,3 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     """Return the key that orders the log."""
     g = position(event.offset, event.row)
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
-
-
-def _kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
-    """Return the segments with only the chosen rows."""
-    segments = verdicts.segments
-    keep = chosen[segments.order]
-    if keep.all():
-        return segments
-    kept = np.concatenate(([0], np.cumsum(keep)))
-    start, stop = kept[segments.start], kept[segments.stop]
-    some = stop > start
-    return Segments(
-        segments.order[keep], start[some], stop[some], segments.key[some], segments.single
-    )

@@ -47,14 +47,18 @@ assets:
   sensors:
   - id: m
     device: 410100-gas-gw-000001
-    channels: [{id: pw, quantity: power}, {id: fl, quantity: flow}]
+    channels:
+    - {id: pw, quantity: power, resolution: 0.1}
+    - {id: fl, quantity: flow, resolution: 0.1}
 - id: 410100-water-dm-000002
   type: dma
   at: [113.61, 34.75]
   sensors:
   - id: b
     device: 410100-gas-gw-000001
-    channels: [{id: p2, quantity: pressure}, {id: p3, quantity: pressure}]
+    channels:
+    - {id: p2, quantity: pressure, resolution: 0.1}
+    - {id: p3, quantity: pressure, resolution: 0.1}
 """
     }
 )
