@@ -28,13 +28,12 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "seasonal", "all", "sequence", "modal", "step",
+    "seasonal", "all", "sequence", "modal",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late", "compensate", "resample",
-    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "periods",
-    "slot", "baseline", "holidays",
+    "on_gap", "timezone", "suppress", "late", "compensate",
+    "periods", "slot", "baseline", "holidays",
     "inputs", "segment", "modes", "join",
 )  # fmt: skip
 
