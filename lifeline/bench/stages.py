@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rules.engine import Engine
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
-    ("read", fold, "_rows_of"),
+    ("read", fold, "rows_of"),
     ("judge", Judge, "mark"),
     ("silence", Deadman, "advance"),
     ("accept", fold, "acceptance"),

@@ -31,7 +31,7 @@ class Part:
     """
 
     __slots__ = (
-        *("accepted", "asof", "g", "late", "rows", "segments"),
+        *("accepted", "asof", "g", "judged", "late", "rows", "segments"),
         *("t", "ticks", "value", "wide"),
     )
 
@@ -48,6 +48,7 @@ class Part:
         self.accepted, self.ticks, self.asof = accepted, ticks, asof
         self.late: NDArray[np.bool_] | None = None  # of the journal's rows, where segments have any
         self.wide: Part | None = None  # the same with its late rows among the judged ones
+        self.judged: Part = self  # the same without late rows
         whole = segments.single and len(segments.order) == len(rows)
         self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
         self.value = rows.value if whole else rows.value[segments.order]
@@ -111,6 +112,7 @@ def with_late(part: Part, segments: Segments, late: NDArray[np.bool_]) -> None:
     """Give ``part`` its late rows: ``segments`` are of judged and late ones, in journal order."""
     part.wide = Part(part.rows, part.g, segments, part.accepted, part.ticks, part.asof)
     part.wide.late = late
+    part.wide.judged = part
 
 
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:

@@ -32,7 +32,7 @@ KINDS_NOT_YET: Final = (
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late", "compensate",
+    "on_gap", "timezone", "suppress", "late",
     "periods", "slot", "baseline", "holidays",
     "inputs", "segment", "modes", "join",
 )  # fmt: skip

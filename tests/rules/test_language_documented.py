@@ -42,6 +42,7 @@ assets:
     - {id: p, quantity: pressure, resolution: 0.1}
     - {id: q, quantity: flow, resolution: 0.1}
     - {id: l, quantity: level, resolution: 0.01}
+    - {id: t, quantity: temperature, resolution: 0.1}
 - id: 410100-water-pu-000001
   type: pump
   attributes: {rated_flow: 300}

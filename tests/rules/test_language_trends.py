@@ -35,6 +35,9 @@ assets:
     - {id: mean, quantity: pressure, range: [0, 1600], every: 1m}
     - {id: slow, quantity: pressure, range: [0, 1600], every: 5m}
     - {id: v, quantity: vibration, every: 10s}
+  - id: air
+    device: 410100-drain-gw-000001
+    channels: [{id: t, quantity: temperature, every: 10m}]
 """
     }
 )
@@ -169,6 +172,42 @@ def test_a_trend_becomes_a_slope_with_its_test():
 )
 def test_a_trend_that_cannot_be_says_where_and_why(keys, said):
     found = problems(TREND + keys + "}")
+    assert said in found
+    assert found.startswith("site.yaml:3:")
+
+
+BY = "window: 4d, resample: 1h, min_duration: 2d, below: {red: -4 kPa/d}, compensate: "
+
+
+def test_a_compensated_trend_has_a_companion_of_its_asset_and_lags_in_buckets():
+    rule = one(TREND + BY + "{by: temperature, lag: [0h, 6h]}}")
+    assert rule.kernel == "trend_compensated"
+    companion = REGISTRY.channels.id[rule.own["companion"][0]]
+    assert companion == "410100-water-pp-000001/air/t"
+    assert rule.own["max_age_ns"].tolist() == [1800 * S]
+    assert (rule.own["lag_first"].tolist(), rule.own["lag_last"].tolist()) == ([0], [6])
+    one_lag = one(TREND + BY + "{by: pressure, lag: 2h, max_age: 1m}}")
+    assert REGISTRY.channels.id[one_lag.own["companion"][0]].endswith("p/slow")  # never itself
+    assert one_lag.own["max_age_ns"].tolist() == [60 * S]
+    assert (one_lag.own["lag_first"].tolist(), one_lag.own["lag_last"].tolist()) == ([2], [2])
+
+
+@pytest.mark.parametrize(
+    ("compensate", "said"),
+    [
+        ("{by: temprature}", 'unknown quantity "temprature" (did you mean "temperature"'),
+        ("{by: temperature, lag: [6h, 0h]}", "a lag goes from 0s upwards"),
+        ("{by: temperature, lag: [1h]}", "the least and the greatest"),
+        ("{by: temperature, lag: 90m}", "must be whole numbers of resample 1h"),
+        ("{by: temperature, lag: [0h, 48h]}", "more than 48 steps"),
+        ("{by: temperature, scope: zone, near: 5 m}", "once who is near"),
+        ("{by: temperature, scope: zone}", "the trend is judged as it is"),
+        ("{by: flow}", "the trend is judged as it is"),
+        ("{lag: 1h}", '"by" is missing'),
+    ],
+)
+def test_a_compensation_that_cannot_be_says_where_and_why(compensate, said):
+    found = problems(TREND + BY + compensate + "}")
     assert said in found
     assert found.startswith("site.yaml:3:")
 

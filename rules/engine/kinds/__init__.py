@@ -17,6 +17,7 @@ from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.trend import Trend
+from rules.engine.kinds.trend_compensated import TrendCompensated
 from rules.engine.kinds.vote import Votes
 from rules.engine.kinds.zscore import Zscore
 
@@ -38,12 +39,15 @@ SCORERS: tuple[type[Scorer], ...] = (
     StepRows,
     StepResampled,
     Trend,
+    TrendCompensated,
     Forecast,
     NeighbourDifference,
     NeighbourSigma,
     Expression,
 )
-ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel)
+ACROSS = tuple(
+    s.kernel for s in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated)
+)
 """Kernels that look at the last values of other channels."""
 KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS), Votes.kernel)
 KINDS = (

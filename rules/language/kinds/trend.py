@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from rules.language.compensation import NOTHING, Compensate, companions_of, lag_problems
 from rules.language.kinds.kind import Kind, limit_levels
 from rules.language.kinds.rate import slope_sides
 from rules.language.models import LimitBody
@@ -31,10 +32,11 @@ class TrendRule(LimitBody):
     min_points: Annotated[int, Field(ge=4, le=POINTS)] = 10
     test: Literal["mann_kendall"] = "mann_kendall"
     p_value: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    compensate: Compensate | None = None
 
 
 def _own(body: Any, side: Side, matched: Matched) -> Columns:
-    return {
+    own = {
         "window_ns": matched.whole(body.window),
         "resample_ns": matched.whole(body.resample),
         "min_duration_ns": matched.whole(body.min_duration),
@@ -42,6 +44,9 @@ def _own(body: Any, side: Side, matched: Matched) -> Columns:
         "p_value": matched.each(body.p_value),
         "per_ns": matched.whole(int(side.own["per_ns"])),
     }
+    if body.compensate is not None:
+        own |= companions_of(body.compensate, body.resample, matched)
+    return own
 
 
 def _check(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
@@ -51,10 +56,15 @@ def _check(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
             ("min_duration",),
             "min_duration never fits between the first and last point of window",
         )
+    if body.compensate is not None:
+        yield from lag_problems(body.compensate, body.resample)
 
 
 def _warn(warn: Warn, built: ChannelRule, registry: Registry, _levels: Sequence[Level]) -> None:
     warn_of_grid(warn, built, registry)
+    if "companion" in built.own:
+        said = "nothing to compensate by is there: the trend is judged as it is"
+        warn.some(built.own["companion"] == NOTHING, ("compensate",), said)
 
 
 TREND = Kind(
@@ -67,6 +77,7 @@ TREND = Kind(
     levels_of=limit_levels,
     sides_of=slope_sides,
     own_of=_own,
+    options_of=lambda body: {} if body.compensate is None else {"method": "compensated"},
     check=_check,
     warn=_warn,
     settable=("window", "min_points", "min_duration", "p_value"),
