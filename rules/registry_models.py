@@ -7,10 +7,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
 from rules.strict_models import DurationNs, Strict
+from rules.waveforms.features import FEATURES
 
+MIN_EVERY_NS: Final = 100_000_000  # of a feature's buckets
 MAX_ID: Final = 48  # of assets and devices: what a compact frame has room for
 _AREA: Final = r"[0-9]{6}"
 _TYPED: Final = re.compile(rf"{_AREA}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-[0-9]{{3,12}}")
@@ -52,9 +55,16 @@ def _tag(text: str) -> str:
     return text
 
 
+def _feature(text: str) -> str:
+    if text not in FEATURES:
+        raise ValueError(f"unknown feature {text[:64]!r}{nearest(text, FEATURES)}")
+    return text
+
+
 TypedId = Annotated[str, AfterValidator(_typed_id)]
 SiteId = Annotated[str, AfterValidator(_site_id)]
 PartId = Annotated[str, AfterValidator(_part_id)]
+Feature = Annotated[str, AfterValidator(_feature)]
 Word = Annotated[str, AfterValidator(_tag)]
 TagValue = bool | int | float | str
 Tags = dict[Word, TagValue]
@@ -83,6 +93,14 @@ class DeviceEntry(Strict):
     every: DurationNs  # how often it is expected to speak
 
 
+class DerivedEntry(Strict):
+    """A feature of another channel's waveform, one value a bucket of absolute time."""
+
+    from_: str = Field(alias="from")  # a channel of the same sensor, or a whole id
+    feature: Feature
+    every: Annotated[DurationNs, Field(ge=MIN_EVERY_NS)]
+
+
 class ChannelEntry(Strict):
     """Range, resolution and fault codes are in ``unit``, as the data sheet gives them."""
 
@@ -97,6 +115,7 @@ class ChannelEntry(Strict):
     klass: Literal["safety", "maintenance", "info"] = Field("safety", alias="class")
     lel_basis: LelBasis | None = None
     fault_codes: list[float] = Field(default_factory=list)
+    derived: DerivedEntry | None = None
     tags: Tags = Field(default_factory=dict)
 
 

@@ -25,6 +25,7 @@ from tests.small_city import (
     registry_of,
     rule_of,
 )
+from tests.wave_journals import derived, devices, feature_rule, wave_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +160,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
     for i in range(random.randint(2, 6)):
         kind = random.choice(kinds)
         rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
+    rules.append(feature_rule(random, "features"))
     return plan_of(
         *rules,
         probes=random.choice(((), (0,), (1, 3))),
@@ -285,7 +287,7 @@ def command(random: Random, chosen: Plan) -> Control:
     """A reset, mostly of a rule and channel that can answer; sometimes of what does not exist."""
     latching = [rule for rule in chosen.channel_rules if rule.over_range]
     rule = random.choice(latching or chosen.channel_rules or [rule_of()])
-    channel = registry_of(DEVICES).channels.id[random.choice(rule.channel)]
+    channel = registry_of((*DEVICES, *devices())).channels.id[random.choice(rule.channel)]
     data = {"rule": rule.rule_id, "channel": channel, "by": "li", "reason": "re-tested"}
     if random.random() < 0.1:
         data[random.choice(("rule", "channel"))] = "unknown"
@@ -303,6 +305,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
         for d in sorted(set(DEVICES))
         if (own := [c for c, device in enumerate(DEVICES) if device == d])
     ]
+    waves = wave_speakers(random, orderly=orderly)
     now_ns = T0_NS
     out: list[Body] = [Tick(now_ns)]
     open_rows: list[dict[str, Any]] = []
@@ -325,6 +328,10 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
                     open_rows += rows
                     if random.random() < 0.6:
                         flush()
+        for wave in waves:
+            if random.random() < 0.4:
+                flush()
+                out += wave.blocks(random, now_ns)
         if random.random() < 0.06:
             flush()
             out.append(command(random, chosen))
@@ -339,7 +346,8 @@ def case(
     random: Random, *, steps: int = 45, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
 ) -> Case:
     """One registry, plan and journal; an ``orderly`` city sends no message twice."""
-    registry = registry_of(DEVICES, range_lo=RANGE_LO, range_hi=RANGE_HI)
+    everyone = (*DEVICES, *devices())
+    registry = registry_of(everyone, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
     chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
     told = bodies(random, chosen, steps=steps, orderly=orderly)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
+from tests.oracle_judge import Row
 from tests.oracle_scores import SCORES, Score, Threshold
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
     from rules.registry import Registry
-    from tests.oracle_judge import Row
+    from tests.oracle_waveforms import Sample
 
 NEVER_NS = 2**62
 HIGH_SEVERITY = 3
@@ -47,6 +48,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
+    evidence: dict[str, float]
 
 
 @dataclass
@@ -92,13 +94,29 @@ class Slot:
         self.after_epoch = True
         self.scorer.epoch()
 
+    def block_epoch(self) -> None:
+        self.after_epoch = True
+        self.scorer.block_epoch()
+
+    def samples(self, offset: int, receive_ns: int, samples: list[Sample]) -> list[Event]:
+        """The rows that a kind on waveforms makes of the samples of one block."""
+        made = [row for sample in samples for row in self.scorer.take(sample)]
+        said = [row for row in made if not math.isnan(row.score)]
+        events = []
+        for number, made_row in enumerate(said):
+            row = Row(offset, number, -1, -1, made_row.t, receive_ns, made_row.value,
+                      1, True, 0, -1, 0)  # fmt: skip
+            events += self.step_all(row, made_row.score, made_row.evidence)
+        return events
+
     def judged(self, row: Row) -> list[Event]:
         if not self.accepts(row):
             return []
+        score = self.scorer.score(row.judged_ns, row.value)
+        return [] if math.isnan(score) else self.step_all(row, score, {})
+
+    def step_all(self, row: Row, score: float, evidence: dict[str, float]) -> list[Event]:
         t = row.judged_ns
-        score = self.scorer.score(t, row.value)
-        if math.isnan(score):
-            return []
         if self.threshold and self.threshold.beyond(row.value):
             self.range_latch = True
         gap = self.last is not None and t - self.last.t > self.max_gap_ns
@@ -110,7 +128,7 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score)
+        self.last = LastRow(t, row.receive_ns, row.value, score, evidence)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -178,6 +196,7 @@ class Slot:
             receive_ns=receive_ns,
             value=self.last.value,
             score=self.last.score,
+            evidence={k: v for k, v in self.last.evidence.items() if not math.isnan(v)},
             over_range=self.range_latch,
         )
 

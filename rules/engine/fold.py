@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.deadman import Deadman, Heard
-from rules.engine.kinds import KERNELS, SCORERS
+from rules.engine.block_rules import BlockRules, between
+from rules.engine.deadman import Deadman
+from rules.engine.kinds import KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, scored_rows
+from rules.engine.part import Part, acceptance, joined, scored_rows
+from rules.engine.records import heard_of, rows_of, ticks_of
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, offset_of, position, row_of
+from rules.readings import HEARD_ONLY, Block, Control, Readings, offset_of, position, row_of
 from rules.segments import Segments, segments_of
 
 if TYPE_CHECKING:
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
+    from rules.waveforms.samples import Samples
 
     Resolve = Callable[[Control], tuple[Plan, Registry] | None]
 
 AUX_NAMES = {scorer.kernel: scorer.aux_names for scorer in SCORERS}
+AUX_NAMES |= {sampler.kernel: sampler.aux_names for sampler in SAMPLERS}
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -55,10 +60,8 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        aux = max(len(scorer.aux_names) for scorer in SCORERS)
         used = {rule.kernel for rule in self.plan.channel_rules}
-        if not any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used):
-            aux = 0
+        aux = max((len(AUX_NAMES.get(kernel, ())) for kernel in used), default=0)
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
         )
@@ -69,10 +72,16 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        self.blocks = BlockRules(channels, self.slots, used)
         self.deadman = Deadman(self.plan, self.registry.devices.id)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
+
+    @property
+    def kinds(self) -> dict[str, Scorer | Sampler]:
+        """Return all that keeps statistics by track, by kernel."""
+        return {**self.scorers, **self.blocks.samplers}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -94,11 +103,30 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
-        rows, g = _rows_of(records)
-        ticks = _ticks_of(records)
+        samples, epochs = self.blocks.mark(records)
+        events: list[Event] = []
+        begin = 0
+        for at, channel in epochs:
+            if at > begin:
+                held = None if samples is None else samples.between(begin, at)
+                events += self._take(records[begin:at], held)
+            events.append(self._block_epoch(records[at], channel))
+            begin = at
+        if epochs and samples is not None:
+            samples = samples.between(begin, len(records))
+        events += self._take(records[begin:], samples)
+        events.sort(key=log_order)
+        return events
+
+    def _take(self, records: Sequence[Record], samples: Samples | None) -> list[Event]:
+        """Take up records among which no new epoch of a block's clock opens."""
+        rows, g = rows_of(records)
+        ticks = ticks_of(records)
         rows = self._known(rows)
+        events = self.deadman.advance(heard_of(records, rows, g), ticks)
+        rows, g = self.blocks.join(rows, g, samples)
         verdicts = self.judge.mark(rows, g)
-        events = self.deadman.advance(_heard_of(records, rows, g), ticks)
+        waves = self.blocks.rows(samples, rows, g, verdicts)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
@@ -108,11 +136,24 @@ class Engine:
             if late:
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            events += self._run(Part(rows, g, segments, accepted, ticks))
+            events += self._run(Part(rows, g, segments, accepted, ticks), waves)
         else:
-            events += self._run_cut(rows, g, verdicts, ticks, cuts)
-        events.sort(key=log_order)
+            events += self._run_cut((rows, g, verdicts, waves), ticks, cuts)
         return events
+
+    def _block_epoch(self, record: Record, channel: int) -> Event:
+        """Open a new epoch of a block's clock, before its record."""
+        self.blocks.forget(channel)
+        block = record.body
+        assert isinstance(block, Block)  # noqa: S101 - only blocks have such a clock
+        return Event(
+            type=EventType.CLOCK_EPOCH,
+            offset=record.offset,
+            row=0,
+            subject=self.registry.channels.id[channel],
+            event_ns=block.judged_ns,
+            receive_ns=block.receive_ns,
+        )
 
     def _known(self, rows: Readings) -> Readings:
         """Keep of rows of channels the registry does not have only that their device spoke.
@@ -127,13 +168,12 @@ class Engine:
 
     def _run_cut(
         self,
-        rows: Readings,
-        g: NDArray[np.int64],
-        verdicts: Verdicts,
+        batch: tuple[Readings, NDArray[np.int64], Verdicts, list[SlotRows]],
         ticks: Ticks,
         cuts: list[int],
     ) -> list[Event]:
         """Run the pieces between clock epochs; a piece begins with the row that opens one."""
+        rows, g, verdicts, waves = batch
         events: list[Event] = []
         for number, begin in enumerate(cuts):
             stop = cuts[number + 1] if number + 1 < len(cuts) else len(rows)
@@ -150,13 +190,14 @@ class Engine:
             judged = np.flatnonzero(verdict == JUDGED)
             segments = segments_of(piece.channel, judged, self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            events += self._run(Part(piece, g[begin:stop], segments, accepted, part_ticks))
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks)
+            events += self._run(part, between(waves, g_from, g_to))
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
         return late_findings(batch, self.slots, self.threshold)
 
-    def _run(self, part: Part) -> list[Event]:
+    def _run(self, part: Part, waves: list[SlotRows]) -> list[Event]:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
         if len(part.segments.order):
@@ -164,12 +205,13 @@ class Engine:
             several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
             found = [rows for rows in several if rows is not None]
             self.threshold.remember(part)
+        found += waves
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         if overdue:
             found.append(self._waiting(found, part.ticks))
         if not found:
             return []
-        columns = advance(self.slots, _join(found), part.ticks)
+        columns = advance(self.slots, joined(found), part.ticks)
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         if columns is None:
@@ -323,37 +365,6 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
 
 
-def _rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:
-    """Return all scalar rows of records and their positions."""
-    held = [(r.offset, r.body) for r in records if isinstance(r.body, Readings)]
-    parts = [position(offset) + np.arange(len(body)) for offset, body in held]
-    g = np.concatenate(parts) if parts else _EMPTY
-    return Readings.concatenate([body for _, body in held]), g
-
-
-def _ticks_of(records: Sequence[Record]) -> Ticks:
-    """Return the ticks of records."""
-    held = [(r.body.tick_ns, position(r.offset)) for r in records if isinstance(r.body, Tick)]
-    both = np.array(held, np.int64).reshape(-1, 2)
-    return Ticks(np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1]))
-
-
-def _heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) -> Heard:
-    """Return who spoke: the device of every row, and of every block."""
-    heard = Heard(rows.device.astype(np.int64), rows.receive_ns, g)
-    blocks = [
-        (r.body.device, r.body.receive_ns, position(r.offset))
-        for r in records
-        if isinstance(r.body, Block)
-    ]
-    if not blocks:
-        return heard
-    extra = np.array(blocks, np.int64)
-    merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
-    merged = merged[np.argsort(merged[:, 2], kind="stable")]
-    return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
-
-
 def _judged_segments(verdicts: Verdicts) -> Segments:
     """Return the segments with only their judged rows."""
     segments = verdicts.segments
@@ -366,26 +377,3 @@ def _judged_segments(verdicts: Verdicts) -> Segments:
     return Segments(
         segments.order[keep], start[some], stop[some], segments.key[some], segments.single
     )
-
-
-def _join(found: list[SlotRows]) -> SlotRows:
-    """Return the rows of several kinds as one table."""
-    if len(found) == 1:
-        return found[0]
-    names = [name for name in SlotRows.__slots__ if name != "aux"]
-    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
-    return SlotRows(**joined, aux=_join_aux(found))
-
-
-def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
-    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
-    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
-    if not width:
-        return None
-    parts = []
-    for rows in found:
-        wide = np.full((len(rows.g), width), np.nan)
-        if rows.aux is not None:
-            wide[:, : rows.aux.shape[1]] = rows.aux
-        parts.append(wide)
-    return np.concatenate(parts)

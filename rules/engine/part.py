@@ -244,3 +244,26 @@ def _slot_rows(
         over=over,
         aux=None if aux is None else aux[places],
     )
+
+
+def joined(found: list[SlotRows]) -> SlotRows:
+    """Return the rows of several kinds as one table."""
+    if len(found) == 1:
+        return found[0]
+    names = [name for name in SlotRows.__slots__ if name != "aux"]
+    columns = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
+    return SlotRows(**columns, aux=_join_aux(found))
+
+
+def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
+    """Return what scorers said, side by side with the rows; NaN where one said nothing."""
+    width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
+    if not width:
+        return None
+    parts = []
+    for rows in found:
+        wide = np.full((len(rows.g), width), np.nan)
+        if rows.aux is not None:
+            wide[:, : rows.aux.shape[1]] = rows.aux
+        parts.append(wide)
+    return np.concatenate(parts)

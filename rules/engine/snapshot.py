@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.fold import Engine
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
@@ -63,7 +64,10 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
-    for kernel, scorer in engine.scorers.items():
+    state |= engine.blocks.stage.state()
+    beside = engine.blocks.companions
+    state["companions"] = {k: v.copy() for k, v in beside.state.items()} | {"of": beside.channels}
+    for kernel, scorer in engine.kinds.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
             "rule": tracks.rule.copy(),
@@ -103,7 +107,8 @@ def carry_over(
             column[new_at] = theirs[old_at]
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
-    for kernel, scorer in engine.scorers.items():
+    engine.blocks.restore(state)
+    for kernel, scorer in engine.kinds.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
     silences = _move_deadman(engine, state)
@@ -151,7 +156,9 @@ def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
     return digest
 
 
-def _move_kernel(tracks: Tracks, scorer: Scorer, state: dict[str, Any], names: _Names) -> None:
+def _move_kernel(
+    tracks: Tracks, scorer: Scorer | Sampler, state: dict[str, Any], names: _Names
+) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]
     mine, theirs = names.match(

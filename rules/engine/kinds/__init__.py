@@ -10,6 +10,7 @@ from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.threshold import Threshold
 
 if TYPE_CHECKING:
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
 
 SCORERS: tuple[type[Scorer], ...] = (
@@ -18,6 +19,9 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateLeastSquares,
     Ewma,
 )
-KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS))
+SAMPLERS: tuple[type[Sampler], ...] = ()
+"""Kinds that judge the samples of blocks."""
+_SCORED = (scorer.kernel for scorer in SCORERS)
+KERNELS = (Threshold.kernel, *_SCORED, *(sampler.kernel for sampler in SAMPLERS))
 KINDS = ("threshold", "rate", "ewma", "deadman")
 """Every kind: contract, oracle and any-cut tests find them here."""
