@@ -15,6 +15,7 @@ import numpy as np
 
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.oracle_waveforms import WAVE_KINDS
 from tests.small_city import (
     LEVELS,
     SECOND_NS,
@@ -25,7 +26,7 @@ from tests.small_city import (
     registry_of,
     rule_of,
 )
-from tests.wave_journals import derived, devices, feature_rule, wave_speakers
+from tests.wave_journals import SOURCES, derived, devices, feature_rule, wave_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +103,13 @@ OWN: dict[str, dict[str, Sequence[float]]] = {
         "per_ns": (SECOND_NS, 60 * SECOND_NS),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "transient": {
+        "front_ns": [ms * SECOND_NS // 1000 for ms in (100, 200, 500)],
+        "hop_ns": [ms * SECOND_NS // 1000 for ms in (1000, 2000, 2500)],
+        "hops": (1, 3, 4),
+        "gate": (0.0, 4.0, 8.0),
+        "hold_off_ns": [s * SECOND_NS for s in (0, 2, 10)],
+    },
 }
 """What each channel's own parameters of a kind are drawn from."""
 
@@ -119,8 +127,13 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
 
+def kind_on_waves(kind: str) -> bool:
+    return kind in WAVE_KINDS
+
+
 def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    channels = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
+    could = list(SOURCES) if kind_on_waves(common["kind"]) else list(range(len(DEVICES)))
+    channels = sorted(random.sample(could, random.randint(1, len(could))))
     raise_at, clear_at = limits(random, side=side)
     rule = rule_of(
         name, channels=channels, side=side, raise_at=raise_at, clear_at=clear_at, **common
@@ -151,6 +164,7 @@ RULES = {
     "rate": channel_rules,
     "ewma": channel_rules,
     "deadman": deadman_rules,
+    "transient": channel_rules,
 }
 
 
@@ -297,7 +311,9 @@ def command(random: Random, chosen: Plan) -> Control:
 # -- journals ----------------------------------------------------------------------------------
 
 
-def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[Body]:
+def bodies(
+    random: Random, chosen: Plan, *, steps: int, orderly: bool, waves_at: float
+) -> list[Body]:
     """Ticks, messages and resets in an order that never goes back in receive time."""
     modes = ("sequence", "sequence", "payload", "payload" if orderly else "none")
     speakers = [
@@ -329,7 +345,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
                     if random.random() < 0.6:
                         flush()
         for wave in waves:
-            if random.random() < 0.4:
+            if random.random() < waves_at:
                 flush()
                 out += wave.blocks(random, now_ns)
         if random.random() < 0.06:
@@ -339,7 +355,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman")
+ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman", *WAVE_KINDS)
 
 
 def case(
@@ -350,5 +366,6 @@ def case(
     registry = registry_of(everyone, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
     chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
-    told = bodies(random, chosen, steps=steps, orderly=orderly)
+    waves = 0.8 if any(kind in WAVE_KINDS for kind in kinds) else 0.3
+    told = bodies(random, chosen, steps=steps, orderly=orderly, waves_at=waves)
     return Case(registry, chosen, [Record(start + i, body) for i, body in enumerate(told)])

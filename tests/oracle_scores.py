@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
+from tests.oracle_waveforms import transient_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -171,4 +173,5 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "threshold": threshold_of,
     "rate": rate_of,
     "ewma": ewma_of,
+    "transient": transient_of,
 }

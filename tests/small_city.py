@@ -95,6 +95,13 @@ def registry_of(
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+    "transient": {
+        "front_ns": SECOND_NS // 5,
+        "hop_ns": SECOND_NS,
+        "hops": 10,
+        "gate": 8.0,
+        "hold_off_ns": 30 * SECOND_NS,
+    },
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
 

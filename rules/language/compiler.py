@@ -217,6 +217,10 @@ class _Work:
                 continue
             rows = np.concatenate([matched.rows for _, matched, _ in held])
             pieces = [_parameters(*part, self.levels) for part in held]
+            if kind.least_gap_of is not None:
+                for piece, (_, _, variant) in zip(pieces, held, strict=True):
+                    least = np.int64(kind.least_gap_of(variant))
+                    piece["max_gap_ns"] = np.maximum(piece["max_gap_ns"], least)
             owns = [
                 kind.own_of(variant, side, matched) if kind.own_of else {}
                 for side, matched, variant in held

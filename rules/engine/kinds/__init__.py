@@ -8,6 +8,7 @@ from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.transient import Transient
 
 if TYPE_CHECKING:
     from rules.engine.kinds.sampler import Sampler
@@ -19,9 +20,9 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateLeastSquares,
     Ewma,
 )
-SAMPLERS: tuple[type[Sampler], ...] = ()
+SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
 """Kinds that judge the samples of blocks."""
 _SCORED = (scorer.kernel for scorer in SCORERS)
 KERNELS = (Threshold.kernel, *_SCORED, *(sampler.kernel for sampler in SAMPLERS))
-KINDS = ("threshold", "rate", "ewma", "deadman")
+KINDS = ("threshold", "rate", "ewma", "deadman", "transient")
 """Every kind: contract, oracle and any-cut tests find them here."""

@@ -8,11 +8,14 @@ from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.threshold import THRESHOLD
+from rules.language.kinds.transient import TRANSIENT
 
 if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
-KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (THRESHOLD, RATE, EWMA, DEADMAN)}
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, DEADMAN, TRANSIENT)
+}
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}
 """What an alarm says where its rule does not: English and Chinese, by kind."""
