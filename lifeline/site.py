@@ -51,6 +51,7 @@ class Site:
         init=False, repr=False
     )
     deadman: dict[str, DeadmanRule] = field(init=False, repr=False)
+    composite: dict[tuple[str, int], ChannelRule] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         rules: dict[tuple[str, int], list[tuple[ChannelRule, dict[int, int]]]] = {}
@@ -58,13 +59,16 @@ class Site:
             rows = {int(c): i for i, c in enumerate(rule.channel)}
             rules.setdefault((rule.rule_id, rule.side), []).append((rule, rows))
         object.__setattr__(self, "_rules", rules)
+        across = {(rule.rule_id, rule.side): rule for rule in self.plan.composite_rules}
+        object.__setattr__(self, "composite", across)
         object.__setattr__(self, "deadman", {r.rule_id: r for r in self.plan.deadman_rules})
 
     def rule(self, rule_id: str, side: int, subject: str) -> ChannelRule | None:
-        """Return the rule that watches a channel, or None (dead-man, removed, system)."""
+        """Return the rule behind an alarm, or None (dead-man, removed, system)."""
         row = self.registry.channel_row.get(subject, -1)
         found = self._rules.get((rule_id, side), ())
-        return next((rule for rule, rows in found if row in rows), None)
+        watching = next((rule for rule, rows in found if row in rows), None)
+        return watching or self.composite.get((rule_id, side))
 
     def limits(self, channel: int) -> list[Limit]:
         """Return every declared level on a channel."""
@@ -93,15 +97,18 @@ class Site:
     @property
     def approved(self) -> bool:
         """Tell whether every rule's limits were approved for this site."""
-        return all(rule.approved_by for rule in self.plan.channel_rules)
+        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
+        return all(rule.approved_by for rule in rules)
 
     def asset_of(self, subject: str) -> int:
-        """Return the asset row of a channel or device id, or −1."""
+        """Return the asset row of a channel, device or asset id, or −1."""
         row = self.registry.channel_row.get(subject)
         if row is not None:
             return int(self.registry.channels.asset[row])
         row = self.registry.device_row.get(subject)
-        return -1 if row is None else int(self.registry.devices.asset[row])
+        if row is None:
+            return self.registry.asset_row.get(subject, -1)
+        return int(self.registry.devices.asset[row])
 
     def domain_of(self, subject: str) -> str:
         """Return the lifeline of a channel or device id, "" for the system."""

@@ -89,12 +89,17 @@ class Event(NamedTuple):
     @property
     def alarm_key(self) -> str:
         """Return the alarm this event belongs to: rule, side and subject."""
-        return f"{self.rule}|{'high' if self.side > 0 else 'low'}|{self.subject}"
+        return alarm_key(self.rule, self.side, self.subject)
 
     @property
     def alarm_id(self) -> str:
         """Return the public id of the episode: a short hash of alarm key and episode."""
         return alarm_id(self.alarm_key, self.episode)
+
+
+def alarm_key(rule: str, side: int, subject: str) -> str:
+    """Return what names an alarm through all its episodes."""
+    return f"{rule}|{'high' if side > 0 else 'low'}|{subject}"
 
 
 def alarm_id(alarm_key: str, episode: str) -> str:

@@ -209,7 +209,7 @@ class Judge:
             at = consecutive(key)
         if not self._settled[at].all():
             fresh = state["boot"][at] == NO_BOOT
-            state["top"][at] = np.where(fresh, -HORIZON, state["top"][at])
+            state["top"][at] = np.where(fresh, top - HORIZON, state["top"][at])
             state["boot"][at] = state["last_boot"][at] = number
             state["late_run"][at] = 0
             self._settled[at] = True

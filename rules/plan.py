@@ -64,10 +64,28 @@ class ChannelRule:
     """Kind-specific choices that hold for the whole rule, such as ``method``."""
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the names of what the score is made of, where the rule has names for it."""
+        return tuple(str(self.options.get("inputs", "")).split())
+
+    @property
     def kernel(self) -> str:
         """Return the name of the scorer that runs it: the kind, and the method where it has any."""
         method = self.options.get("method")
         return f"{self.kind}_{method}" if method else self.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRule:
+    """A check of the quality stage on the n channels it matched; docs/kinds/quality.md."""
+
+    rule_id: str
+    kind: str
+    channel: NDArray[np.int32]  # [n]
+    max_gap_ns: NDArray[np.int64]  # [n] for gap: the silence that is suspect
+    own: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
+    file: str = ""  # file:line the rule stands at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +110,11 @@ class Plan:
     levels: tuple[Level, ...]  # by severity rising
     channel_rules: tuple[ChannelRule, ...] = ()
     deadman_rules: tuple[DeadmanRule, ...] = ()
+    quality_rules: tuple[QualityRule, ...] = ()
+    composite_rules: tuple[ChannelRule, ...] = ()
+    """Rules across channels. Their ``channel`` says what an alarm is about: a channel's row, or,
+    counted on from the last row of the registry's channels, one of ``subjects``."""
+    subjects: tuple[str, ...] = ()
     probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""
     blind_after_ns: int = 30_000_000_000

@@ -117,7 +117,7 @@ class Registry:
             ("device_row", self.devices.id),
             ("asset_row", self.assets.id),
         ):
-            object.__setattr__(self, name, {i: row for row, i in enumerate(ids)})
+            object.__setattr__(self, name, dict(zip(ids, range(len(ids)), strict=True)))
 
     @classmethod
     def empty(cls) -> Registry:

@@ -93,7 +93,9 @@ def _table(table: Any, columns: dict[str, Any]) -> Any:
             continue
         if isinstance(column, dict):
             of = [_item(v) for v in column["of"]]
-            built[f.name] = tuple([of[row] for row in column["row"]])
+            built[f.name] = tuple(map(of.__getitem__, column["row"]))
+        elif set(map(type, column)) <= {str}:
+            built[f.name] = tuple(column)
         else:
             built[f.name] = tuple([_item(v) for v in column])
     lengths = {len(column) for column in built.values()}

@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine import KINDS
 from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
+from tests.across import arithmetic, logic
+from tests.journal_quality import quality_rules
 from tests.oracle_waveforms import WAVE_KINDS
+from tests.own_parameters import OWN
 from tests.small_city import (
     LEVELS,
+    METHODS,
     SECOND_NS,
     T0_NS,
     deadman_of,
@@ -36,7 +41,9 @@ if TYPE_CHECKING:
     from rules.readings import Body
     from rules.registry import Registry
 
-DEVICES = (0, 0, 1, 2, 2)  # device of each channel
+DEVICES = (0, 0, 1, 2, 2)  # device of each channel of readings
+EVERYONE = (*DEVICES, *devices())  # and of those with waveforms, and features of them
+SUBJECTS = ("asset-9", "asset-1", "asset-5")
 RANGE_LO, RANGE_HI = -4.0, 12.0
 LIMITS = (1.0, 2.0, 4.0, 8.0)
 ODD_VALUES = (
@@ -96,24 +103,6 @@ def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
     return raises, [limit - side * band for limit in raises]
 
 
-OWN: dict[str, dict[str, Sequence[float]]] = {
-    "rate": {
-        "window_ns": [s * SECOND_NS for s in (8, 30, 120)],
-        "min_points": (1, 2, 3, 4),
-        "per_ns": (SECOND_NS, 60 * SECOND_NS),
-    },
-    "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
-    "transient": {
-        "front_ns": [ms * SECOND_NS // 1000 for ms in (100, 200, 500)],
-        "hop_ns": [ms * SECOND_NS // 1000 for ms in (1000, 2000, 2500)],
-        "hops": (1, 3, 4),
-        "gate": (0.0, 4.0, 8.0),
-        "hold_off_ns": [s * SECOND_NS for s in (0, 2, 10)],
-    },
-}
-"""What each channel's own parameters of a kind are drawn from."""
-
-
 def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     """One rule on one side or on both, its parameters different from channel to channel."""
     common: dict[str, Any] = {
@@ -122,23 +111,18 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "fail_loud": random.random() < 0.4,
         "over_range": kind == "threshold" and random.random() < 0.4,
         "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(("difference", "theil_sen", "least_squares")),
+        "method": random.choice(METHODS.get(kind, ("",))),
     }
     return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
 
 
-def kind_on_waves(kind: str) -> bool:
-    return kind in WAVE_KINDS
-
-
 def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    could = list(SOURCES) if kind_on_waves(common["kind"]) else list(range(len(DEVICES)))
-    channels = sorted(random.sample(could, random.randint(1, len(could))))
+    could = list(SOURCES) if common["kind"] in WAVE_KINDS else list(range(len(DEVICES)))
+    drawn = sorted(random.sample(could, random.randint(1, len(could))))
     raise_at, clear_at = limits(random, side=side)
-    rule = rule_of(
-        name, channels=channels, side=side, raise_at=raise_at, clear_at=clear_at, **common
-    )
-    n = len(channels)
+    common = {"channels": drawn, **common}
+    rule = rule_of(name, side=side, raise_at=raise_at, clear_at=clear_at, **common)
+    n = len(rule.channel)
     for i in range(n):
         if random.random() < 0.5:
             rule.raise_at[i], rule.clear_at[i] = limits(random, side=side)
@@ -152,6 +136,44 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
     return rule
 
 
+def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """An expression on one or two assets, a number or a truth."""
+    truth = random.random() < 0.4
+    program = logic(random, 2) if truth else arithmetic(random, random.choice((0, 1, 2)))
+    subjects = sorted(random.sample(range(len(SUBJECTS)), random.randint(1, 2)))
+    side = 1 if truth else random.choice((1, -1))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "accept": random.choice(((1, 2, 3), (1, 2), (1,))),
+        "klass": random.choice(("safety", "info")),
+        "options": {"program": " ".join(program), "inputs": "level flow power"},
+        "own": {"inputs": [[0, 1, 2]], "constants": [[0.0, 1.0]], "max_age_ns": 0},
+    }
+    common["channels"] = [len(EVERYONE) + subject for subject in subjects]
+    rule = one_side(random, name, side, common)
+    if truth:
+        rule.raise_at[:] = [math.nan, math.nan, 1.0, math.nan]
+        rule.clear_at[:] = rule.raise_at
+    return [rule]
+
+
+def vote_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
+    """A rule on channels, and a vote on it around some of them."""
+    of = channel_rules(random, f"{name}-of", random.choice(("threshold", "threshold", "rate")))
+    common: dict[str, Any] = {
+        "kind": kind,
+        "klass": random.choice(("safety", "info")),
+        "options": {"of": f"{name}-of", "at_least": random.choice((1, 1, 2, 3))},
+        "own": {"members": [[0, 1, -1, -1, -1]], "within_ns": 0},
+    }
+    rule = one_side(random, name, 1, common)
+    for i in range(len(rule.channel)):
+        need = random.choice((1.0, 2.0, 2.0, 3.0))
+        rule.raise_at[i] = [math.nan, math.nan, need, random.choice((math.nan, need + 1.0))]
+    rule.clear_at[:] = rule.raise_at
+    return [*of, rule]
+
+
 def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
     """One rule of silence on some devices, the one that never speaks among them at times."""
     missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
@@ -159,12 +181,10 @@ def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
     return [deadman_of(name, watched, missing)]
 
 
-RULES = {
-    "threshold": channel_rules,
-    "rate": channel_rules,
-    "ewma": channel_rules,
+RULES = dict.fromkeys(KINDS, channel_rules) | {
+    "expr": expression_rules,
+    "vote": vote_rules,
     "deadman": deadman_rules,
-    "transient": channel_rules,
 }
 
 
@@ -177,10 +197,12 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
     rules.append(feature_rule(random, "features"))
     return plan_of(
         *rules,
+        subjects=SUBJECTS,
         probes=random.choice(((), (0,), (1, 3))),
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,
         blind_grace_ns=random.choice((0, 10)) * SECOND_NS,
         confirm_hold_ns=random.choice((5, 30)) * SECOND_NS,
+        quality_rules=quality_rules(random, len(DEVICES)),
     )
 
 
@@ -301,7 +323,7 @@ def command(random: Random, chosen: Plan) -> Control:
     """A reset, mostly of a rule and channel that can answer; sometimes of what does not exist."""
     latching = [rule for rule in chosen.channel_rules if rule.over_range]
     rule = random.choice(latching or chosen.channel_rules or [rule_of()])
-    channel = registry_of((*DEVICES, *devices())).channels.id[random.choice(rule.channel)]
+    channel = registry_of(EVERYONE).channels.id[random.choice(rule.channel)]
     data = {"rule": rule.rule_id, "channel": channel, "by": "li", "reason": "re-tested"}
     if random.random() < 0.1:
         data[random.choice(("rule", "channel"))] = "unknown"
@@ -355,15 +377,14 @@ def bodies(
     return out
 
 
-ALL_KINDS = ("threshold", "threshold", "rate", "ewma", "deadman", *WAVE_KINDS)
+ALL_KINDS = ("threshold", *KINDS)  # thresholds twice as often
 
 
 def case(
     random: Random, *, steps: int = 45, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
 ) -> Case:
     """One registry, plan and journal; an ``orderly`` city sends no message twice."""
-    everyone = (*DEVICES, *devices())
-    registry = registry_of(everyone, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
+    registry = registry_of(EVERYONE, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
     chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
     waves = 0.8 if any(kind in WAVE_KINDS for kind in kinds) else 0.3

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, position
+from tests.oracle_composites import Vote
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
+from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
+from tests.oracle_statistics import Cusum
 from tests.oracle_waveforms import WAVE_KINDS, Ears
 
 if TYPE_CHECKING:
@@ -49,18 +52,27 @@ class Oracle:
     registry: Registry
     judge: NaiveJudge = field(default_factory=NaiveJudge)
     slots: dict[int, list[Slot]] = field(default_factory=dict)  # by channel
+    composites: list[Slot] = field(default_factory=list)
+    votes: list[Slot] = field(default_factory=list)  # of the composites, those of the second stage
     watches: list[Watch] = field(default_factory=list)
     last_heard: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
     blind_ns: int = 0
     ears: Ears = field(init=False)
+    quality: NaiveQuality = field(init=False)
 
     def __post_init__(self) -> None:
         rules = [rule for rule in self.plan.channel_rules if rule.kind in WAVE_KINDS]
         self.ears = Ears(self.registry, {int(c) for rule in rules for c in rule.channel})
+        self.quality = NaiveQuality(self.plan)
         places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
-        for slot, channel in zip(slots_of(self.plan, self.registry), places, strict=True):
+        slots = slots_of(self.plan, self.registry)
+        for slot, channel in zip(slots, places, strict=False):
             self.slots.setdefault(channel, []).append(slot)
+        self.composites = slots[len(places) :]
+        self.votes = [slot for slot in self.composites if isinstance(slot.scorer, Vote)]
+        for slot in self.votes:
+            slot.scorer.look_at(self.slots)
         for rule in self.plan.deadman_rules:
             for i, device in enumerate(rule.device):
                 limits = [
@@ -82,6 +94,8 @@ class Oracle:
                 events += self.tick(record.offset, record.body.tick_ns)
             elif isinstance(record.body, Control) and record.body.type == "reset":
                 events += self.reset(record.offset, record.body)
+            elif isinstance(record.body, Control) and record.body.type == "ack":
+                self.acknowledged(record.body)
         return sorted(events, key=log_order)
 
     # -- rows ------------------------------------------------------------------------------
@@ -94,10 +108,15 @@ class Oracle:
         self.judge.mark(rows)
         events = []
         for row in rows:
+            self.quality.mark(row)
             if row.opens_epoch:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
                 for slot in self.slots.get(row.channel, []):
                     slot.epoch()
+                for slot in self.across(row.channel):
+                    slot.epoch()
+                for slot in self.every_slot():
+                    slot.forget(row.channel)
             if row.verdict == JUDGED and row.channel in self.plan.probe_channels:
                 beat = self.of_row(EventType.HEARTBEAT, row)
                 events.append(beat._replace(value=row.value, ordinal=1))
@@ -108,11 +127,20 @@ class Oracle:
                     events += slot.judged(row)
                 elif row.verdict == LATE:
                     events += slot.late(row)
+            if row.verdict == JUDGED:
+                for slot in self.every_slot():
+                    slot.saw(row)
+                for slot in self.across(row.channel):
+                    events += slot.judged(row)
+            for slot in self.votes:
+                slot.scorer.update(row.receive_ns)
+                if row.verdict == JUDGED and slot.scorer.concerns(row):
+                    events += self.voted(slot, row.offset, row.row, row.receive_ns)
         return events
 
     def block(self, offset: int, block: Block) -> list[Event]:
-        said = Row(offset, 0, HEARD_ONLY, block.device, block.judged_ns, block.receive_ns, 0.0,
-                   9, False, 0, -1, 0)  # fmt: skip
+        said = Row(offset, 0, HEARD_ONLY, block.device, block.event_ns, block.judged_ns,
+                   block.receive_ns, 0.0, 9, False, 0, -1, 0)  # fmt: skip
         events = self.heard(said)
         epochs, samples, features = self.ears.take(block)
         for channel in epochs:
@@ -128,6 +156,20 @@ class Oracle:
         none = {"usable": True, "boot": 0, "sequence": -1}
         rows = [Row(offset, i, **row, **none, index=i) for i, row in enumerate(features)]
         return events + self.rows(rows)
+
+    @staticmethod
+    def voted(slot: Slot, offset: int, row: int, now_ns: int) -> list[Event]:
+        """Give the count of a vote to its slot, as a row of the Clock."""
+        count = float(slot.scorer.count(now_ns))
+        counted = Row(offset, row, 0, 0, now_ns, now_ns, now_ns, count, 1, True, 0, 0, 0)
+        return slot.judged(counted)
+
+    def every_slot(self) -> list[Slot]:
+        return [*(slot for slots in self.slots.values() for slot in slots), *self.composites]
+
+    def across(self, channel: int) -> list[Slot]:
+        """Slots that are about something else and take rows of this channel."""
+        return [slot for slot in self.composites if slot.scorer.takes(channel)]
 
     def of_row(self, kind: EventType, row: Row) -> Event:
         return Event(
@@ -146,6 +188,17 @@ class Oracle:
             if slot.rule.rule_id == control.data["rule"]:
                 events += slot.reset(offset)
         return events
+
+    def acknowledged(self, control: Control) -> None:
+        """Let an alarm's rule and channel know, if it is active now."""
+        if control.data.get("revoke"):
+            return
+        for slots in self.slots.values():
+            for slot in slots:
+                named = slot.severity() and slot.alarm_id() == control.data.get("alarm")
+                for other in slots if named else ():
+                    if other.rule.rule_id == slot.rule.rule_id and isinstance(other.scorer, Cusum):
+                        other.scorer.acknowledged()
 
     # -- ticks, silence and blindness ------------------------------------------------------
 
@@ -168,9 +221,13 @@ class Oracle:
         for watch in self.watches:
             ear = self.last_heard.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
-        for slots in self.slots.values():
-            for slot in slots:
+        for slot in self.every_slot():
+            if not isinstance(slot.scorer, Vote):
                 events += slot.tick(offset, tick_ns)
+        for slot in self.votes:
+            if slot.scorer.update(tick_ns) and slot.scorer.count(tick_ns) >= slot.scorer.need:
+                events += self.voted(slot, offset, 0, tick_ns)
+            events += slot.tick(offset, tick_ns)
         return events
 
     def silence(self, watch: Watch, ear: Ear, offset: int, tick_ns: int) -> list[Event]:
@@ -238,7 +295,16 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
 
 
 def rows_of(offset: int, readings: Readings) -> list[Row]:
-    names = ("channel", "device", "judged_ns", "receive_ns", "value", "qc_flag", "usable")
+    names = (
+        "channel",
+        "device",
+        "event_ns",
+        "judged_ns",
+        "receive_ns",
+        "value",
+        "qc_flag",
+        "usable",
+    )
     names = (*names, "boot", "sequence", "index")
     columns = [getattr(readings, name).tolist() for name in names]
     return [Row(offset, i, *cells) for i, cells in enumerate(zip(*columns, strict=True))]

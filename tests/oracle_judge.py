@@ -19,6 +19,7 @@ class Row:
     row: int
     channel: int
     device: int
+    event_ns: int
     judged_ns: int
     receive_ns: int
     value: float

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tests.oracle_composites import expression_of, neighbour_of, vote_of
+from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
+from tests.oracle_trends import count_of, forecast_of, step_of, trend_of
 from tests.oracle_waveforms import transient_of
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 WINDOW_ROWS = 64
+BLOCK_ROWS = 32
 NOT_A_ROW = math.nan
 NO_SIGN = 0.0  # added, it makes a zero +0.0
 
@@ -23,6 +27,26 @@ NO_SIGN = 0.0  # added, it makes a zero +0.0
 class Score(Protocol):
     def score(self, t: int, x: float) -> float: ...
     def epoch(self) -> None: ...
+
+
+@runtime_checkable
+class TakesLate(Protocol):
+    """A score that late rows may still change."""
+
+    def late(self, t: int, x: float) -> None: ...
+
+
+class Wide(Score, Protocol):
+    """A score that looks at other channels: told of every judged, accepted row, of all channels."""
+
+    def saw(self, channel: int, t: int, x: float) -> None: ...
+    def forget(self, channel: int) -> None: ...
+
+
+class Telling(Score, Protocol):
+    """A score that says more of the row it scored last."""
+
+    def evidence(self) -> dict[str, float]: ...
 
 
 @dataclass
@@ -84,7 +108,7 @@ class Rate:
         """Ordinary least squares about a row of the window: a block's first, or its own first."""
         last = len(self.ever) - 1
         first = last - len(self.rows) + 1
-        opening = last - last % WINDOW_ROWS
+        opening = last - last % BLOCK_ROWS
         if first >= opening:
             sums = self.summed(range(first + 1, last + 1), self.ever[first])
         else:
@@ -174,4 +198,17 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "rate": rate_of,
     "ewma": ewma_of,
     "transient": transient_of,
+    "stuck": stuck_of,
+    "gap": gap_of,
+    "late": arrival_of,
+    "clock": arrival_of,
+    "zscore": zscore_of,
+    "cusum": cusum_of,
+    "count": count_of,
+    "step": step_of,
+    "trend": trend_of,
+    "forecast": forecast_of,
+    "neighbour": neighbour_of,
+    "expr": expression_of,
+    "vote": vote_of,
 }

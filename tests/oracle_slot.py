@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
 from tests.oracle_judge import Row
-from tests.oracle_scores import SCORES, Score, Threshold
+from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
+from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
@@ -48,7 +50,7 @@ class LastRow:
     receive_ns: int
     value: float
     score: float
-    evidence: dict[str, float]
+    said: dict[str, Any]
 
 
 @dataclass
@@ -75,6 +77,11 @@ class Slot:
 
     def severity(self) -> int:
         return max((level.severity for level in self.levels if level.is_set), default=0)
+
+    def alarm_id(self) -> str:
+        side = "high" if self.rule.side > 0 else "low"
+        named = f"{self.rule.rule_id}|{side}|{self.subject}#{self.episode}"
+        return blake2b(named.encode(), digest_size=6).hexdigest()
 
     def hidden_is_set(self) -> bool:
         return self.hidden is not None and self.hidden.is_set
@@ -104,18 +111,24 @@ class Slot:
         said = [row for row in made if not math.isnan(row.score)]
         events = []
         for number, made_row in enumerate(said):
-            row = Row(offset, number, -1, -1, made_row.t, receive_ns, made_row.value,
-                      1, True, 0, -1, 0)  # fmt: skip
+            row = Row(offset, number, -1, -1, made_row.t, made_row.t, receive_ns,
+                      made_row.value, 1, True, 0, -1, 0)  # fmt: skip
             events += self.step_all(row, made_row.score, made_row.evidence)
         return events
 
     def judged(self, row: Row) -> list[Event]:
         if not self.accepts(row):
             return []
+        if isinstance(self.scorer, Arrival):
+            self.scorer.see(row)
         score = self.scorer.score(row.judged_ns, row.value)
-        return [] if math.isnan(score) else self.step_all(row, score, {})
+        if math.isnan(score):
+            return []
+        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
+        return self.step_all(row, score, said)
 
-    def step_all(self, row: Row, score: float, evidence: dict[str, float]) -> list[Event]:
+    def step_all(self, row: Row, score: float, said: dict[str, Any]) -> list[Event]:
+        """Take a row with its score."""
         t = row.judged_ns
         if self.threshold and self.threshold.beyond(row.value):
             self.range_latch = True
@@ -128,7 +141,10 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        self.last = LastRow(t, row.receive_ns, row.value, score, evidence)
+        told = {name: x for name, x in said.items() if isinstance(x, list) or not math.isnan(x)}
+        across = hasattr(self.scorer, "value")
+        value = self.scorer.value(row.value, score) if across else row.value
+        self.last = LastRow(t, row.receive_ns, value, score, told)
         return self.tell(row.offset, row.row, row.receive_ns, before)
 
     def step(self, level: LevelState, t: int, score: float) -> None:
@@ -153,6 +169,15 @@ class Slot:
             level.end_breach()
             level.end_clear()
 
+    def saw(self, row: Row) -> None:
+        """Tell a score that looks across channels of a row that was judged."""
+        if hasattr(self.scorer, "saw") and self.accepts(row):
+            self.scorer.saw(row.channel, row.judged_ns, row.value)
+
+    def forget(self, channel: int) -> None:
+        if hasattr(self.scorer, "forget"):
+            self.scorer.forget(channel)
+
     # -- ticks and resets ------------------------------------------------------------------
 
     def tick(self, offset: int, tick_ns: int) -> list[Event]:
@@ -174,7 +199,7 @@ class Slot:
         for level in self.all_levels():
             level.end_clear()
         severity = self.severity()
-        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)
+        plain = self.event(EventType.RESET, offset, 0, self.last.receive_ns)._replace(evidence={})
         return [plain._replace(severity=severity, previous=severity, confirmed=self.confirmed())]
 
     # -- events ----------------------------------------------------------------------------
@@ -185,7 +210,7 @@ class Slot:
             type=kind,
             offset=offset,
             row=row,
-            stage=1,
+            stage=getattr(self.scorer, "stage", 1),
             rule=self.rule.rule_id,
             subject=self.subject,
             side=self.rule.side,
@@ -196,8 +221,8 @@ class Slot:
             receive_ns=receive_ns,
             value=self.last.value,
             score=self.last.score,
-            evidence={k: v for k, v in self.last.evidence.items() if not math.isnan(v)},
             over_range=self.range_latch,
+            evidence=self.last.said,
         )
 
     def confirmed(self) -> bool:
@@ -241,6 +266,8 @@ class Slot:
         ]
 
     def late(self, row: Row) -> list[Event]:
+        if isinstance(self.scorer, TakesLate) and self.accepts(row):
+            self.scorer.late(row.judged_ns, row.value)
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)
@@ -278,7 +305,7 @@ def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
     """Lay out one slot for every rule, side and channel of the plan."""
     return [
         slot_of(plan, registry, rule, place)
-        for rule in plan.channel_rules
+        for rule in (*plan.channel_rules, *plan.composite_rules)
         for place in range(len(rule.channel))
     ]
 
@@ -306,7 +333,7 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     scorer = SCORES[rule.kind](rule, i, registry)
     return Slot(
         rule=rule,
-        subject=registry.channels.id[channel],
+        subject=(*registry.channels.id, *plan.subjects)[channel],
         threshold=scorer if isinstance(scorer, Threshold) else None,
         scorer=scorer,
         levels=levels,

@@ -217,6 +217,7 @@ def feature_row(feature: Feature, block: Block, said: tuple[int, float, int]) ->
     return {
         "channel": feature.channel,
         "device": feature.device,
+        "event_ns": said[0],
         "judged_ns": said[0],
         "receive_ns": block.receive_ns,
         "value": said[1],

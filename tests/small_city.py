@@ -14,6 +14,8 @@ from rules.registry import Assets, Channels, Devices, Registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
 SECOND_NS = 1_000_000_000
 T0_NS = 1_760_000_000 * SECOND_NS
 LEVELS = (
@@ -94,6 +96,29 @@ def registry_of(
 
 OWN: dict[str, dict[str, Any]] = {
     "rate": {"window_ns": 120 * SECOND_NS, "min_points": 2, "per_ns": SECOND_NS},
+    "count": {"window_ns": 600 * SECOND_NS, "at": 2.0, "direction": 1},
+    "step": {
+        "window_ns": 600 * SECOND_NS,
+        "min_points": 3,
+        "relative": 0,
+        "resample_ns": 60 * SECOND_NS,
+    },
+    "trend": {
+        "window_ns": 7200 * SECOND_NS,
+        "resample_ns": 60 * SECOND_NS,
+        "min_points": 10,
+        "min_duration_ns": 600 * SECOND_NS,
+        "per_ns": 3600 * SECOND_NS,
+        "p_value": 0.01,
+    },
+    "forecast": {
+        "window_ns": 3600 * SECOND_NS,
+        "resample_ns": 60 * SECOND_NS,
+        "min_points": 6,
+        "limit": 10.0,
+        "direction": 1,
+        "confidence": 0.9,
+    },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
     "transient": {
         "front_ns": SECOND_NS // 5,
@@ -102,8 +127,44 @@ OWN: dict[str, dict[str, Any]] = {
         "gate": 8.0,
         "hold_off_ns": 30 * SECOND_NS,
     },
+    "zscore": {
+        "window_ns": 300 * SECOND_NS,
+        "warmup_ns": 20 * SECOND_NS,
+        "robust": 1.0,
+        "floor": 0.5,
+        "exclude": 4.0,
+    },
+    "cusum": {
+        "window_ns": 300 * SECOND_NS,
+        "warmup_ns": 20 * SECOND_NS,
+        "robust": 1.0,
+        "floor": 0.5,
+        "exclude": NAN,
+        "target": NAN,
+        "slack": 0.5,
+        "freeze": 2.5,
+        "cap": 20.0,
+        "direction": 1.0,
+        "by_ack": 1.0,
+    },
+    "stuck": {"tolerance": 0.0},
+    "neighbour": {
+        "neighbours": [[1, 2, 3, -1]],
+        "max_age_ns": 120 * SECOND_NS,
+        "min_members": 2,
+        "floor": 0.5,
+    },
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
+
+COMPOSITES = ("expr", "vote")
+METHODS = {
+    "rate": ("difference", "theil_sen", "least_squares"),
+    "step": ("rows", "resampled"),
+    "neighbour": ("difference", "sigma"),
+}
+METHOD = {kind: methods[0] for kind, methods in METHODS.items()}
+"""The method rule_of takes of a kind that has several, where a test says nothing."""
 
 
 def rule_of(
@@ -119,7 +180,8 @@ def rule_of(
     kind: str = "threshold",
     side: int = 1,
     own: dict[str, Any] | None = None,
-    method: str = "difference",
+    method: str = "",
+    options: dict[str, Any] | None = None,
     **more: Any,
 ) -> ChannelRule:
     """One rule with the same parameters on all its channels; ``hold_s`` inf = by samples only.
@@ -141,10 +203,15 @@ def rule_of(
         hold_samples=np.full((n, levels), hold_samples, np.int32),
         keep_ns=np.full((n, levels), round(keep_s * SECOND_NS), np.int64),
         max_gap_ns=np.full(n, round(max_gap_s * SECOND_NS), np.int64),
-        own={name: np.broadcast_to(np.asarray(v), n).copy() for name, v in parameters.items()},
-        options={"method": method} if kind == "rate" else {},
+        own={name: _for_all(n, np.asarray(value)) for name, value in parameters.items()},
+        options=options or ({"method": method or METHOD[kind]} if kind in METHOD else {}),
         **more,
     )
+
+
+def _for_all(n: int, value: NDArray[Any]) -> NDArray[Any]:
+    """One number, one row of numbers, or a row for each of n channels: for each."""
+    return np.broadcast_to(value, (n, *value.shape[1:])).copy()
 
 
 def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float]) -> DeadmanRule:
@@ -158,10 +225,12 @@ def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float])
 
 
 def plan_of(*rules: ChannelRule | DeadmanRule, probes: Sequence[int] = (), **more: Any) -> Plan:
+    channel_rules = [r for r in rules if isinstance(r, ChannelRule)]
     return Plan(
         content_hash="plan",
         levels=LEVELS,
-        channel_rules=tuple(r for r in rules if isinstance(r, ChannelRule)),
+        channel_rules=tuple(r for r in channel_rules if r.kind not in COMPOSITES),
+        composite_rules=tuple(r for r in channel_rules if r.kind in COMPOSITES),
         deadman_rules=tuple(r for r in rules if isinstance(r, DeadmanRule)),
         probe_channels=np.asarray(probes, np.int32),
         **more,

@@ -1,26 +1,29 @@
 """The same work as a tight pure-Python loop: what the engine is measured against.
 
 A third program beside the engine and its slow twin, written for speed: one pass, everything in
-line, one small object a channel, nothing done for a reading that changes nothing. It has the same
-meaning for this workload (each channel once in a message, no hold, no keep): duplicates by boot and
-sequence, the time test with late rows, conflicts and clock epochs, flags, one latch a level with
-hysteresis, the z-score before learning, the rate over the last second.
+line, one small object a channel, nothing done for a reading that changes nothing, the slope by
+running sums. It has the same meaning for this workload (each channel once in a message, no hold, no
+keep): duplicates by boot and sequence, the time test with late rows, conflicts and clock epochs,
+flags, one latch a level with hysteresis, the z-score before learning, the rate over the last
+second, the least-squares slope of the last minute.
 """
 
 from __future__ import annotations
 
-from math import copysign, inf, isfinite, nan, sqrt
+from math import copysign, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
+from lifeline.bench.loop_rare import SEEN, H, L, State, again, edge, levels, move_origin
 from lifeline.bench.workload import (
     ALPHA,
-    HIGH,
-    HYSTERESIS,
-    LEVELS,
-    LOW,
+    COLUMNS,
     RATE_LIMIT,
     RATE_WINDOW_NS,
     SECOND_NS,
+    SLOPE_LIMIT,
+    SLOPE_POINTS,
+    SLOPE_ROWS,
+    SLOPE_WINDOW_NS,
     WARMUP,
     Z_LIMIT,
 )
@@ -28,133 +31,71 @@ from lifeline.bench.workload import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-H, HH = HIGH
-L, LL = LOW
-H_CLEAR, HH_CLEAR = H - HYSTERESIS, HH - HYSTERESIS
-L_CLEAR, LL_CLEAR = L + HYSTERESIS, LL + HYSTERESIS
-SEVERITY = (0, LEVELS[0].severity, LEVELS[1].severity, LEVELS[1].severity)  # of two latch bits
-HORIZON = 64
-SEEN = (1 << HORIZON) - 1
-EPOCH_RUN = 3
+    from lifeline.bench.loop_rare import Told
+
+    Lists = Mapping[str, list[Any]]
+
 ACCEPTED = 3
 PER_NS = float(SECOND_NS)
-
-Told = tuple[str, str, int, int, int, float]  # type, rule, side, channel, event_ns, score
-
-
-class _State:
-    """What is remembered of one channel."""
-
-    __slots__ = (
-        "boot",
-        "count",
-        "high",
-        "judged_ns",
-        "late_run",
-        "low",
-        "mean",
-        "odd",
-        "previous_boot",
-        "rate_high",
-        "rate_low",
-        "rate_ns",
-        "rate_value",
-        "seen",
-        "sent_boot",
-        "top",
-        "value",
-        "variance",
-        "z_high",
-        "z_low",
-    )
-
-    def __init__(self) -> None:
-        self.boot = self.previous_boot = self.sent_boot = -1
-        self.top = -1
-        self.seen = 0
-        self.judged_ns = -1
-        self.value = nan
-        self.late_run = 0
-        self.high = self.low = 0  # latch bits: 1 the first level, 2 the second
-        self.odd = False  # whether any latch of z-score or rate is on
-        self.mean = self.variance = 0.0
-        self.count = 0
-        self.z_high = self.z_low = self.rate_high = self.rate_low = 0
-        self.rate_ns = -RATE_WINDOW_NS
-        self.rate_value = 0.0
+FAR_NS = 3_600 * PER_NS  # further than this from a ring's origin, sums begin to lose digits
 
 
 class Loop:
-    """The loop with its state, for T1 or T2."""
+    """The loop with its state, for T1, T2 or T3."""
 
     def __init__(self, workload: str, channels: int) -> None:
-        self.states = [_State() for _ in range(channels)]
-        self.fold: Callable[[Mapping[str, list[Any]]], list[Told]] = (
-            self._fold_t1 if workload == "T1" else self._fold_t2
-        )
+        self.states = [State() for _ in range(channels)]
+        self.fold: Callable[[Lists], list[Told]] = {
+            "T1": self._fold_t1,
+            "T2": self._fold_t2,
+            "T3": self._fold_t3,
+        }[workload]
 
-    def _fold_t1(self, lists: Mapping[str, list[Any]]) -> list[Told]:
+    def _fold_t1(self, lists: Lists) -> list[Told]:
         """Judge the rows of these columns by the levels alone."""
         told: list[Told] = []
         states = self.states
-        columns = [lists[k] for k in ("channel", "judged_ns", "value", "qc_flag", "usable")]
-        for channel, t, x, flag, usable, boot, sequence in zip(
-            *columns, lists["boot"], lists["sequence"], strict=True
-        ):
+        columns = [lists[name] for name in COLUMNS]
+        for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
             s = states[channel]
+            good = usable and flag <= ACCEPTED
             if boot == s.boot and sequence > s.top and t > s.judged_ns:
                 s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
                 s.top = sequence
                 s.sent_boot = boot
                 s.late_run = 0
-            else:
-                verdict = _odd(s, boot, sequence, t, x)
-                if verdict == "epoch":
-                    told.append(("CLOCK_EPOCH", "", 1, channel, t, 0.0))
-                elif verdict != "judged":
-                    if verdict == "late" and usable and flag <= ACCEPTED:
-                        _late(told, channel, t, x)
-                    continue
+            elif not again(told, s, (channel, t, x, boot, sequence, good)):
+                continue
             s.judged_ns = t
             s.value = x
-            if not usable or flag > ACCEPTED or x != x:  # noqa: PLR0124 - NaN, the fast way
+            if not good or x != x:  # noqa: PLR0124 - NaN, told the fast way
                 continue
             if s.high or s.low or x >= H or x <= L:
-                _levels(told, s, channel, t, x)
+                levels(told, s, channel, t, x)
         return told
 
-    def _fold_t2(  # noqa: C901, PLR0912 - a tight loop calls nothing
-        self, lists: Mapping[str, list[Any]]
-    ) -> list[Told]:
+    def _fold_t2(self, lists: Lists) -> list[Told]:  # noqa: C901 - all in line
         """Judge the rows of these columns by levels, z-score and rate."""
         told: list[Told] = []
         states = self.states
-        columns = [lists[k] for k in ("channel", "judged_ns", "value", "qc_flag", "usable")]
+        columns = [lists[name] for name in COLUMNS]
         a, b = ALPHA, 1 - ALPHA
-        for channel, t, x, flag, usable, boot, sequence in zip(
-            *columns, lists["boot"], lists["sequence"], strict=True
-        ):
+        for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
             s = states[channel]
+            good = usable and flag <= ACCEPTED
             if boot == s.boot and sequence > s.top and t > s.judged_ns:
                 s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
                 s.top = sequence
                 s.sent_boot = boot
                 s.late_run = 0
-            else:
-                verdict = _odd(s, boot, sequence, t, x)
-                if verdict == "epoch":
-                    told.append(("CLOCK_EPOCH", "", 1, channel, t, 0.0))
-                    s.rate_ns = -RATE_WINDOW_NS
-                elif verdict != "judged":
-                    if verdict == "late" and usable and flag <= ACCEPTED:
-                        _late(told, channel, t, x)
-                    continue
+            elif not again(told, s, (channel, t, x, boot, sequence, good)):
+                continue
             s.judged_ns = t
             s.value = x
-            if not usable or flag > ACCEPTED or x != x:  # noqa: PLR0124 - NaN, the fast way
+            if not good or x != x:  # noqa: PLR0124 - NaN, told the fast way
                 continue
             if s.high or s.low or x >= H or x <= L:
-                _levels(told, s, channel, t, x)
+                levels(told, s, channel, t, x)
             if not isfinite(x):
                 continue
             count = s.count
@@ -163,8 +104,8 @@ class Loop:
                 if count >= WARMUP:
                     sigma = sqrt(s.variance)
                     z = d / sigma if sigma else (copysign(inf, d) if d else 0.0)
-                    if s.odd or z >= Z_LIMIT or z <= -Z_LIMIT:
-                        _edge(told, s, "ewma", channel, t, z)
+                    if s.ewma_on or z >= Z_LIMIT or z <= -Z_LIMIT:
+                        s.ewma_on = edge(told, s.ewma_on, "ewma", channel, t, z)
                 s.mean = a * x + b * s.mean
                 s.variance = a * (b * (d * d)) + b * s.variance
             else:
@@ -173,101 +114,69 @@ class Loop:
             gap_ns = t - s.rate_ns
             if gap_ns < RATE_WINDOW_NS:
                 rate = (x - s.rate_value) / gap_ns * PER_NS
-                if s.odd or rate >= RATE_LIMIT or rate <= -RATE_LIMIT:
-                    _edge(told, s, "rate", channel, t, rate)
+                if s.rate_on or rate >= RATE_LIMIT or rate <= -RATE_LIMIT:
+                    s.rate_on = edge(told, s.rate_on, "rate", channel, t, rate)
             s.rate_ns = t
             s.rate_value = x
         return told
 
-
-# -- what is rare stands apart -----------------------------------------------------------------
-
-
-def _odd(s: _State, boot: int, sequence: int, t: int, x: float) -> str:
-    """Judge a row that does not simply rise: "judged", "epoch", "late", "same" or "conflict"."""
-    if boot not in (s.boot, s.previous_boot):
-        s.previous_boot, s.boot = s.boot, boot
-        s.top, s.seen = -1, 0
-    rising = False
-    if boot == s.boot:
-        back = s.top - sequence
-        if back < 0:
-            s.seen = (s.seen << -back | 1) & SEEN if s.top >= 0 else 1
-            s.top = sequence
-            rising = boot == s.sent_boot
-        elif back < HORIZON:
-            if s.seen >> back & 1:
-                return "same"
-            s.seen |= 1 << back
-    epoch = False
-    if t > s.judged_ns:
-        s.late_run = 0
-    else:
-        s.late_run = s.late_run + 1 if rising else 1
-        epoch = s.late_run == EPOCH_RUN
-    s.sent_boot = boot
-    if epoch:
-        s.late_run = 0
-        return "epoch"
-    if t > s.judged_ns:
-        return "judged"
-    if t < s.judged_ns:
-        return "late"
-    return "same" if x == s.value or (x != x and s.value != s.value) else "conflict"  # noqa: PLR0124
-
-
-def _late(told: list[Told], channel: int, t: int, x: float) -> None:
-    if x >= H:
-        told.append(("LATE_FINDING", "level", 1, channel, t, x))
-    if x <= L:
-        told.append(("LATE_FINDING", "level", -1, channel, t, x))
-
-
-def _levels(told: list[Told], s: _State, channel: int, t: int, x: float) -> None:
-    before = s.high
-    first = x >= H or (before & 1 and x >= H_CLEAR)
-    second = x >= HH or (before & 2 and x >= HH_CLEAR)
-    s.high = (1 if first else 0) | (2 if second else 0)
-    if s.high != before:
-        _tell(told, "level", 1, channel, t, x, SEVERITY[before], SEVERITY[s.high])
-    before = s.low
-    first = x <= L or (before & 1 and x <= L_CLEAR)
-    second = x <= LL or (before & 2 and x <= LL_CLEAR)
-    s.low = (1 if first else 0) | (2 if second else 0)
-    if s.low != before:
-        _tell(told, "level", -1, channel, t, x, SEVERITY[before], SEVERITY[s.low])
-
-
-def _edge(told: list[Told], s: _State, rule: str, channel: int, t: int, score: float) -> None:
-    limit = Z_LIMIT if rule == "ewma" else RATE_LIMIT
-    was = (s.z_high, s.z_low) if rule == "ewma" else (s.rate_high, s.rate_low)
-    high = int(score >= limit or (was[0] and not score < limit))
-    low = int(score <= -limit or (was[1] and not score > -limit))
-    if rule == "ewma":
-        s.z_high, s.z_low = high, low
-    else:
-        s.rate_high, s.rate_low = high, low
-    s.odd = bool(s.z_high or s.z_low or s.rate_high or s.rate_low)
-    if high != was[0]:
-        _tell(told, rule, 1, channel, t, score, was[0], high)
-    if low != was[1]:
-        _tell(told, rule, -1, channel, t, score, was[1], low)
-
-
-def _tell(
-    told: list[Told],
-    rule: str,
-    side: int,
-    channel: int,
-    t: int,
-    score: float,
-    before: int,
-    after: int,
-) -> None:
-    if after > before:
-        kind = "ESCALATED" if before else "RAISED"
-    elif after < before:
-        kind = "LOWERED" if after else "CLEARED"
-    else:
-        return
-    told.append((kind, rule, side, channel, t, score))
+    def _fold_t3(self, lists: Lists) -> list[Told]:  # noqa: C901, PLR0912, PLR0915 - all in line
+        """Judge the rows of these columns by levels, z-score, rate and slope."""
+        told: list[Told] = []
+        states, a, b = self.states, ALPHA, 1 - ALPHA
+        columns = [lists[name] for name in COLUMNS]
+        for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
+            s = states[channel]
+            good = usable and flag <= ACCEPTED
+            if boot == s.boot and sequence > s.top and t > s.judged_ns:
+                s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
+                s.top, s.sent_boot, s.late_run = sequence, boot, 0
+            elif not again(told, s, (channel, t, x, boot, sequence, good)):
+                continue
+            s.judged_ns, s.value = t, x
+            if not good or x != x:  # noqa: PLR0124 - NaN, told the fast way
+                continue
+            if s.high or s.low or x >= H or x <= L:
+                levels(told, s, channel, t, x)
+            if not isfinite(x):
+                continue
+            if count := s.count:
+                d = x - s.mean
+                if count >= WARMUP:
+                    sigma = sqrt(s.variance)
+                    z = d / sigma if sigma else (copysign(inf, d) if d else 0.0)
+                    if s.ewma_on or z >= Z_LIMIT or z <= -Z_LIMIT:
+                        s.ewma_on = edge(told, s.ewma_on, "ewma", channel, t, z)
+                s.mean = a * x + b * s.mean
+                s.variance = a * (b * (d * d)) + b * s.variance
+            else:
+                s.mean = x
+            s.count = count + 1
+            gap_ns = t - s.rate_ns
+            if gap_ns < RATE_WINDOW_NS:
+                rate = (x - s.rate_value) / gap_ns * PER_NS
+                if s.rate_on or rate >= RATE_LIMIT or rate <= -RATE_LIMIT:
+                    s.rate_on = edge(told, s.rate_on, "rate", channel, t, rate)
+            s.rate_ns, s.rate_value = t, x
+            ring, n, u = s.ring, s.points, t - s.origin_ns + 0.0  # exact for 104 days
+            if u > FAR_NS or not n:
+                u, n = move_origin(s, t), s.points
+            su, suu, sv, suv = s.su + u, s.suu + u * u, s.sv + x, s.suv + u * x
+            oldest, head = u - SLOPE_WINDOW_NS, s.head  # no gap within: max_gap is the window
+            while n and ((p := ring[head]) <= oldest or n == SLOPE_ROWS):
+                v = ring[head + SLOPE_ROWS]
+                su -= p
+                suu -= p * p
+                sv -= v
+                suv -= p * v
+                head = (head + 1) % SLOPE_ROWS
+                n -= 1
+            at = (head + n) % SLOPE_ROWS
+            ring[at], ring[at + SLOPE_ROWS] = u, x
+            s.head, s.points = head, (n := n + 1)
+            s.su, s.suu, s.sv, s.suv = su, suu, sv, suv
+            if n >= SLOPE_POINTS:
+                slope = (n * suv - su * sv) / (n * suu - su * su) * PER_NS
+                if s.slope_on or slope >= SLOPE_LIMIT or slope <= -SLOPE_LIMIT:
+                    s.slope_on = edge(told, s.slope_on, "slope", channel, t, slope)
+        return told

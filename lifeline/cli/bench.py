@@ -15,19 +15,49 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the figures her
 
 @app.command("engine")
 def engine(
-    workload: Annotated[str, typer.Option(help="T1 or T2.")] = "T2",
-    channels: Annotated[int, typer.Option(min=1)] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Samples of each channel.")] = 500,
+    workload: Annotated[
+        str, typer.Option(help="T1, T2, T3, city, rules, scale, latency, state or start.")
+    ] = "T2",
+    channels: Annotated[int | None, typer.Option(min=1)] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Samples of each channel; of a city, steps of 10 s.")
+    ] = None,
     json_file: Json = None,
     *,
-    profile: Annotated[bool, typer.Option(help="Where the engine's time goes.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All of them; 10 minutes.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results of --all as a page.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Where the engine's time goes, by stage and kind.")
+    ] = False,
 ) -> None:
-    """Measure the engine, dense and shuffled, beside a tight Python loop."""
-    from lifeline.bench.engine import run_bench
+    """Measure the engine beside a tight Python loop and a C program that do the same."""
+    from rich.console import Console
 
-    rows = run_bench(workload, channels, rounds, json_file, profile)
-    if not all(row.events_equal for row in rows):
-        print("engine and loop disagree on the events")
+    from lifeline.bench.engine import disagree, run_bench, write_json
+    from lifeline.bench.report import markdown, run_all
+    from lifeline.bench.results import Ask
+
+    if page is not None and not every:
+        raise typer.BadParameter("--markdown writes the page of all workloads: add --all")
+    if every:
+        if (workload, channels, rounds, profile) != ("T2", None, None, False):
+            raise typer.BadParameter("--all says itself what it runs: leave the other options away")
+        measured = run_all(Console())
+        results = [row for _, rows in measured for row in rows]
+        if page is not None:
+            page.write_text(markdown(measured), encoding="utf-8")
+    else:
+        try:
+            asked = Ask(channels=channels, rounds=rounds, profile=profile)
+            results = run_bench(workload, asked)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    if json_file is not None:
+        write_json(results, json_file)
+    if disagree(results):
+        print("engine, loop and C program disagree on the events")
         raise typer.Exit(1)
 
 

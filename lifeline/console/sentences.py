@@ -121,6 +121,8 @@ def words(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> Words
     since = local(alarm.onset_ns, zone)
     if site is not None and alarm.rule in site.deadman:
         parts = _silence(alarm, language)
+    elif site is not None and (alarm.rule, alarm.side) in site.composite:
+        parts = _computed(alarm, site)
     elif site is not None and alarm.subject in site.registry.channel_row:
         parts = _measured(alarm, site, language)
     else:
@@ -153,6 +155,17 @@ def _silence(alarm: Alarm, language: str) -> _Parts:
     return _Parts(what, value, value, limit)
 
 
+def _computed(alarm: Alarm, site: Site) -> _Parts:
+    """Return the words of what was made of several channels: the number is no value of one."""
+    rule = site.composite[alarm.rule, alarm.side]
+    unit, decimals = unit_word(rule.unit), 0 if rule.kind == "vote" else 2
+    said, limit = (
+        "" if each is None else f"{number(each, decimals)} {unit}".strip()
+        for each in (alarm.value, alarm.limit)
+    )
+    return _Parts(alarm.rule, said, said, limit)
+
+
 def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:
     row = site.registry.channel_row[alarm.subject]
     quantity = QUANTITIES.get(site.registry.channels.quantity[row])
@@ -166,12 +179,21 @@ def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:
     finite = alarm.value is not None and math.isfinite(alarm.value)
     if quantity.name == "ch4" and finite and alarm.value is not None:
         value += f" ({alarm.value / SITE_LEL_BASIS * 100:.0f} %LEL)"
-    if rule is not None and rule.kind == "ewma":
+    if score_unit == "sigma":
         score_unit = "σ"
     score = f"{number(alarm.score, quantity.decimals)} {score_unit}".strip()
     limit = f"{number(alarm.limit, quantity.decimals)} {score_unit}".strip()
+    if rule is not None and rule.unit == "s":
+        score, limit = _span(alarm.score, language), _span(alarm.limit, language)
     threshold = rule is None or rule.kind == "threshold"
     return _Parts(what, value, value if threshold else score, limit, score_is_value=threshold)
+
+
+def _span(seconds: float | None, language: str) -> str:
+    """Return a time that a rule judges, which may lie in the past: negative."""
+    if seconds is None:
+        return "–"
+    return f"{'−' if seconds < 0 else ''}{duration(abs(seconds), language)}"
 
 
 def _place(alarm: Alarm, site: Site | None, language: str) -> str:

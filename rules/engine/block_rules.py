@@ -10,8 +10,9 @@ import numpy as np
 from rules.engine.kinds import SAMPLERS
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.part import Part, Runs, moving_rows
+from rules.events import Event, EventType
 from rules.judge import JUDGED
-from rules.readings import Readings
+from rules.readings import Block, Readings
 from rules.segments import Segments
 from rules.waveforms.companions import Companions
 from rules.waveforms.stage import Waveforms
@@ -111,6 +112,11 @@ class BlockRules:
         aux = scored.aux[keep] if scored.aux.shape[1] else None
         return moving_rows(part, self._slots, tracks, runs, scored.score[keep], aux)
 
+    def state(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return copies of what is known of blocks and companions; samplers give their own."""
+        beside = {name: column.copy() for name, column in self.companions.state.items()}
+        return {**self.stage.state(), "companions": beside | {"of": self.companions.channels}}
+
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what a snapshot says of blocks and companions; samplers restore their own."""
         self.stage.restore(state, state["subjects"])
@@ -131,6 +137,20 @@ class BlockRules:
             self._slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
             tracks = self._slots.tracks[kernel]
             sampler.forget(np.arange(tracks.pointer[channel], tracks.pointer[channel + 1]))
+
+
+def block_epoch(record: Record, channel: str) -> Event:
+    """Say that a new epoch of a channel's blocks opens before this record."""
+    block = record.body
+    assert isinstance(block, Block)  # noqa: S101 - only blocks have such a clock
+    return Event(
+        type=EventType.CLOCK_EPOCH,
+        offset=record.offset,
+        row=0,
+        subject=channel,
+        event_ns=block.judged_ns,
+        receive_ns=block.receive_ns,
+    )
 
 
 def between(found: list[SlotRows], g_from: int, g_to: int) -> list[SlotRows]:

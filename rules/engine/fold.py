@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.block_rules import BlockRules, between
+from rules.engine.acks import acknowledge, reset_event
+from rules.engine.asof import AsOf
+from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
-from rules.engine.kinds import KERNELS, SAMPLERS, SCORERS
+from rules.engine.kinds import ACROSS, KERNELS, SAMPLERS, SCORERS
+from rules.engine.kinds.scorer import Gatherer
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
-from rules.engine.outcome import advance, to_events
-from rules.engine.part import Part, acceptance, joined, scored_rows
-from rules.engine.records import heard_of, rows_of, ticks_of
+from rules.engine.outcome import advance, ordered, to_events
+from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
+from rules.engine.quality import Quality
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.taking import heard_of, kept_segments, rows_of, ticks_of
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, offset_of, position, row_of
-from rules.segments import Segments, segments_of
+from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
+from rules.segments import ranges, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
     from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -60,8 +66,12 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        used = {rule.kernel for rule in self.plan.channel_rules}
-        aux = max((len(AUX_NAMES.get(kernel, ())) for kernel in used), default=0)
+        aux = max(len(names) for names in AUX_NAMES.values())  # at least the one of a vote
+        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
+        used = {rule.kernel for rule in rules if len(rule.channel)}
+        says = any(AUX_NAMES.get(kernel) for kernel in used)
+        if not says and Votes.kernel not in used:
+            aux = 0
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
         )
@@ -73,21 +83,27 @@ class Engine:
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
         self.blocks = BlockRules(channels, self.slots, used)
+        self.votes = Votes(self.slots) if Votes.kernel in used else None
+        looks = not used.isdisjoint(ACROSS)
+        self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
+        self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
 
     @property
-    def kinds(self) -> dict[str, Scorer | Sampler]:
-        """Return all that keeps statistics by track, by kernel."""
-        return {**self.scorers, **self.blocks.samplers}
+    def keepers(self) -> dict[str, Scorer | Sampler | Votes]:
+        """Return what keeps state by track, by kernel."""
+        votes = {} if self.votes is None else {Votes.kernel: self.votes}
+        return {**self.scorers, **self.blocks.samplers, **votes}
 
     # ---- the fold -----------------------------------------------------------------------------
 
     def fold(self, records: Sequence[Record]) -> list[Event]:
         """Take up records in journal order and return their events in log order."""
         events: list[Event] = []
+        self.quality.begin()
         begin = 0
         for i, record in enumerate(records):
             if isinstance(record.body, Control):
@@ -104,17 +120,19 @@ class Engine:
         if not records:
             return []
         samples, epochs = self.blocks.mark(records)
+        if not epochs:
+            return self._take(records, samples)
         events: list[Event] = []
         begin = 0
         for at, channel in epochs:
             if at > begin:
                 held = None if samples is None else samples.between(begin, at)
                 events += self._take(records[begin:at], held)
-            events.append(self._block_epoch(records[at], channel))
+            self.blocks.forget(channel)
+            events.append(block_epoch(records[at], self.registry.channels.id[channel]))
             begin = at
-        if epochs and samples is not None:
-            samples = samples.between(begin, len(records))
-        events += self._take(records[begin:], samples)
+        held = None if samples is None else samples.between(begin, len(records))
+        events += self._take(records[begin:], held)
         events.sort(key=log_order)
         return events
 
@@ -126,34 +144,28 @@ class Engine:
         events = self.deadman.advance(heard_of(records, rows, g), ticks)
         rows, g = self.blocks.join(rows, g, samples)
         verdicts = self.judge.mark(rows, g)
+        judged = verdicts.verdict == JUDGED
+        segments = kept_segments(verdicts, judged)
+        rows = self.quality.mark(rows, g, verdicts, segments)
         waves = self.blocks.rows(samples, rows, g, verdicts)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
-            segments = _judged_segments(verdicts)
-            late = (verdicts.verdict == LATE).any()
-            if late:
+            late = verdicts.verdict == LATE
+            part = Part(rows, g, segments, accepted, ticks, self.asof)
+            if late.any():
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
-            events += self._run(Part(rows, g, segments, accepted, ticks), waves)
+                with_late(part, kept_segments(verdicts, judged | late), late)
+            told = self._run(part, waves)
+            if not events:
+                return told  # in order already
+            events += told
         else:
             events += self._run_cut((rows, g, verdicts, waves), ticks, cuts)
+        events.sort(key=log_order)
         return events
-
-    def _block_epoch(self, record: Record, channel: int) -> Event:
-        """Open a new epoch of a block's clock, before its record."""
-        self.blocks.forget(channel)
-        block = record.body
-        assert isinstance(block, Block)  # noqa: S101 - only blocks have such a clock
-        return Event(
-            type=EventType.CLOCK_EPOCH,
-            offset=record.offset,
-            row=0,
-            subject=self.registry.channels.id[channel],
-            event_ns=block.judged_ns,
-            receive_ns=block.receive_ns,
-        )
 
     def _known(self, rows: Readings) -> Readings:
         """Keep of rows of channels the registry does not have only that their device spoke.
@@ -185,12 +197,14 @@ class Engine:
             a, b = np.searchsorted(ticks.g, [g_from, g_to])
             verdict = verdicts.verdict[begin:stop]
             accepted = acceptance(piece, self.slots)
-            if (verdict == LATE).any():
-                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
-            judged = np.flatnonzero(verdict == JUDGED)
-            segments = segments_of(piece.channel, judged, self._scratch)
+            judged, late = verdict == JUDGED, verdict == LATE
+            segments = segments_of(piece.channel, np.flatnonzero(judged), self._scratch)
             part_ticks = Ticks(ticks.tick_ns[a:b], ticks.g[a:b])
-            part = Part(piece, g[begin:stop], segments, accepted, part_ticks)
+            part = Part(piece, g[begin:stop], segments, accepted, part_ticks, self.asof)
+            if late.any():
+                events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
+                both = np.flatnonzero(judged | late)
+                with_late(part, segments_of(piece.channel, both, self._scratch), late)
             events += self._run(part, between(waves, g_from, g_to))
         return events
 
@@ -198,29 +212,56 @@ class Engine:
         return late_findings(batch, self.slots, self.threshold)
 
     def _run(self, part: Part, waves: list[SlotRows]) -> list[Event]:
-        """Score every kind, then let one lifecycle decide over all of them."""
-        found: list[SlotRows] = []
-        if len(part.segments.order):
-            several = [self.threshold.rows(part, self.slots)]
-            several += [scored_rows(part, self.slots, each) for each in self.scorers.values()]
-            found = [rows for rows in several if rows is not None]
-            self.threshold.remember(part)
-        found += waves
+        """Run the rules of channels and assets, then those that follow from what they decided."""
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
-        if overdue:
-            found.append(self._waiting(found, part.ticks))
-        if not found:
-            return []
-        columns = advance(self.slots, joined(found), part.ticks)
+        columns = self._score(part, waves, overdue=overdue)
+        events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
+        if self.votes is not None:
+            voted = self._vote(self.votes, part, columns, overdue=overdue)
+            events = sorted([*events, *voted], key=log_order) if voted else events
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
-        if columns is None:
-            return []
-        return to_events(self.slots, columns, AUX_NAMES)
+        return events
 
-    def _waiting(self, found: list[SlotRows], ticks: Ticks) -> SlotRows:
+    def _score(self, part: Part, waves: list[SlotRows], *, overdue: bool) -> SlotEvents | None:
+        """Score every kind, then let one lifecycle decide over all of them."""
+        found: list[SlotRows] = []
+        if len(part.segments.order) or part.wide is not None:
+            several = [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+            if len(part.segments.order):
+                several.insert(0, self.threshold.rows(part, self.slots))
+                self.threshold.remember(part)
+            found = [rows for rows in several if rows is not None]
+            if len(part.segments.order) and self.asof is not None:
+                self.asof.remember(part)
+        found += waves
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=False))
+        return advance(self.slots, joined(found), part.ticks) if found else None
+
+    def _vote(
+        self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
+    ) -> list[Event]:
+        """Count votes on what the first stage decided, and let the lifecycle decide on them."""
+        rows = votes.rows(part, columns)
+        found = [] if rows is None else [rows]
+        if overdue:
+            found.append(self._waiting(found, part.ticks, votes=True))
+        decided = advance(self.slots, joined(found), part.ticks) if found else None
+        if decided is None:
+            return []
+        decided = ordered(self.slots, decided)
+        told = to_events(self.slots, decided, {})
+        who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
+        said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)
+        return [e._replace(stage=2, evidence=votes.named(slot, who)) for e, slot, who in said]
+
+    def _waiting(self, found: list[SlotRows], ticks: Ticks, *, votes: bool) -> SlotRows:
         """Return slots without rows in this part whose timer a tick has reached."""
         due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
+        span = self.slots.span(Votes.kernel)
+        due[: span.start if votes else 0] = False
+        due[span.start if not votes else span.stop :] = False
         for rows in found:
             due[rows.slot] = False
         slot = np.flatnonzero(due)
@@ -266,12 +307,20 @@ class Engine:
 
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
+        if self.asof is not None:
+            self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
-            pointer = self.slots.pointer[kernel]
-            self.slots.state.gap[pointer[channel] : pointer[channel + 1]] = True
-            own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
-            if len(own) and kernel in self.scorers:
-                self.scorers[kernel].forget(own)
+            if kernel == Votes.kernel:
+                continue  # votes go by the Clock, which did not jump
+            scorer = self.scorers.get(kernel)
+            if isinstance(scorer, Gatherer):
+                own = scorer.tracks_of(channel)
+            else:
+                own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])
+            each = tracks.slot[own + 1] - tracks.slot[own]
+            self.slots.state.gap[ranges(tracks.slot[own], each)] = True
+            if len(own) and scorer is not None:
+                scorer.forget(own)
 
     # ---- controls -----------------------------------------------------------------------------
 
@@ -279,6 +328,8 @@ class Engine:
         """Take up an operator's reset, or a change of registry or rules."""
         if control.type == "reset":
             return self._reset(offset, control.data)
+        if control.type == "ack":
+            acknowledge(self.slots, self.scorers, control.data)
         if control.type in {"registry", "rules"} and self._resolve is not None:
             resolved = self._resolve(control)
             if resolved is not None:
@@ -296,39 +347,9 @@ class Engine:
             running = (state.onset_ns[slot] != NO_NS).any()
             moving = np.array([running or state.mask[slot] != 0])
             self.slots.note_busy(np.array([slot]), moving)
-            events.append(self._reset_event(offset, slot))
+            events.append(reset_event(self.slots, offset, slot))
         events.sort(key=log_order)
         return events
-
-    def _reset_event(self, offset: int, slot: int) -> Event:
-        """Say that a person reset a range latch after a re-test."""
-        slots, state = self.slots, self.slots.state
-        levels = len(slots.levels)
-        latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
-        severity = int(slots.severity[latched[-1]]) if latched else 0
-        rule = self.plan.channel_rules[int(slots.parameters.rule[slot])]
-        episode = int(state.episode[slot])
-        sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
-        sign = float(slots.parameters.sign[slot])
-        return Event(
-            type=EventType.RESET,
-            offset=offset,
-            row=0,
-            stage=1,
-            rule=rule.rule_id,
-            subject=slots.subjects[int(slots.parameters.channel[slot])],
-            side=rule.side,
-            severity=severity,
-            previous=severity,
-            max_severity=int(state.max_severity[slot]) if severity else 0,
-            klass=rule.klass,
-            episode=f"{offset_of(episode)}.{row_of(episode)}" if severity else "",
-            event_ns=int(state.last_ns[slot]),
-            receive_ns=int(state.receive_ns[slot]),
-            value=float(state.value[slot]),
-            score=float(state.score[slot] * sign),
-            confirmed=sure,
-        )
 
     def change(self, plan: Plan, registry: Registry, *, offset: int) -> list[Event]:
         """Go on with another plan and registry; slots of unchanged meaning keep their state.
@@ -338,10 +359,11 @@ class Engine:
         from rules.engine.snapshot import carry_over  # noqa: PLC0415 - it needs this class
 
         before = self.snapshot()
-        old_levels = self.plan.levels
+        old_levels, quality = self.plan.levels, self.quality
         self.plan, self.registry = plan, registry
         self.judge.grow(len(registry.channels.id))
         self._lay_out()
+        self.quality.follow(quality)
         events = carry_over(self, before, old_levels, offset)
         events.sort(key=log_order)
         return events
@@ -363,17 +385,3 @@ def log_order(event: Event) -> tuple[int, int, str, str, int, int]:
     """Return the key that orders the log."""
     g = position(event.offset, event.row)
     return (g, event.stage, event.rule, event.subject, event.side, event.ordinal)
-
-
-def _judged_segments(verdicts: Verdicts) -> Segments:
-    """Return the segments with only their judged rows."""
-    segments = verdicts.segments
-    keep = verdicts.verdict[segments.order] == JUDGED
-    if keep.all():
-        return segments
-    kept = np.concatenate(([0], np.cumsum(keep)))
-    start, stop = kept[segments.start], kept[segments.stop]
-    some = stop > start
-    return Segments(
-        segments.order[keep], start[some], stop[some], segments.key[some], segments.single
-    )

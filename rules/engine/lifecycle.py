@@ -150,30 +150,30 @@ def run_levels(
     Arrays are [C levels that any of the slots declares, n rows]: each level lies in one piece.
     """
     parameters, state = slots.parameters, slots.state
-    limits = parameters.raise_at[slot]
-    columns = np.flatnonzero(~np.isnan(limits).all(axis=0))
+    columns = declared_columns(slots, slot)
     if not len(columns):
         return None
-    pick = (slot, columns[:, None])
+    pick = slot * parameters.raise_at.shape[1] + columns[:, None]
+    length = rows.last - rows.first + 1
     bits = np.int64(1) << columns
     segment, first, last = rows.segment, rows.first, rows.last
     score, t = rows.score, rows.judged_ns
-    onset_ns, clear_ns = state.onset_ns[pick], state.clear_ns[pick]
-    breach = score >= limits.T[columns][:, segment]
-    clear = (score < parameters.clear_at[pick][:, segment]) & ~breach
+    onset_ns, clear_ns = state.onset_ns.reshape(-1)[pick], state.clear_ns.reshape(-1)[pick]
+    breach = score >= _spread(parameters.raise_at, pick, length)
+    clear = (score < _spread(parameters.clear_at, pick, length)) & ~breach
     breach[:, first] = onset_ns != NO_NS
     clear[:, first] = clear_ns != NO_NS
 
     run, onset = _runs(breach, rows, onset_ns)
     count = np.arange(1, len(segment) + 1) - run
-    count += np.where(rows.virtual[run], state.count[pick][:, segment] - 1, 0)
+    count += np.where(rows.virtual[run], _spread(state.count, pick, length) - 1, 0)
     held = t - onset
-    hold = parameters.hold_ns[pick][:, segment]
-    samples = parameters.hold_samples[pick][:, segment]
+    hold = _spread(parameters.hold_ns, pick, length)
+    samples = _spread(parameters.hold_samples, pick, length)
     sets = breach & ((held >= hold) | ((samples > 0) & (count >= samples)))
 
     _, clear_onset = _runs(clear, rows, clear_ns)
-    keep = parameters.keep_ns[pick][:, segment]
+    keep = _spread(parameters.keep_ns, pick, length)
     resets = clear & (t - clear_onset >= keep) & ~rows.closed
 
     carried_on = (state.mask[slot] & bits[:, None]) != 0
@@ -188,14 +188,28 @@ def run_levels(
     found, on_last = _changes(code, rows, fired, ticks, columns, (onset, clear_onset))
 
     inside, outside = breach[:, last], clear[:, last]
-    state.onset_ns[pick] = np.where(inside, onset[:, last], NO_NS)
-    state.count[pick] = np.where(inside, count[:, last], 0)
-    state.clear_ns[pick] = np.where(outside, clear_onset[:, last], NO_NS)
+    state.onset_ns.reshape(-1)[pick] = np.where(inside, onset[:, last], NO_NS)
+    state.count.reshape(-1)[pick] = np.where(inside, count[:, last], 0)
+    state.clear_ns.reshape(-1)[pick] = np.where(outside, clear_onset[:, last], NO_NS)
     waiting = waits[:, last] & ~on_last
     due = rows.receive_ns[last] + np.where(waiting, need[:, last], 0)
-    state.due_ns[pick] = np.where(waiting, due, INF_NS)
+    state.due_ns.reshape(-1)[pick] = np.where(waiting, due, INF_NS)
     state.mask[slot] = (state.mask[slot] & ~bits.sum()) | (on_last * bits[:, None]).sum(axis=0)
     return found
+
+
+def declared_columns(slots: Slots, slot: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the levels (the hidden one too) that any of the slots declares."""
+    undeclared = np.isnan(slots.parameters.raise_at[slot])
+    return np.flatnonzero(~np.logical_and.reduce(undeclared, axis=0))
+
+
+def _spread(
+    table: NDArray[Any], pick: NDArray[np.int64], length: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Take [C, s] from a table of slots × levels, and repeat it for every row of a segment."""
+    held: NDArray[Any] = table.reshape(-1)[pick]
+    return np.repeat(held, length, axis=1)
 
 
 def _runs(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.engine.lifecycle import Transitions, extend, run_levels
+from rules.engine.one_row import advance_one
 from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
 from rules.events import NOTHING, Event, EventType
 from rules.readings import MAX_ROWS, ROW_BITS
@@ -66,8 +67,13 @@ def advance(slots: Slots, rows: SlotRows, ticks: Ticks) -> SlotEvents | None:
     if not len(slot):
         return None
     before = state.mask[slot]
-    extended = extend(slots, rows)
-    found = run_levels(slots, slot, extended, ticks)
+    one = len(rows.g) == len(slot) and bool((rows.length == 1).all())
+    done = advance_one(slots, rows, ticks) if one else None
+    if done is not None:
+        extended, found = done
+    else:
+        extended = extend(slots, rows)
+        found = run_levels(slots, slot, extended, ticks)
     events = _events(slots, slot, extended, before, found) if found is not None else None
     _write_back(slots, slot, extended)
     return events
@@ -230,7 +236,8 @@ def _episodes(
 def to_events(
     slots: Slots, columns: SlotEvents, aux_names: Mapping[str, Sequence[str]]
 ) -> list[Event]:
-    """Return Event objects of slot events, unsorted; ``aux_names`` by kernel."""
+    """Return Event objects of slot events, in log order; ``aux_names`` by kernel."""
+    columns = ordered(slots, columns)
     count = len(columns.kind)
     rules = [slots.rules[r] for r in slots.parameters.rule[columns.slot].tolist()]
     subjects = slots.subjects
@@ -276,6 +283,20 @@ def to_events(
     )
 
 
+def ordered(slots: Slots, columns: SlotEvents) -> SlotEvents:
+    """Bring slot events in log order: position, rule, subject, side, ordinal."""
+    p, slot = slots.parameters, columns.slot
+    rule, subject = slots.rule_rank[p.rule[slot]], slots.subject_rank[p.channel[slot]]
+    order = np.lexsort((columns.ordinal, p.sign[slot], subject, rule, columns.g))
+    names = [name for name in SlotEvents.__slots__ if name not in ("kind", "aux")]
+    kind = columns.kind
+    return SlotEvents(
+        kind=[kind[i] for i in order.tolist()],
+        **{name: getattr(columns, name)[order] for name in names},
+        aux=None if columns.aux is None else columns.aux[order],
+    )
+
+
 def _evidence(
     rules: Sequence[ChannelRule],
     aux: NDArray[np.float64] | None,
@@ -284,10 +305,12 @@ def _evidence(
     """Return what the scorers said of the deciding rows, by name; NaN is left out."""
     if aux is None:
         return repeat(NOTHING, len(rules))
+    each = {id(rule): rule for rule in rules}
+    called = {key: rule.inputs or names.get(rule.kernel, ()) for key, rule in each.items()}
     return [
         {
             name: value
-            for name, value in zip(names.get(rule.kernel, ()), said, strict=False)
+            for name, value in zip(called[id(rule)], said, strict=False)
             if value == value  # noqa: PLR0124 - NaN
         }
         or NOTHING

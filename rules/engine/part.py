@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rules.engine.kinds.scorer import Gatherer, TakesLate
 from rules.engine.lifecycle import SlotRows
 from rules.readings import QC_GOOD
 from rules.segments import Segments, consecutive, ranges
@@ -13,6 +14,7 @@ from rules.segments import Segments, consecutive, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rules.engine.asof import AsOf
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.lifecycle import Ticks
     from rules.engine.slots import Slots
@@ -24,9 +26,14 @@ class Part:
     """Judged rows by channel: ``t`` and ``value`` stand in the order of ``segments.order``.
 
     ``accepted[c]`` says which rows of the journal acceptance class c takes, None = all of them.
+    ``wide`` is for scorers that take late rows into a bucket still open; None where there is none.
+    ``asof`` is what was last said before the part; None where no kind looks across channels.
     """
 
-    __slots__ = ("accepted", "g", "rows", "segments", "t", "ticks", "value")
+    __slots__ = (
+        *("accepted", "asof", "g", "late", "rows", "segments"),
+        *("t", "ticks", "value", "wide"),
+    )
 
     def __init__(
         self,
@@ -35,9 +42,12 @@ class Part:
         segments: Segments,
         accepted: list[NDArray[np.bool_] | None],
         ticks: Ticks,
+        asof: AsOf | None = None,
     ) -> None:
         self.rows, self.g, self.segments = rows, g, segments
-        self.accepted, self.ticks = accepted, ticks
+        self.accepted, self.ticks, self.asof = accepted, ticks, asof
+        self.late: NDArray[np.bool_] | None = None  # of the journal's rows, where segments have any
+        self.wide: Part | None = None  # the same with its late rows among the judged ones
         whole = segments.single and len(segments.order) == len(rows)
         self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
         self.value = rows.value if whole else rows.value[segments.order]
@@ -46,7 +56,8 @@ class Part:
 class Runs:
     """Rows of tracks: run i holds ``length[i]`` rows of track ``own[i]``, one after another.
 
-    ``own`` rises and names each track once; every run has a row; t rises strictly within a run.
+    ``own`` rises and names each track once; every run has a row; t rises strictly within a run,
+    but for late rows, which only scorers that take them are given.
     """
 
     __slots__ = ("_segment", "at", "length", "own", "start", "t", "value")
@@ -94,6 +105,12 @@ class Runs:
         length = length[some]
         rows = (self.at[chosen], self.t[chosen], self.value[chosen])
         return Runs(self.own[some], np.cumsum(length) - length, length, rows)
+
+
+def with_late(part: Part, segments: Segments, late: NDArray[np.bool_]) -> None:
+    """Give ``part`` its late rows: ``segments`` are of judged and late ones, in journal order."""
+    part.wide = Part(part.rows, part.g, segments, part.accepted, part.ticks, part.asof)
+    part.wide.late = late
 
 
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
@@ -151,12 +168,20 @@ def runs_of(
 def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
     """Score all rows of a kernel, and return those of slots that have something to do."""
     tracks = slots.tracks[scorer.kernel]
-    if not len(tracks):
+    if part.wide is not None and isinstance(scorer, TakesLate):
+        part = part.wide
+    if not len(tracks) or not len(part.segments.order):
         return None
-    runs = runs_of(part, tracks, finite=scorer.finite)
+    gathers = isinstance(scorer, Gatherer)
+    if isinstance(scorer, Gatherer):
+        runs = scorer.gather(part)
+    else:
+        runs = runs_of(part, tracks, finite=scorer.finite)
     if runs is None:
         return None
     score = scorer.score(runs, part)
+    if gathers:
+        runs.value = score
     return moving_rows(part, slots, tracks, runs, score, scorer.aux)
 
 
@@ -174,8 +199,11 @@ def moving_rows(
     """
     place = runs.place
     high, low = tracks.quiet_high[place], tracks.quiet_low[place]
-    if not runs.single:
-        high, low = np.repeat(high, runs.length), np.repeat(low, runs.length)
+    if runs.single:
+        concerned = (score >= high) | (score <= low) | (tracks.busy[place] > 0)
+        at = np.flatnonzero(concerned)
+        return _single_rows(part, slots, (tracks, runs, at), score, aux) if len(at) else None
+    high, low = np.repeat(high, runs.length), np.repeat(low, runs.length)
     hot = np.flatnonzero((score >= high) | (score <= low))
     busy = tracks.busy[place] > 0
     begin = runs.start
@@ -200,6 +228,48 @@ def moving_rows(
     long = np.repeat(stop - begin, each)
     places = ranges(np.repeat(begin, each), long)
     return _slot_rows(part, slots, (slot, long, places), runs, score, aux)
+
+
+def _single_rows(
+    part: Part,
+    slots: Slots,
+    laid: tuple[Tracks, Runs, NDArray[np.int64]],
+    score: NDArray[np.float64],
+    aux: NDArray[np.float64] | None,
+) -> SlotRows | None:
+    """Do the same for tracks with one row each, of which ``laid`` names those concerned."""
+    tracks, runs, at = laid
+    own = runs.own[at]
+    first = tracks.slot[own]
+    each = tracks.slot[own + 1] - first
+    if (each == 1).all():
+        slot, places = first, at
+    else:
+        slot, places = ranges(first, each), np.repeat(at, each)
+    p = slots.parameters
+    mirrored = score[places] * p.sign[slot]
+    over = mirrored > p.range_at[slot]
+    # a NaN score is no row
+    moving = (mirrored >= p.lowest[slot]) | over | (slots.state.busy[slot] & ~np.isnan(mirrored))
+    if not moving.all():
+        slot, places = slot[moving], places[moving]
+        mirrored, over = mirrored[moving], over[moving]
+    if not len(slot):
+        return None
+    if over.any():
+        mirrored[over] = np.inf
+    rows = runs.at[places]
+    return SlotRows(
+        slot=slot,
+        length=np.ones(len(slot), np.int64),
+        g=part.g[rows],
+        judged_ns=runs.t[places],
+        receive_ns=part.rows.receive_ns[rows],
+        value=runs.value[places],
+        score=mirrored,
+        over=over,
+        aux=None if aux is None else aux[places],
+    )
 
 
 def _slot_rows(
@@ -251,11 +321,11 @@ def joined(found: list[SlotRows]) -> SlotRows:
     if len(found) == 1:
         return found[0]
     names = [name for name in SlotRows.__slots__ if name != "aux"]
-    columns = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
-    return SlotRows(**columns, aux=_join_aux(found))
+    joined = {n: np.concatenate([getattr(f, n) for f in found]) for n in names}
+    return SlotRows(**joined, aux=_joined_aux(found))
 
 
-def _join_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
+def _joined_aux(found: list[SlotRows]) -> NDArray[np.float64] | None:
     """Return what scorers said, side by side with the rows; NaN where one said nothing."""
     width = max((rows.aux.shape[1] for rows in found if rows.aux is not None), default=0)
     if not width:

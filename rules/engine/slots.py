@@ -9,6 +9,7 @@ and bit L, one past the last, for the hidden level that confirms a first dangero
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Parameters:
     """What the slots were told: S slots, K = levels + 1 columns (the last is the hidden level)."""
 
     channel: NDArray[np.int32]  # [S] index into Slots.subjects
-    rule: NDArray[np.int32]  # [S] index into Plan.channel_rules
+    rule: NDArray[np.int32]  # [S] index into Slots.rules
     sign: NDArray[np.float64]  # [S] +1, or −1 for a mirrored low side
     raise_at: NDArray[np.float64]  # [S, K] mirrored
     clear_at: NDArray[np.float64]  # [S, K] mirrored
@@ -94,7 +95,7 @@ class State:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-@dataclass(slots=True)
+@dataclass
 class Slots:
     """The table: slots sorted by (kernel, channel, rule, side), and the tracks they belong to."""
 
@@ -103,7 +104,7 @@ class Slots:
     levels: tuple[Level, ...]
     severity: NDArray[np.int64]  # [K] severity of each column, the hidden one 0
     subjects: Sequence[str]  # channel ids, and whatever else alarms are about
-    rules: Sequence[ChannelRule]
+    rules: Sequence[ChannelRule]  # those of channels, then the composite ones
     meaning: NDArray[np.uint64]  # [S] hash of everything that shapes what the slot means
     tracks: dict[str, Tracks]  # by kernel
     track: NDArray[np.int64]  # [S] place of the slot's track among its kernel's
@@ -111,6 +112,16 @@ class Slots:
     accept_flags: list[tuple[int, ...]]  # acceptance classes; () = all flags
     busy_channels: NDArray[np.int32]  # [channels] threshold slots in motion
     next_due_ns: np.int64 = field(default=INF_NS)
+
+    @cached_property
+    def rule_rank(self) -> NDArray[np.int64]:
+        """Return the place of each rule among all rule ids as text; sides share it."""
+        return ranks([rule.rule_id for rule in self.rules])
+
+    @cached_property
+    def subject_rank(self) -> NDArray[np.int64]:
+        """Return the place of each subject among all as text; found at the first event."""
+        return ranks(self.subjects)
 
     def span(self, kernel: str) -> slice:
         """Return the slots of a kernel."""
@@ -173,7 +184,8 @@ def build_slots(
     columns = len(levels) + 1
     classes: list[tuple[int, ...]] = [(1, 2, 3)]
     parts, scores, meanings = [], [], []
-    for number, rule in enumerate(plan.channel_rules):
+    rules = (*plan.channel_rules, *plan.composite_rules)
+    for number, rule in enumerate(rules):
         part = _rule_parameters(plan, number, rule, range_lo, range_hi, classes)
         score = _score_meaning(rule, part)
         parts.append(part)
@@ -186,9 +198,9 @@ def build_slots(
     none = np.zeros(0, np.uint64)
     score, meaning = np.concatenate([none, *scores]), np.concatenate([none, *meanings])
     place = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s)) for s in scores)])
-    of_rule = np.array([kernels.index(r.kernel) for r in plan.channel_rules], np.int64)
-    names = {name: i for i, name in enumerate(sorted({r.rule_id for r in plan.channel_rules}))}
-    name = np.array([names[r.rule_id] for r in plan.channel_rules], np.int64)[whole["rule"]]
+    of_rule = np.array([kernels.index(r.kernel) for r in rules], np.int64)
+    names = {name: i for i, name in enumerate(sorted({r.rule_id for r in rules}))}
+    name = np.array([names[r.rule_id] for r in rules], np.int64)[whole["rule"]]
     kernel = of_rule[whole["rule"]]
     order = np.lexsort((whole["sign"], whole["rule"], score, name, whole["channel"], kernel))
     slots = Slots(
@@ -196,8 +208,8 @@ def build_slots(
         state=State.fresh(len(order), columns, aux),
         levels=levels,
         severity=np.array([level.severity for level in levels] + [0], np.int64),
-        subjects=channel_ids,
-        rules=plan.channel_rules,
+        subjects=(*channel_ids, *plan.subjects),
+        rules=rules,
         meaning=meaning[order],
         tracks={},
         track=np.zeros(len(order), np.int64),
@@ -209,7 +221,9 @@ def build_slots(
     for k, kernel_name in enumerate(kernels):
         a, b = np.searchsorted(kernel, [k, k + 1])
         own = (name[order[a:b]], score[order[a:b]], place[order[a:b]])
-        _lay_tracks(slots, kernel_name, slice(int(a), int(b)), own, len(channel_ids))
+        most = int(slots.parameters.channel[a:b].max(initial=-1)) + 1
+        count = max(len(channel_ids), most)
+        _lay_tracks(slots, kernel_name, slice(int(a), int(b)), own, count)
     return slots
 
 
@@ -349,3 +363,9 @@ def _slot_meaning(
 def timed(hold_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell holds that time alone can fulfil."""
     return hold_ns < NEVER_NS
+
+
+def ranks(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of each name among them in the order of text; equal names share it."""
+    place = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([place[name] for name in names], np.int64)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rules.engine.fold import Engine
     from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.kinds.vote import Votes
+    from rules.engine.quality.checks import Check
+    from rules.engine.quality.checks import Tracks as Checks
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
     from rules.plan import Level
@@ -48,6 +51,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "plan_hash": engine.plan.content_hash,
         "registry_hash": engine.registry.content_hash,
         "rules": [rule.rule_id for rule in slots.rules],
+        "quality_rules": [rule.rule_id for rule in engine.plan.quality_rules],
         "subjects": list(slots.subjects),
         "deadman_keys": [(r, d, m.hex()) for r, d, m in deadman.keys],
         "tick_ns": int(deadman.tick_ns),
@@ -64,10 +68,10 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
-    state |= engine.blocks.stage.state()
-    beside = engine.blocks.companions
-    state["companions"] = {k: v.copy() for k, v in beside.state.items()} | {"of": beside.channels}
-    for kernel, scorer in engine.kinds.items():
+    state |= engine.blocks.state()
+    if engine.asof is not None:
+        state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
+    for kernel, scorer in engine.keepers.items():
         tracks = slots.tracks[kernel]
         state[f"track_{kernel}"] = {
             "rule": tracks.rule.copy(),
@@ -75,6 +79,14 @@ def take(engine: Engine) -> dict[str, Any]:
             "meaning": tracks.meaning.copy(),
         }
         state[f"kernel_{kernel}"] = {k: v.copy() for k, v in scorer.columns().items()}
+    for check in engine.quality.checks:
+        checks = check.tracks
+        state[f"track_{checks.kernel}"] = {
+            "rule": checks.rule.copy(),
+            "subject": checks.channel.copy(),
+            "meaning": checks.meaning.copy(),
+        }
+        state[f"kernel_{checks.kernel}"] = {k: v.copy() for k, v in check.columns().items()}
     return state
 
 
@@ -95,7 +107,7 @@ def carry_over(
 ) -> list[Event]:
     """Move the state of slots of unchanged meaning into the engine's new tables."""
     slots = engine.slots
-    names = _Names(slots, state)
+    names = _Names([rule.rule_id for rule in slots.rules], state["rules"], slots, state)
     p, held = slots.parameters, state["slot_names"]
     new_at, old_at = names.match(
         (p.rule, p.channel, p.sign.astype(np.int64), slots.meaning),
@@ -108,14 +120,17 @@ def carry_over(
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
     engine.blocks.restore(state)
-    for kernel, scorer in engine.kinds.items():
+    for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
+    _move_quality(engine, state)
     silences = _move_deadman(engine, state)
     for number, flags in enumerate(slots.accept_flags):
         if list(flags) in state["accept_flags"]:
             last = state["threshold_last"]["value"][state["accept_flags"].index(list(flags))]
             engine.threshold.last_value[number, : len(last)] = last
+    if engine.asof is not None and "asof" in state:
+        engine.asof.restore(state["asof"], state["accept_flags"])
     events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
@@ -123,10 +138,12 @@ def carry_over(
 class _Names:
     """Rules and subjects of a snapshot, by their numbers in the engine's tables; −1 = gone."""
 
-    def __init__(self, slots: Slots, state: dict[str, Any]) -> None:
-        number = {rule.rule_id: i for i, rule in reversed(list(enumerate(slots.rules)))}
-        self._mine = np.array([number[rule.rule_id] for rule in slots.rules], np.int64)
-        self._rule = np.array([number.get(rule, -1) for rule in state["rules"]], np.int64)
+    def __init__(
+        self, mine: list[str], theirs: list[str], slots: Slots, state: dict[str, Any]
+    ) -> None:
+        number = {rule: i for i, rule in reversed(list(enumerate(mine)))}
+        self._mine = np.array([number[rule] for rule in mine], np.int64)
+        self._rule = np.array([number.get(rule, -1) for rule in theirs], np.int64)
         if list(slots.subjects) == state["subjects"]:
             self._subject = np.arange(len(state["subjects"]))
         else:
@@ -156,8 +173,20 @@ def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
     return digest
 
 
+def _move_quality(engine: Engine, state: dict[str, Any]) -> None:
+    """Move the windows and open excursions of the quality checks."""
+    mine = [rule.rule_id for rule in engine.plan.quality_rules]
+    names = _Names(mine, state.get("quality_rules", []), engine.slots, state)
+    for check in engine.quality.checks:
+        if f"track_{check.tracks.kernel}" in state:
+            _move_kernel(check.tracks, check, state, names)
+
+
 def _move_kernel(
-    tracks: Tracks, scorer: Scorer | Sampler, state: dict[str, Any], names: _Names
+    tracks: Tracks | Checks,
+    scorer: Scorer | Sampler | Votes | Check,
+    state: dict[str, Any],
+    names: _Names,
 ) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]

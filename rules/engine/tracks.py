@@ -25,7 +25,7 @@ class Tracks:
 
     kernel: str
     channel: NDArray[np.int64]  # [T] rising
-    rule: NDArray[np.int64]  # [T] index into Plan.channel_rules (of the first side)
+    rule: NDArray[np.int64]  # [T] index into Slots.rules (of the first side)
     accept: NDArray[np.int64]  # [T] acceptance class
     max_gap_ns: NDArray[np.int64]  # [T]
     meaning: NDArray[np.uint64]  # [T] hash of what shapes the score
@@ -48,12 +48,18 @@ class Tracks:
             (self.channel == np.arange(len(self.channel))).all()
         )
 
-    def own(self, name: str) -> NDArray[Any]:
-        """Return a kind-specific parameter of the rules, [T] or [T, k]."""
+    def own(self, name: str, *, fill: float = 0) -> NDArray[Any]:
+        """Return a kind-specific parameter of the rules, [T] or [T, k].
+
+        Where rules have it of different width, the narrower are filled up.
+        """
         if not len(self.channel):
             return np.zeros(0)
         numbers, inverse = np.unique(self.rule, return_inverse=True)
         held = [np.asarray(self.rules[n].own[name]) for n in numbers.tolist()]
+        widest = max(column.shape[-1] if column.ndim > 1 else 0 for column in held)
+        if widest:
+            held = [_widened(column, widest, fill) for column in held]
         first = np.cumsum([0, *(len(column) for column in held)])[:-1]
         whole: NDArray[Any] = np.concatenate(held)[first[inverse] + self._place]
         return whole
@@ -61,6 +67,12 @@ class Tracks:
     def option(self, name: str) -> list[Any]:
         """Return a choice of each track's rule, [T]."""
         return [self.rules[n].options[name] for n in self.rule.tolist()]
+
+
+def _widened(column: NDArray[Any], width: int, fill: float) -> NDArray[Any]:
+    """Return a column of ``width`` places a row."""
+    missing = width - column.shape[1]
+    return np.pad(column, ((0, 0), (0, missing)), constant_values=fill) if missing else column
 
 
 def mix(digest: NDArray[np.uint64], column: NDArray[Any]) -> NDArray[np.uint64]:

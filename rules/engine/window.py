@@ -2,6 +2,8 @@
 
 Rows of a track are counted from 0 as they come; row i lies at ring place ``i mod width``. A window
 holds the rows with ``t > now - window``, at most the newest ``ROWS``, and never reaches over a gap.
+Rings stand place by place, all tracks side by side: channels that report in step, as those of a
+city mostly do, are then read and written in one piece.
 
 Rows are taken in *views*. Short runs go wave by wave, one row a track, which the ring takes up
 before anything is read: all of a window then lies in the ring. Long runs are laid out whole, behind
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rules.engine.waves import Waves
+from rules.plan import NEVER_NS
 from rules.segments import consecutive, ranges
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from rules.engine.part import Runs
     from rules.engine.tracks import Tracks
 
-ROWS = 64  # the newest rows a window holds, this one included
+ROWS = 64  # the newest rows a window holds, this one included, unless it is told otherwise
 LONG = 128
 """A run this long is laid out whole: that costs as much as so many waves of one row."""
 
@@ -38,7 +41,7 @@ class View:
 
     __slots__ = (
         *("at", "first", "length", "own", "place", "row", "shift"),
-        *("t", "times", "value", "values", "wrap"),
+        *("step", "t", "times", "value", "values", "wrap"),
     )
 
     def __init__(
@@ -56,7 +59,7 @@ class View:
         self.times: NDArray[np.int64]  # flat; look up by `find`
         self.values: NDArray[np.float64]
         self.shift: NDArray[np.int64]  # [r]
-        self.wrap = -1
+        self.wrap, self.step = -1, 1
 
     @property
     def single(self) -> bool:
@@ -73,32 +76,65 @@ class View:
     ) -> NDArray[np.int64]:
         """Return where rows of the given numbers lie in ``times`` and ``values``.
 
-        ``number`` is [r], of every row's track, or of the given ``rows`` of the view: [n] or [n, k].
+        ``number`` is [r], of every row's track, or of the given ``rows``: [n], or [n, k].
         """
         shift = self.shift if rows is None else self.shift[rows]
         if number.ndim > 1:
-            shift = shift[:, None]
-        return shift + (number & self.wrap)
+            shift = shift[..., None]
+        return (number & self.wrap) * self.step + shift
 
 
 class Window:
-    """Rings of T tracks, as wide as any track has needed so far."""
+    """Rings of T tracks, as wide as any track has needed so far.
 
-    def __init__(self, tracks: Tracks) -> None:
+    ``window_ns`` is the rules' own unless given, the gap theirs unless ``gaps`` says that none is.
+    """
+
+    def __init__(
+        self,
+        tracks: Tracks,
+        *,
+        window_ns: NDArray[np.int64] | None = None,
+        gaps: bool = True,
+        rows: int = ROWS,
+    ) -> None:
         count = len(tracks)
-        self.window_ns = tracks.own("window_ns").astype(np.int64)
-        self.max_gap_ns = tracks.max_gap_ns
+        own = tracks.own("window_ns").astype(np.int64) if window_ns is None else window_ns
+        self.window_ns = own
+        self.max_gap_ns = tracks.max_gap_ns if gaps else np.full(count, NEVER_NS)
+        self.rows = rows
         self.state: dict[str, NDArray[Any]] = {
             "count": np.zeros(count, np.int64),  # rows taken
             "first": np.zeros(count, np.int64),  # where the window of the last row began
             "last_ns": np.zeros(count, np.int64),
-            "ring_ns": np.zeros((count, 2), np.int64),
-            "ring_value": np.zeros((count, 2)),
+            "ring_ns": np.zeros((2, count), np.int64),  # [width, T]
+            "ring_value": np.zeros((2, count)),
         }
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the state by name, the tracks first."""
+        return {name: column.T for name, column in self.state.items()}
+
+    def restore(self, name: str, column: NDArray[Any]) -> None:
+        """Put an array of ``columns`` in place."""
+        self.state[name] = np.ascontiguousarray(column.T)
 
     def forget(self, own: NDArray[np.int64]) -> None:
         """Empty the windows: a clock epoch."""
         self.state["first"][own] = self.state["count"][own]
+
+    def forget_from(self, own: NDArray[np.int64], t: NDArray[np.int64]) -> None:
+        """Forget the rows at or after a time, one a track: its clock went back."""
+        state = self.state
+        ring, first = state["ring_ns"], state["first"][own]
+        count = state["count"][own]
+        while len(at := np.flatnonzero(count > first)):
+            newest = ring[(count[at] - 1) & (len(ring) - 1), own[at]]
+            at = at[newest >= t[at]]
+            count[at] -= 1
+            if not len(at):
+                break
+        state["count"][own] = count
 
     def views(self, runs: Runs) -> Iterator[View]:
         """Yield all rows of the runs, each track's in order; a view is remembered when yielded."""
@@ -129,30 +165,32 @@ class Window:
         broken |= row == 0
         if broken.any():
             first[broken] = row[broken]
-        np.maximum(first, row - (ROWS - 1), out=first)
+        np.maximum(first, row - (self.rows - 1), out=first)
         edge = t - self.window_ns[place]
-        width = state["ring_ns"].shape[1]
-        flat = state["ring_ns"].reshape(-1)
-        base = view.own * width
-        old = (flat[base + (first & (width - 1))] <= edge) & (first < row)
+        width, tracks = state["ring_ns"].shape
+        flat, own = state["ring_ns"].reshape(-1), view.own
+        # a window that is full moves on by one row a row: ask all once, and few again
+        first += (flat[(first & (width - 1)) * tracks + own] <= edge) & (first < row)
+        old = (flat[(first & (width - 1)) * tracks + own] <= edge) & (first < row)
         at = np.flatnonzero(old)
         while len(at):
             first[at] += 1
             at = at[first[at] < row[at]]
-            at = at[flat[base[at] + (first[at] & (width - 1))] <= edge[at]]
-        if int((row - first).max()) >= width:
-            self._widen(int((row - first).max()) + 1)
-            width = state["ring_ns"].shape[1]
-            base = view.own * width
+            at = at[flat[(first[at] & (width - 1)) * tracks + own[at]] <= edge[at]]
+        longest = int((row - first).max())
+        if longest >= width:
+            self._widen(longest + 1)
+            width = state["ring_ns"].shape[0]
         view.times = state["ring_ns"].reshape(-1)
         view.values = state["ring_value"].reshape(-1)
-        here = base + (row & (width - 1))
+        here = (row & (width - 1)) * tracks + own
         view.times[here] = t
         view.values[here] = view.value
         state["count"][place] = row + 1
         state["first"][place] = first
         state["last_ns"][place] = t
-        view.row, view.first, view.shift, view.wrap = row, first, base, width - 1
+        view.row, view.first, view.shift = row, first, own
+        view.wrap, view.step = width - 1, tracks
 
     def _whole(self, runs: Runs, chosen: NDArray[np.int64]) -> View:
         """Lay long runs out behind the rows the ring still holds of them, and take them up."""
@@ -160,13 +198,13 @@ class Window:
         at = ranges(runs.start[chosen], length)
         view = View(at, own, length, (runs.t[at], runs.value[at]))
         count, before = state["count"][own], state["first"][own]
-        carried = np.minimum(count - before, ROWS - 1)
+        carried = np.minimum(count - before, self.rows - 1)
         total = carried + length
         start = np.cumsum(total) - total
         times, values = np.empty(int(total.sum()), np.int64), np.empty(int(total.sum()))
         old, new = ranges(start, carried), ranges(start + carried, length)
-        width = state["ring_ns"].shape[1]
-        ring = (np.repeat(own, carried), ranges(count - carried, carried) & (width - 1))
+        width = state["ring_ns"].shape[0]
+        ring = (ranges(count - carried, carried) & (width - 1), np.repeat(own, carried))
         times[old], values[old] = state["ring_ns"][ring], state["ring_value"][ring]
         times[new], values[new] = view.t, view.value
         view.times, view.values = times, values
@@ -182,14 +220,14 @@ class Window:
         new: NDArray[np.int64],
         laid: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     ) -> NDArray[np.int64]:
-        """Return where the windows of the rows at ``new`` begin, by bisection over 64 rows."""
+        """Return where the windows of the rows at ``new`` begin, by bisection."""
         start, total, own = laid
         t = view.times
         gap = np.zeros(len(t), np.bool_)
         gap[1:] = t[1:] - t[:-1] > np.repeat(self.max_gap_ns[own], total)[1:]
         gap[start] = True
         low = np.maximum.accumulate(np.where(gap, np.arange(len(t)), 0))[new]
-        low = np.maximum(low, new - (ROWS - 1))
+        low = np.maximum(low, new - (self.rows - 1))
         high = new.copy()
         edge = t[new] - view.each(self.window_ns)
         for _ in range(int(np.max(high - low, initial=0)).bit_length()):
@@ -204,11 +242,11 @@ class Window:
         state, length = self.state, view.length
         assert length is not None  # noqa: S101 - only of long runs
         last = np.cumsum(length) - 1
-        self._widen(min(int((view.row[last] - view.first[last]).max()) + 1, ROWS))
-        width = state["ring_ns"].shape[1]
+        self._widen(min(int((view.row[last] - view.first[last]).max()) + 1, self.rows))
+        width = state["ring_ns"].shape[0]
         kept = np.minimum(length, width)
         source = ranges(last - kept + 1, kept)
-        target = (np.repeat(view.own, kept), view.row[source] & (width - 1))
+        target = (view.row[source] & (width - 1), np.repeat(view.own, kept))
         state["ring_ns"][target] = view.t[source]
         state["ring_value"][target] = view.value[source]
         state["count"][view.own] = count
@@ -217,17 +255,17 @@ class Window:
 
     def _widen(self, rows: int) -> None:
         """Make every ring at least so wide; rows keep their number."""
-        width = self.state["ring_ns"].shape[1]
+        width = self.state["ring_ns"].shape[0]
         if rows <= width:
             return
         wide = 1 << (rows - 1).bit_length()
         count = self.state["count"]
-        number = np.maximum(count - width, 0)[:, None] + np.arange(width)
-        held = number < count[:, None]
-        own = np.broadcast_to(np.arange(len(count))[:, None], number.shape)[held]
+        number = np.maximum(count - width, 0) + np.arange(width)[:, None]
+        held = number < count
+        own = np.broadcast_to(np.arange(len(count)), number.shape)[held]
         number = number[held]
         for name in ("ring_ns", "ring_value"):
             old = self.state[name]
-            new = np.zeros((len(count), wide), old.dtype)
-            new[own, number & (wide - 1)] = old[own, number & (width - 1)]
+            new = np.zeros((wide, len(count)), old.dtype)
+            new[number & (wide - 1), own] = old[number & (width - 1), own]
             self.state[name] = new

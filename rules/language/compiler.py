@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rules.language.kinds import KINDS
-from rules.language.kinds.kind import Matched, spans_of
+from rules.language.kinds.kind import Matched, slot_columns
 from rules.language.loader import read_rules, read_sources
 from rules.language.messages import messages_of
+from rules.language.quality_plan import compile_checks, masks
 from rules.language.reach import channel_warnings, coverage
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
 
-DEFAULT_MAX_GAP_TIMES = 3.0
 DEFAULT_ACCEPT = (1, 2, 3)
 
 
@@ -52,6 +51,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     channel), later ones stronger among equals; one that is over (``RuleSet.expired``) is left
     out with a warning.
     A deadman rule becomes one ``DeadmanRule`` on device rows, ``missing_ns`` at least ``at_least``.
+    A check of the quality section becomes one ``QualityRule``; one that could hide an alarm is an
+    error.
     Live channels of quantity ``heartbeat`` become ``probe_channels`` and are judged by no rule.
     A rule that matches nothing gives no arrays. ``content_hash`` is that of the rules' text.
 
@@ -61,8 +62,10 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         A unit does not fit a matched quantity, or levels are not in order; with all problems.
     """
     work = _Work(rules, registry, Selector(registry))
-    for rule in rules.rules:
+    for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].follows):
         work.rule(rule)
+    quality = compile_checks(rules.checks, work.selector, work.problems)
+    work.problems += masks(rules.checks, quality, work.channel_rules, registry)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
     raise_errors(problems)
     plan = Plan(
@@ -70,6 +73,9 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         levels=rules.levels,
         channel_rules=tuple(work.channel_rules),
         deadman_rules=tuple(work.deadman_rules),
+        quality_rules=tuple(quality),
+        composite_rules=tuple(work.composite_rules),
+        subjects=tuple(work.subjects),
         probe_channels=work.selector.probes,
     )
     return plan, sorted(set(problems))
@@ -107,6 +113,8 @@ class _Work:
     selector: Selector
     channel_rules: list[ChannelRule] = field(default_factory=list)
     deadman_rules: list[DeadmanRule] = field(default_factory=list)
+    composite_rules: list[ChannelRule] = field(default_factory=list)
+    subjects: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     judged: NDArray[np.bool_] = field(init=False)
 
@@ -118,13 +126,18 @@ class _Work:
         """Return the levels of the site."""
         return self.rules.levels
 
+    def subject(self, name: str) -> int:
+        """Return the number of what an alarm may be about beside channels, such as an asset."""
+        return len(self.registry.channels.id) + self.subjects.setdefault(name, len(self.subjects))
+
     def rule(self, rule: Rule) -> None:
         body, kind = rule.body, KINDS[rule.body.kind]
         if kind.devices:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
-            self.judged |= mask
+            if kind.compile is None:
+                self.judged |= mask
             rows = np.flatnonzero(mask)
         if not len(rows):
             unknown = self.selector.unknown(body.select)
@@ -160,14 +173,14 @@ class _Work:
         if not member.any():
             return [(rule.body, rows)]
         order = sorted(range(len(overrides)), key=lambda i: (_strength(overrides[i].match), i))
-        keys = [tuple(np.flatnonzero(member[row])) for row in range(len(rows))]
-        sorted_rows = sorted(range(len(rows)), key=keys.__getitem__)
+        sets, of = np.unique(member, axis=0, return_inverse=True)
+        keys = [tuple(np.flatnonzero(some).tolist()) for some in sets]
         groups = []
-        for key, same in groupby(sorted_rows, key=keys.__getitem__):
-            chosen = [overrides[i] for i in order if i in key]
+        for number in sorted(range(len(keys)), key=keys.__getitem__):
+            chosen = [overrides[i] for i in order if i in keys[number]]
             body = self._overridden(rule, chosen)
             if body is not None:
-                groups.append((body, rows[np.array(list(same))]))
+                groups.append((body, rows[of.ravel() == number]))
         return groups
 
     def _overridden(self, rule: Rule, chosen: list[Any]) -> Any:
@@ -185,18 +198,20 @@ class _Work:
     def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
         parts: list[tuple[Side, Matched, Any]] = []
         channels = self.registry.channels
-        quantity = np.array(channels.quantity, object)
+        every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
+        all_of = dict(self.selector.by_quantity(every))
         for variant, rows in groups:
-            names = sorted(set(quantity[rows])) if len(rows) else _named(rule.body)
-            for name in names:
-                chosen = rows[quantity[rows] == name] if len(rows) else rows
+            matches = self.selector.by_quantity(rows)
+            for name, chosen in matches or [(name, rows) for name in _named(rule.body)]:
                 try:
                     sides = kind.sides_of(variant, name, self.levels) if kind.sides_of else []
                 except UnknownUnit as error:
                     where = _limits_at(rule.body, kind)
                     self.problems.append(rule.problem(where, str(error), key=True))
                     continue
-                matched = Matched(chosen, channels.interval_ns[chosen], name, self.registry)
+                among = all_of.get(name, chosen)
+                interval = channels.interval_ns[chosen]
+                matched = Matched(chosen, interval, name, self.registry, among)
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
                     parts.append((side, matched, variant))
@@ -216,7 +231,10 @@ class _Work:
             if not held:
                 continue
             rows = np.concatenate([matched.rows for _, matched, _ in held])
-            pieces = [_parameters(*part, self.levels) for part in held]
+            pieces = [
+                slot_columns(side, m.rows.astype(np.int32), m.interval_ns, variant, self.levels)
+                for side, m, variant in held
+            ]
             if kind.least_gap_of is not None:
                 for piece, (_, _, variant) in zip(pieces, held, strict=True):
                     least = np.int64(kind.least_gap_of(variant))
@@ -263,21 +281,3 @@ def _strength(match: Any) -> int:
     order = ("channel", "sensor", "device", "asset")
     given = match.model_fields_set
     return next((len(order) - i for i, name in enumerate(order) if name in given), 0)
-
-
-def _parameters(
-    side: Side, matched: Matched, body: Any, levels: tuple[Level, ...]
-) -> dict[str, NDArray[Any]]:
-    """Return the columns of the rows that share one body."""
-    n = len(matched.rows)
-    holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
-    keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
-    return {
-        "channel": matched.rows.astype(np.int32),
-        "raise_at": np.tile(side.raise_at, (n, 1)),
-        "clear_at": np.tile(side.clear_at, (n, 1)),
-        "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
-        "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
-        "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
-        "max_gap_ns": spans_of(body.max_gap, matched.interval_ns, DEFAULT_MAX_GAP_TIMES),
-    }

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.language.amounts import Span
     from rules.language.models import ChannelBody, LimitBody
     from rules.plan import Level
     from rules.problems import Severity
     from rules.strict_models import Path
 
+Spans = dict[str, "Span"]
 SideProblem = tuple["Path", str, "Severity"]
 
 
@@ -34,6 +36,7 @@ class Side:
     raise_at: NDArray[np.float64]
     clear_at: NDArray[np.float64]
     unit: str  # of the score
+    intervals: bool = False  # limits are so many of each channel's registered intervals
     own: dict[str, float] = field(default_factory=dict)  # of the kind's parameters
     problems: list[SideProblem] = field(default_factory=list)
 
@@ -103,6 +106,34 @@ def sigma_sides(
         if min(amount.number for amount in limits.values()) <= 0:
             built.problems.append(((key,), f"{key} limits must be above 0", "error"))
         sides.append(built)
+    return sides
+
+
+def second_sides(
+    limits: dict[str, tuple[int, Spans | None]], levels: Sequence[Level]
+) -> list[Side]:
+    """Return the sides of limits that are times: by key, the sign and what was written.
+
+    Times of sign −1 lie in the past: their limits are negative seconds.
+    """
+    sides = []
+    for key, (sign, spans) in limits.items():
+        if spans is None:
+            continue
+        times = {name: span.times for name, span in spans.items()}
+        intervals = None not in times.values()
+        raise_at = {
+            name: sign * (span.times or 0.0 if intervals else span.duration_ns / 1e9)
+            for name, span in spans.items()
+        }
+        laid = _laid(raise_at, levels)
+        side = Side(sign, laid, laid.copy(), "s", intervals)
+        if intervals or not any(times.values()):
+            side.problems.extend(_order(side, key, levels))
+        else:
+            said = f"{key}: all levels as durations, or all as intervals (3x): not some and some"
+            side.problems.append(((key,), said, "error"))
+        sides.append(side)
     return sides
 
 

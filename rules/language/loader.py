@@ -19,6 +19,7 @@ from rules.language.models import (
     LevelEntry,
     RuleFile,
 )
+from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
 from rules.plan import Level
 from rules.problems import Invalid, Problem, nearest
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rules.language.models import Body
+    from rules.language.quality import Check
     from rules.strict_models import Path
 
 Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
@@ -113,6 +115,7 @@ class _Reading:
     levels: tuple[Level, ...] = ()
     levels_in: str = ""
     rules: dict[str, Rule] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
 
 
 def read_rules(
@@ -129,6 +132,7 @@ def read_rules(
         _read_levels(document, head, reading)
     for document, head in files:
         _read_file(document, head, reading)
+        read_checks(document, head.quality, reading.checks)
     levels = reading.levels or STANDARD_LEVELS
     problems = [p for d in documents for p in d.problems]
     sound = []
@@ -146,6 +150,7 @@ def read_rules(
         content_hash=content_hash(_canonical(sources, expired)),
         levels=levels,
         rules=tuple(sound),
+        checks=tuple(reading.checks.values()),
         expired=expired,
     )
     return rules, sorted(set(problems))
@@ -296,6 +301,9 @@ def _model(
         return KINDS[kind].model
     if kind in KINDS_NOT_YET:
         document.problem(origin["kind"], f"not supported yet: kind {kind}", who=who)
+    elif isinstance(kind, str) and kind in CHECKS:
+        said = f"kind {kind} is a check of readings: write it under quality:, not under rules:"
+        document.problem(origin["kind"], said, who=who)
     elif "kind" not in raw:
         document.problem(path, f'key "kind" is missing: one of {", ".join(KINDS)}', who=who)
     else:

@@ -26,17 +26,16 @@ from rules.strict_models import Strict
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("quality", "schedules", "maintenance", "inhibit", "escalations")
+FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "zscore", "cusum", "seasonal", "vote", "all", "sequence", "modal",
-    "step", "count", "neighbour", "expr", "stuck", "spike", "dropout", "gap", "late", "clock",
+    "trend", "forecast", "seasonal", "all", "sequence", "modal", "step",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "when", "of", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late", "compensate", "learn_from", "resample", "reset",
-    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "near", "need",
-    "within", "network", "hops", "periods", "slot", "baseline", "holidays", "robust", "target",
-    "slack", "decide", "scope", "inputs", "segment", "modes", "level", "join",
+    "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "on_gap", "timezone", "suppress", "late", "compensate", "resample",
+    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "periods",
+    "slot", "baseline", "holidays",
+    "inputs", "segment", "modes", "join",
 )  # fmt: skip
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
@@ -271,4 +270,5 @@ class RuleFile(Strict):
     levels: list[Any] | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,15 +62,15 @@ class _Warnings:
 def coverage(selector: Selector, judged: NDArray[np.bool_]) -> list[Problem]:
     """Return one warning for each kind of safety channel that no rule judges."""
     registry = selector.registry
-    safety = np.array([klass == "safety" for klass in registry.channels.klass], np.bool_)
+    safety = selector.channel_codes("klass").among(["safety"])
     missed = np.flatnonzero(selector.live_channels & safety & ~judged)
-    kinds: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for row in missed.tolist():
-        asset = registry.channels.asset[row]
-        quantity = registry.channels.quantity[row]
-        kinds[registry.assets.domain[asset], registry.assets.asset_type[asset], quantity].append(
-            row
-        )
+    words = [selector.channel_codes(name) for name in ("domain", "asset_type", "quantity")]
+    kind = np.stack([word.codes[missed] for word in words], axis=1)
+    _, first, of = np.unique(kind, axis=0, return_index=True, return_inverse=True)
+    kinds = {}
+    for number in np.argsort(first).tolist():
+        texts = [list(w.code)[c] for w, c in zip(words, kind[first[number]].tolist(), strict=True)]
+        kinds[tuple(texts)] = missed[of.ravel() == number].tolist()
     problems = []
     for (domain, asset_type, quantity), rows in kinds.items():
         first = registry.channels.id[rows[0]]

@@ -10,6 +10,7 @@ from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from rules.language.models import Body
+    from rules.language.quality import Check
     from rules.strict_models import Path
     from rules.yaml_text import Document
 
@@ -65,6 +66,7 @@ class RuleSet:
     content_hash: str
     levels: tuple[Level, ...]  # by severity rising
     rules: tuple[Rule, ...]  # in the order of file and line
+    checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
     expired: str = ""  # overrides whose `until` is this day or before are over
 
     def rule(self, rule_id: str) -> Rule | None:

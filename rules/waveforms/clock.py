@@ -222,7 +222,7 @@ class BlockClock:
         skip = 0 if opens or start > last else (last - start) // period + 1
         before = int(NEVER) if opens else last
         joined = period == state["period_ns"][s] and before != NEVER
-        joined = joined and 2 * (start + skip * period - before) <= 3 * period
+        joined = joined and start + skip * period - before <= period + period // 2
         state["last_ns"][s], state["period_ns"][s] = end, period
         state["late_run"][s] = 0
         return skip, bool(joined), opens
@@ -251,5 +251,5 @@ def _joined(
 ) -> NDArray[np.bool_]:
     """Tell pieces whose first sample comes at most one and a half periods after the one before."""
     near: NDArray[np.bool_] = (before != NEVER) & (period == period_before)
-    near[near] = 2 * (start[near] - before[near]) <= 3 * period[near]
+    near[near] = start[near] - before[near] <= period[near] + period[near] // 2
     return near

@@ -122,6 +122,7 @@ class Waveforms:
             {
                 "channel": channel,
                 "device": self._device[channel],
+                "event_ns": t[bucket],
                 "judged_ns": t[bucket],
                 "receive_ns": closed.receive_ns[bucket],
                 "value": value,

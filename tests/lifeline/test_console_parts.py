@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from lifeline.clock import Clock
-from lifeline.console.sentences import number, unit_word
+from lifeline.console.sentences import number, unit_word, words
 from lifeline.hot_buffer import ROW_BYTES, HotBuffer, Points, thin
+from lifeline.site import Site
 from lifeline.watchdog import Watchdog
+from rules.alarms import Alarm
 from rules.events import Event, EventType
 from rules.judge import DUPLICATE, JUDGED, LATE
 from rules.readings import Readings
+from tests.small_city import plan_of, registry_of, rule_of
 
 
 def rows(channel: list[int], event: list[int], value: list[float]) -> Readings:
@@ -115,3 +118,15 @@ def test_numbers_and_units_are_written_for_people():
     assert number(None, 2) == "–"
     assert unit_word("%{vol}") == "%vol"
     assert unit_word("kPa") == "kPa"
+
+
+def test_the_count_of_a_vote_is_never_shown_as_a_concentration():
+    vote = rule_of("cluster", kind="vote", unit="1", message="{{ score }} sensors around it")
+    registry = registry_of((0,))
+    site = Site(registry, plan_of(vote))
+    subject = registry.channels.id[0]
+    count: dict[str, float] = {"value": 3.0, "score": 3.0, "limit": 2.0}
+    alarm = Alarm(alarm_id="a", rule="cluster", side=1, subject=subject, **count)
+    said = words(alarm, site, "en", zone="UTC")
+    assert (said.value, said.limit) == ("3", "2")
+    assert said.sentence.startswith("3 sensors around it")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ ALL = "all kinds together"
 ROOT = Path(__file__).resolve().parents[2]
 FEW_SEEDS = range(3)
 STEPS = 40
-DISPATCH_SEEDS = 6
+DISPATCH_SEEDS = 6  # of all kinds together
+KIND_SEEDS = 2  # of each kind alone
 
 
 def drawn_of(kind: str, seed: int, *, orderly: bool = False) -> Case:
@@ -114,12 +116,20 @@ def test_every_frame_delivered_twice_gives_the_same_events(kind: str) -> None:
 
 
 def digest() -> str:
-    """One hash over the events of some journals, at two cuts."""
+    """One hash over the events, flags and marks of journals of every kind, at two cuts."""
     mill = hashlib.blake2b(digest_size=16)
-    for seed in range(DISPATCH_SEEDS):
-        drawn = drawn_of(ALL, seed)
-        for line in [*whole(drawn), *lines(drawn, cut(drawn.records, 3))]:
-            mill.update(line + b"\n")
+    chosen = [(ALL, seed) for seed in range(DISPATCH_SEEDS)]
+    chosen += [(kind, seed) for kind in KINDS for seed in range(KIND_SEEDS)]
+    for kind, seed in chosen:
+        drawn = drawn_of(kind, seed)
+        for batches in ([drawn.records], cut(drawn.records, 3)):
+            engine = fresh(drawn)
+            for batch in batches:
+                for event in engine.fold(batch):
+                    mill.update(encode(event) + b"\n")
+                for table in (engine.quality.flags(), engine.quality.marks()):
+                    for column in fields(table):
+                        mill.update(getattr(table, column.name).tobytes())
     return mill.hexdigest()
 
 

@@ -10,6 +10,7 @@ import pytest
 from rules.language import PLACEHOLDERS, check, compile_plan, load_rules
 from rules.language.kinds import KINDS, SETTABLE
 from rules.language.models import ChannelSelect, DeviceSelect
+from rules.language.quality import CHECKS
 from rules.registry_file import registry_of
 from rules.strict_models import known_keys
 
@@ -30,13 +31,34 @@ assets:
   sensors:
   - id: a
     device: 410100-gas-gw-000001
-    channels: [{id: vol, quantity: ch4, range: [0, 5]}]
+    channels: [{id: vol, quantity: ch4, range: [0, 5], resolution: 0.01}]
 - id: 410100-water-dm-000001
   type: dma
+  at: [113.60, 34.75]
   sensors:
   - id: b
     device: 410100-gas-gw-000001
-    channels: [{id: p, quantity: pressure}, {id: q, quantity: flow}]
+    channels:
+    - {id: p, quantity: pressure, resolution: 0.1}
+    - {id: q, quantity: flow, resolution: 0.1}
+- id: 410100-water-pu-000001
+  type: pump
+  attributes: {rated_flow: 300}
+  sensors:
+  - id: m
+    device: 410100-gas-gw-000001
+    channels:
+    - {id: pw, quantity: power, resolution: 0.1}
+    - {id: fl, quantity: flow, resolution: 0.1}
+- id: 410100-water-dm-000002
+  type: dma
+  at: [113.61, 34.75]
+  sensors:
+  - id: b
+    device: 410100-gas-gw-000001
+    channels:
+    - {id: p2, quantity: pressure, resolution: 0.1}
+    - {id: p3, quantity: pressure, resolution: 0.1}
 """
     }
 )
@@ -46,15 +68,16 @@ assets:
 def test_an_example_of_the_page_loads_and_matches_something(number):
     rules = load_rules({"example.yaml": EXAMPLES[number]})
     plan, _ = compile_plan(rules, REGISTRY)
-    assert {r.rule_id for r in (*plan.channel_rules, *plan.deadman_rules)} == {
-        r.id for r in rules.rules
-    }
+    assert {
+        r.rule_id for r in (*plan.channel_rules, *plan.composite_rules, *plan.deadman_rules)
+    } == {r.id for r in rules.rules}
+    assert [r.rule_id for r in plan.quality_rules] == [c.body.id for c in rules.checks]
     assert [str(p) for p in check({"example.yaml": EXAMPLES[number]}, REGISTRY) if p.rule] == []
 
 
 def test_the_page_has_examples_of_every_kind():
     whole = "\n".join(EXAMPLES)
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     for kind in KINDS:
         assert f"kind: {kind}" in whole
 
@@ -63,5 +86,8 @@ def test_the_page_names_every_key_there_is():
     for model in (*(kind.model for kind in KINDS.values()), ChannelSelect, DeviceSelect):
         for key in known_keys(model, ()):
             assert re.search(rf"\b{key}\b", TEXT) or key in ("alpha", "expect"), key
+    for model in CHECKS.values():
+        for key in known_keys(model, ()):
+            assert re.search(rf"\b{key}\b", TEXT), key
     for word in (*SETTABLE, *PLACEHOLDERS):
         assert word in TEXT

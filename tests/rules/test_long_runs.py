@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Any
 
@@ -22,6 +23,11 @@ SCORES: dict[str, dict[str, Any]] = {
     "ewma": {"kind": "ewma", "own": {"alpha": 0.05, "floor": 0.0}},
     "ewma that only knows the last": {"kind": "ewma", "own": {"alpha": 1.0, "floor": 0.25}},
     "threshold": {"kind": "threshold"},
+    "cusum of a learned target": {"kind": "cusum", "own": {"slack": 0.25, "cap": 6.0}},
+    "cusum of a given target": {"kind": "cusum", "own": {"target": 0.25, "freeze": math.inf}},
+    "zscore of medians": {"kind": "zscore", "own": {"window_ns": 100 * SECOND_NS}},
+    "zscore of means": {"kind": "zscore", "own": {"robust": 0.0, "exclude": NAN}},
+    "stuck within a tolerance": {"kind": "stuck", "own": {"tolerance": 2.0}},
 }
 
 

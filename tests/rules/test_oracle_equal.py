@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SEEDS = 320
 CHUNK = 16
+REACHED = 160  # journals enough for every branch of every kind
 BY_A_FOLD = ("RAISED", "ESCALATED", "LOWERED", "CLEARED", "CONFIRMED", "LATE_FINDING")
 BY_A_FOLD = (*BY_A_FOLD, "CLOCK_EPOCH", "BLIND", "HEARTBEAT", "RESET")
 
@@ -59,18 +60,20 @@ def test_the_engine_equals_its_slow_twin_wherever_hypothesis_looks(
 
 @pytest.mark.parametrize("kind", sorted(rules.engine.KINDS))
 def test_every_kind_alone_equals_its_slow_twin(kind: str) -> None:
+    told_of_rules = 0
     for seed in range(10):
         drawn = case(Random(seed), kinds=(kind,))
         slow = Oracle(drawn.plan, drawn.registry).fold(drawn.records)
-        assert any(event.rule for event in slow)
+        told_of_rules += sum(bool(event.rule) for event in slow)
         assert engine_lines(drawn) == lines(slow), f"seed {seed}"
+    assert told_of_rules > 30
 
 
 def test_the_journals_reach_every_event_and_every_verdict() -> None:
     """A journal that never gets there proves nothing."""
     kinds: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
-    for seed in range(64):
+    for seed in range(REACHED):
         drawn = case(Random(seed))
         side_kind = {(r.rule_id, r.side): (r.kind, r.side) for r in drawn.plan.channel_rules}
         ticks = {r.offset for r in drawn.records if not isinstance(r.body, Readings)}

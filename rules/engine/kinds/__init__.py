@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.engine.kinds.arrival import ClockAhead, Gap, Late
+from rules.engine.kinds.count import Count
+from rules.engine.kinds.cusum import Cusum
 from rules.engine.kinds.ewma import Ewma
+from rules.engine.kinds.expr import Expression
+from rules.engine.kinds.forecast import Forecast
 from rules.engine.kinds.least_squares import RateLeastSquares
+from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
+from rules.engine.kinds.step import StepResampled, StepRows
+from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.transient import Transient
+from rules.engine.kinds.trend import Trend
+from rules.engine.kinds.vote import Votes
+from rules.engine.kinds.zscore import Zscore
 
 if TYPE_CHECKING:
     from rules.engine.kinds.sampler import Sampler
@@ -19,10 +30,29 @@ SCORERS: tuple[type[Scorer], ...] = (
     RateTheilSen,
     RateLeastSquares,
     Ewma,
+    Stuck,
+    Gap,
+    Late,
+    ClockAhead,
+    Zscore,
+    Cusum,
+    Count,
+    StepRows,
+    StepResampled,
+    Trend,
+    Forecast,
+    NeighbourDifference,
+    NeighbourSigma,
+    Expression,
 )
+ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel)
+"""Kernels that look at the last values of other channels."""
 SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
 """Kinds that judge the samples of blocks."""
-_SCORED = (scorer.kernel for scorer in SCORERS)
-KERNELS = (Threshold.kernel, *_SCORED, *(sampler.kernel for sampler in SAMPLERS))
-KINDS = ("threshold", "rate", "ewma", "deadman", "transient")
+_SCORED = (*(scorer.kernel for scorer in SCORERS), *(sampler.kernel for sampler in SAMPLERS))
+KERNELS = (Threshold.kernel, *_SCORED, Votes.kernel)
+KINDS = (
+    *("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum"),
+    *("count", "step", "trend", "forecast", "neighbour", "expr", "vote", "deadman", "transient"),
+)
 """Every kind: contract, oracle and any-cut tests find them here."""

@@ -50,7 +50,9 @@ class RateDifference:
     def _slopes(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
         at = view.find(view.first)
         elapsed = (view.t - view.times[at]).astype(np.float64)
-        return (view.value - view.values[at]) / elapsed * view.each(self.per_ns)
+        slope: NDArray[np.float64] = (view.value - view.values[at]) / elapsed
+        slope *= view.each(self.per_ns)
+        return slope
 
     def forget(self, own: NDArray[np.int64]) -> None:
         """Empty the windows of tracks whose clock began a new epoch."""
@@ -58,11 +60,11 @@ class RateDifference:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the state's arrays by name."""
-        return self.window.state
+        return self.window.columns()
 
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array in place."""
-        self.window.state[name] = column
+        self.window.restore(name, column)
 
 
 class RateTheilSen(RateDifference):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,4 +51,27 @@ class Scorer(Protocol):
 
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array of ``columns`` in place of the present one: it may be wider."""
+        ...
+
+
+@runtime_checkable
+class TakesLate(Protocol):
+    """A scorer whose runs hold late rows too: ``part.late[runs.at]`` tells them.
+
+    Their score must be NaN.
+    """
+
+    takes_late: ClassVar[bool]
+
+
+@runtime_checkable
+class Gatherer(Scorer, Protocol):
+    """A scorer whose tracks are about something else than one channel, and take rows of several."""
+
+    def gather(self, part: Part) -> Runs | None:
+        """Return the rows of the part that concern each track, accepted ones, none NaN."""
+        ...
+
+    def tracks_of(self, channel: int) -> NDArray[np.int64]:
+        """Return the tracks that take rows of a channel."""
         ...

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rules.language.kinds.arrival import CLOCK, GAP, LATE
+from rules.language.kinds.count import COUNT
+from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
+from rules.language.kinds.expr import EXPR
+from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
+from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
 from rules.language.kinds.transient import TRANSIENT
+from rules.language.kinds.vote import VOTE
+from rules.language.kinds.zscore import ZSCORE
 
 if TYPE_CHECKING:
     from rules.language.kinds.kind import Kind
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (THRESHOLD, RATE, EWMA, DEADMAN, TRANSIENT)
+    kind.name: kind
+    for kind in (
+        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
+        *(COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, DEADMAN),
+    )
 }
 
 DEFAULT_MESSAGES: Final = {kind.name: kind.message for kind in KINDS.values()}

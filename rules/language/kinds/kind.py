@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rules.language.amounts import Span
     from rules.language.limits import Side
     from rules.language.models import Body
-    from rules.language.ruleset import Rule
+    from rules.language.ruleset import Rule, RuleSet
     from rules.plan import ChannelRule, Level
     from rules.registry import Registry
     from rules.strict_models import Path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Found = tuple[Path, str]
     Groups = list[tuple[Any, NDArray[np.intp]]]
     Columns = dict[str, NDArray[Any]]
+
+DEFAULT_MAX_GAP_TIMES = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Matched:
     interval_ns: NDArray[np.int64]  # [n]
     quantity: str
     registry: Registry
+    among: NDArray[np.intp]  # all channels of this quantity the rule selects, rising
 
     def each(self, value: float) -> NDArray[np.float64]:
         """Return one number for all of them."""
@@ -58,13 +61,21 @@ class Warn(Protocol):
 class Work(Protocol):
     """What a kind that compiles itself may use and add to: the compiler's state."""
 
+    rules: RuleSet
     registry: Registry
     problems: list[Any]
+    channel_rules: list[Any]
     deadman_rules: list[Any]
+    composite_rules: list[Any]
+    judged: NDArray[np.bool_]  # [channels] some rule judges it
 
     @property
     def levels(self) -> Sequence[Level]:
         """Return the levels of the site, by severity rising."""
+        ...
+
+    def subject(self, name: str) -> int:
+        """Return the number of what an alarm may be about beside channels, such as an asset."""
         ...
 
 
@@ -92,6 +103,7 @@ class Kind:
     devices: bool = False  # selects devices, not channels
     compile: Callable[[Work, Rule, Any, Groups], None] | None = None
     """For kinds that are no scores of channels: adds its arrays to the work by itself."""
+    follows: bool = False  # from what other rules decide: compiled after them
 
 
 def spans_of(
@@ -102,6 +114,36 @@ def spans_of(
         return np.full(len(interval), span.duration_ns, np.int64)
     count = times if span is None or span.times is None else span.times
     return np.round(interval * count).astype(np.int64)
+
+
+def no_hysteresis(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
+    """Refuse a hysteresis where limits are times."""
+    if body.hysteresis is not None:
+        said = "hysteresis is not for limits that are times: use keep_firing_for"
+        yield ("hysteresis",), said
+
+
+def slot_columns(
+    side: Side,
+    channel: NDArray[np.int32],
+    interval_ns: NDArray[np.int64],
+    body: Any,
+    levels: Sequence[Level],
+) -> Columns:
+    """Return the columns every kind has, of slots that share one body, [n] or [n, L]."""
+    n = len(channel)
+    scale = interval_ns[:, None] / 1e9 if side.intervals else np.ones((n, 1))
+    holds = [body.hold.of(lv.name, None) if body.hold else None for lv in levels]
+    keeps = [body.keep_firing_for.of(lv.name, 0) if body.keep_firing_for else 0 for lv in levels]
+    return {
+        "channel": channel,
+        "raise_at": side.raise_at * scale,
+        "clear_at": side.clear_at * scale,
+        "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
+        "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
+        "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
+        "max_gap_ns": spans_of(body.max_gap, interval_ns, DEFAULT_MAX_GAP_TIMES),
+    }
 
 
 def limit_levels(body: Any) -> dict[str, dict[str, Any]]:

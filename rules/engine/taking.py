@@ -1,4 +1,4 @@
-"""What stands in a batch of records: rows, ticks, and who spoke."""
+"""Records of the journal as columns: rows with their positions, ticks, and who spoke."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from rules.engine.deadman import Heard
 from rules.engine.lifecycle import Ticks
 from rules.readings import Block, Readings, Tick, position
+from rules.segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from rules.judge import Verdicts
     from rules.readings import Record
 
 
@@ -47,3 +49,17 @@ def heard_of(records: Sequence[Record], rows: Readings, g: NDArray[np.int64]) ->
     merged = np.concatenate([np.stack([heard.device, heard.receive_ns, heard.g], axis=1), extra])
     merged = merged[np.argsort(merged[:, 2], kind="stable")]
     return Heard(merged[:, 0], merged[:, 1], merged[:, 2])
+
+
+def kept_segments(verdicts: Verdicts, chosen: NDArray[np.bool_]) -> Segments:
+    """Return the segments with only the chosen rows."""
+    segments = verdicts.segments
+    keep = chosen[segments.order]
+    if keep.all():
+        return segments
+    kept = np.concatenate(([0], np.cumsum(keep)))
+    start, stop = kept[segments.start], kept[segments.stop]
+    some = stop > start
+    return Segments(
+        segments.order[keep], start[some], stop[some], segments.key[some], segments.single
+    )
