@@ -66,6 +66,7 @@ class WaveSpeaker:
     numbered: bool
     orderly: bool
     next_ns: int = T0_NS
+    ahead_ns: int = 0  # what its clock shows, less the time
     period_ns: int = PERIODS_NS[0]
     boot: int = 1
     sequence: int = 0
@@ -83,7 +84,9 @@ class WaveSpeaker:
             held = self.sent[start:][:count]
             return [replace(block, receive_ns=now_ns) for block in held]
         if chance < 0.11:
-            self.next_ns += random.choice((-200, -30, 1, 10, 90)) * SECOND_NS  # its clock
+            jump_ns = random.choice((-200, -30, 1, 10, 90)) * SECOND_NS
+            self.next_ns += jump_ns
+            self.ahead_ns += jump_ns
         elif chance < 0.14:
             self.period_ns = random.choice(PERIODS_NS)
         elif chance < 0.16 and not self.orderly:
@@ -92,9 +95,10 @@ class WaveSpeaker:
             self.next_ns += random.choice((-1, 1)) * random.randrange(self.period_ns)
         elif chance < 0.24 and not self.orderly:
             self.sequence += random.choice((5, -3))
-        if now_ns - self.next_ns > 30 * SECOND_NS:
-            self.next_ns = now_ns - random.choice((3, 20)) * SECOND_NS
-        most = max(1, min(60, (now_ns - self.next_ns) // self.period_ns))
+        own_ns = now_ns + self.ahead_ns
+        if own_ns - self.next_ns > 30 * SECOND_NS:
+            self.next_ns = own_ns - random.choice((3, 20)) * SECOND_NS
+        most = max(1, min(60, (own_ns - self.next_ns) // self.period_ns))
         return [self.block(random, now_ns, random.choice((most, most, most, 1, 2, 7)))]
 
     def block(self, random: Random, now_ns: int, count: int) -> Block:

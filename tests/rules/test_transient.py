@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from rules.engine import Engine
 from rules.language import check, compile_plan, load_rules
 from rules.readings import Block, Record
 from rules.registry_file import registry_of as city_of
+from tests.journals import case
 from tests.small_city import NAN, SECOND_NS, T0_NS, plan_of, registry_of, rule_of
 
 RATE = 250
@@ -96,6 +100,18 @@ def test_reflections_within_hold_off_are_the_same_alarm_and_a_larger_one_escalat
     assert [e.type for e in events_of(later, own=own)] == ["RAISED", "CLEARED"] * 2
 
 
+def test_a_wave_as_large_as_the_noise_allows_fires_and_one_beyond_does_not():
+    x = burst(noise(60), 45.31, -60.0)
+    first = events_of(x, own={"gate": 0.0})[0]
+    gate = -first.score / first.evidence["noise"]
+    while gate * first.evidence["noise"] > -first.score:
+        gate = np.nextafter(gate, 0.0)
+    assert [e.type for e in events_of(x, own={"gate": gate})][:1] == ["RAISED"]
+    while gate * first.evidence["noise"] <= -first.score:
+        gate = np.nextafter(gate, np.inf)
+    assert events_of(x, own={"gate": gate}) == []
+
+
 def test_different_pressures_before_and_after_a_gap_are_no_wave():
     x = noise(80)
     x[50 * RATE :] -= 150
@@ -170,3 +186,24 @@ def test_a_rule_compiles_to_its_parameters():
 def test_what_is_wrong_with_a_rule_is_told_with_its_place(rest, said):
     told = [str(p) for p in check({"w.yaml": RULE + rest + "\n"}, city_of({"c.yaml": CITY}))]
     assert any(said in line and line.startswith("w.yaml:3:") for line in told), told
+
+
+def test_a_vote_on_waves_is_refused_with_its_remedy():
+    text = RULE + "above: {red: 9 kPa}}\n- {id: v, kind: vote, source: estimate, near: 1 km, "
+    text += "of: {rule: w, at_least: red}, need: {count: 2}, level: red}\n"
+    told = [str(p) for p in check({"w.yaml": text}, city_of({"c.yaml": CITY}))]
+    assert any("w is of kind transient: only rules on readings" in line for line in told), told
+
+
+def test_random_journals_reach_every_event_of_waves_on_both_sides():
+    seen = Counter()
+    for seed in range(12):
+        drawn = case(Random(f"waves {seed}"), kinds=("transient",))
+        mine = {(r.rule_id, r.side) for r in drawn.plan.channel_rules if r.kind == "transient"}
+        for event in Engine(drawn.plan, drawn.registry).fold(drawn.records):
+            seen[event.type, event.side] += (event.rule, event.side) in mine
+            by_block = event.type == "CLOCK_EPOCH" and event.subject.rsplit("/", 1)[1] in "567"
+            seen["an epoch of blocks"] += by_block
+    for wanted in ("RAISED", "ESCALATED", "LOWERED", "CLEARED", "CONFIRMED"):
+        assert min(seen[wanted, 1], seen[wanted, -1]) > 10, (wanted, seen)
+    assert seen["an epoch of blocks"] > 5
