@@ -24,12 +24,13 @@ from rules.registry_codec import (
 from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
 from rules.strict_models import Strict, validated
 from rules.waveforms.features import FEATURE_QUANTITIES
+from rules.waveforms.spectra import WINDOWS
 from rules.yaml_text import Document, raise_errors, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rules.registry_models import ChannelEntry, SensorEntry
+    from rules.registry_models import ChannelEntry, DerivedEntry, SensorEntry
 
 __all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
 
@@ -241,9 +242,16 @@ def _channel(
     if channel.derived is not None:
         source = channel.derived.from_
         whole = source if "/" in source else f"{asset.id}/{sensor.id}/{source}"
-        gathered.channels[name]["derived"] = {
-            "from": whole, "feature": channel.derived.feature, "every_ns": channel.derived.every
-        }  # fmt: skip
+        gathered.channels[name]["derived"] = {"from": whole, **_derived(channel.derived)}
+
+
+def _derived(entry: DerivedEntry) -> dict[str, Any]:
+    """Return what a feature is, but for what it is of."""
+    said: dict[str, Any] = {"feature": entry.feature, "every_ns": entry.every}
+    if entry.band is not None:
+        window_ns = entry.every // WINDOWS if entry.window is None else entry.window
+        said |= {"band": list(entry.band), "window_ns": window_ns}
+    return said
 
 
 def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, Any]:

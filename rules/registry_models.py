@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
 from rules.strict_models import DurationNs, Strict
 from rules.waveforms.features import FEATURES
+from rules.waveforms.spectra import PEAK_FREQUENCY
 
+FEATURE_NAMES: Final = (*FEATURES, PEAK_FREQUENCY)
 MIN_EVERY_NS: Final = 100_000_000  # of a feature's buckets
 MAX_ID: Final = 48  # of assets and devices: what a compact frame has room for
 _AREA: Final = r"[0-9]{6}"
@@ -56,8 +58,8 @@ def _tag(text: str) -> str:
 
 
 def _feature(text: str) -> str:
-    if text not in FEATURES:
-        raise ValueError(f"unknown feature {text[:64]!r}{nearest(text, FEATURES)}")
+    if text not in FEATURE_NAMES:
+        raise ValueError(f"unknown feature {text[:64]!r}{nearest(text, FEATURE_NAMES)}")
     return text
 
 
@@ -99,6 +101,25 @@ class DerivedEntry(Strict):
     from_: str = Field(alias="from")  # a channel of the same sensor, or a whole id
     feature: Feature
     every: Annotated[DurationNs, Field(ge=MIN_EVERY_NS)]
+    band: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # Hz
+    window: DurationNs | None = None  # of one periodogram; default: every / 20
+
+    @model_validator(mode="after")
+    def _whole(self) -> DerivedEntry:
+        if self.feature != PEAK_FREQUENCY:
+            for key in ("band", "window"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key} is for {PEAK_FREQUENCY}")
+            return self
+        if self.band is None:
+            raise ValueError(f"{PEAK_FREQUENCY} needs band: [1.9, 2.4], in Hz")
+        if not 0 < self.band[0] < self.band[1]:
+            raise ValueError(
+                "band: lowest and highest frequency in Hz, above 0, such as [1.9, 2.4]"
+            )
+        if self.window is not None and not 0 < self.window <= self.every // 4:
+            raise ValueError("window: at most a quarter of every, or there is nothing to average")
+        return self
 
 
 class ChannelEntry(Strict):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from rules.plan import ChannelRule
     from rules.readings import Block
     from rules.registry import Registry
 
@@ -176,18 +176,106 @@ class Feature:
         self.bucket, self.sign = None, 0
 
 
+def middle(values: list[float]) -> float:
+    held = sorted(values)
+    half = len(held) // 2
+    return held[half] if len(held) % 2 else (held[half - 1] + held[half]) * 0.5
+
+
+@dataclass
+class Peak:
+    """One derived channel: the peak frequency of a band."""
+
+    channel: int
+    device: int
+    every_ns: int
+    window_ns: int
+    band: list[float]
+    begin_ns: int | None = None
+    period_ns: int = 0
+    covered_ns: int = 0
+    held: list[float] = field(default_factory=list)
+    spectra: list[list[float]] = field(default_factory=list)
+
+    def size(self) -> int:
+        n = min(self.window_ns // self.period_ns // 2 * 2, 65536)
+        return n if n >= 16 else 0
+
+    def take(self, sample: Sample) -> list[tuple[int, float, int]]:
+        """(time, value, flag) of the segment that this sample closes."""
+        closed = []
+        begin = sample.t // self.every_ns * self.every_ns
+        if self.begin_ns is not None and self.begin_ns != begin:
+            value = self.value()
+            flag = QC_SUSPECT if self.covered_ns < self.every_ns / 2 else QC_GOOD
+            said = (value, QC_MISSING if math.isnan(value) else flag)
+            closed.append((self.begin_ns + self.every_ns, *said))
+            self.forget()
+        self.begin_ns = begin
+        if sample.period_ns != self.period_ns:
+            self.period_ns, self.spectra = sample.period_ns, []
+        if not sample.joined:
+            self.held = []
+        self.covered_ns += sample.period_ns
+        self.held.append(sample.x)
+        if self.size() and len(self.held) == self.size():
+            self.spectra.append(periodogram(self.held))
+            self.held = self.held[self.size() // 2 :]
+        return closed
+
+    def value(self) -> float:
+        if not self.spectra:
+            return math.nan
+        n = self.size()
+        per_hz = n * self.period_ns / 1e9
+        first = max(math.ceil(self.band[0] * per_hz), 1)
+        last = min(math.floor(self.band[1] * per_hz), n // 2 - 1)
+        if last - first + 1 < 5:
+            return math.nan
+        power = [0.0] * (n // 2 + 1)
+        for spectrum in self.spectra:
+            power = [a + b for a, b in zip(power, spectrum, strict=True)]
+        inside = power[first : last + 1]
+        at = first + inside.index(max(inside))
+        floor = middle(inside)
+        if power[at] < max(power[at - 1], power[at + 1], 3.0 * floor) or power[at] == 0:
+            return math.nan
+        low, top, high = (math.sqrt(math.sqrt(power[at + i])) for i in (-1, 0, 1))
+        bend = low - 2.0 * top + high
+        shift = 0.5 * (low - high) / bend if bend < 0 else 0.0
+        # the place is counted from the first bin of the band
+        return ((at - first) + shift + first) / per_hz
+
+    def forget(self) -> None:
+        self.begin_ns, self.period_ns, self.covered_ns = None, 0, 0
+        self.held, self.spectra = [], []
+
+
+def periodogram(samples: list[float]) -> list[float]:
+    """The squared spectrum of one window. A plain sum of sines would differ in the last bits."""
+    n = len(samples)
+    total = 0.0
+    for x in samples:
+        total += x
+    hann = [0.5 - 0.5 * math.cos(2.0 * math.pi * i / n) for i in range(n)]
+    mean = total / n
+    spectrum = np.fft.rfft(np.array([(x - mean) * w for x, w in zip(samples, hann, strict=True)]))
+    return [z.real * z.real + z.imag * z.imag for z in spectrum.tolist()]
+
+
 class Ears:
     """All channels whose blocks somebody listens to."""
 
     def __init__(self, registry: Registry, ruled: set[int]) -> None:
         channels = registry.channels
-        self.features: dict[int, list[Feature]] = {}
+        self.features: dict[int, list[Feature | Peak]] = {}
         for i, derived in enumerate(channels.derived):
             if derived:
                 source = registry.channel_row[derived["from"]]
-                feature = Feature(
-                    i, int(channels.device[i]), derived["feature"], derived["every_ns"]
-                )
+                device, every_ns = int(channels.device[i]), derived["every_ns"]
+                feature: Feature | Peak = Feature(i, device, derived["feature"], every_ns)
+                if derived["feature"] == "peak_frequency":
+                    feature = Peak(i, device, every_ns, derived["window_ns"], derived["band"])
                 self.features.setdefault(source, []).append(feature)
         self.streams = {channel: Stream() for channel in {*self.features, *ruled}}
 
@@ -213,7 +301,9 @@ class Ears:
         return epochs, samples, rows
 
 
-def feature_row(feature: Feature, block: Block, said: tuple[int, float, int]) -> dict[str, Any]:
+def feature_row(
+    feature: Feature | Peak, block: Block, said: tuple[int, float, int]
+) -> dict[str, Any]:
     return {
         "channel": feature.channel,
         "device": feature.device,
@@ -223,100 +313,3 @@ def feature_row(feature: Feature, block: Block, said: tuple[int, float, int]) ->
         "value": said[1],
         "qc_flag": said[2],
     }
-
-
-# -- kind transient -----------------------------------------------------------------------------
-
-
-@dataclass
-class Made:
-    """A row that a kind on waveforms made of samples."""
-
-    t: int
-    value: float
-    score: float
-    evidence: dict[str, float]
-
-
-def middle(values: list[float]) -> float:
-    held = sorted(values)
-    half = len(held) // 2
-    return held[half] if len(held) % 2 else (held[half - 1] + held[half]) * 0.5
-
-
-@dataclass
-class Transient:
-    front_ns: int
-    hop_ns: int
-    hops: int
-    gate: float
-    hold_off_ns: int
-    filtered: list[tuple[int, float]] = field(default_factory=list)  # (number of the middle, y)
-    seen: int = 0
-    raw: list[Sample] = field(default_factory=list)  # of the stretch without a gap
-    steps: list[tuple[float, int, float]] = field(default_factory=list)  # of the open hop
-    usual: list[tuple[float, float]] = field(default_factory=list)
-    kept: tuple[float, float, int] = (0.0, 0.0, 0)
-    kept_until_ns: int | None = None
-
-    def take(self, sample: Sample) -> list[Made]:
-        made: list[Made] = []
-        last = self.raw[-1] if self.raw else None
-        if last and (last.t // self.hop_ns != sample.t // self.hop_ns or not sample.joined):
-            made = self.close(last)
-        if not sample.joined:
-            self.raw, self.filtered = [], []
-        self.raw = [*self.raw, sample][-600:]
-        self.seen += 1
-        if len(self.raw) >= 5:
-            newest = [s.x for s in self.raw[-5:]]
-            self.filtered = [*self.filtered, (self.seen - 2, middle(newest) + 0.0)][-600:]
-        lag = max(self.front_ns // sample.period_ns, 1)
-        if len(self.filtered) > lag:
-            window = self.filtered[-lag - 1 :]
-            moves = [abs(b[1] - a[1]) for a, b in itertools.pairwise(window)]
-            steepest = window[1 + moves.index(max(moves))][0]  # a number of samples
-            step = window[-1][1] - window[0][1] + 0.0
-            self.steps.append((step, steepest, window[-1][1]))
-        return made
-
-    def close(self, last: Sample) -> list[Made]:
-        steps, self.steps = self.steps, []
-        if not steps:
-            return []
-        known = len(self.usual) == self.hops
-        usual = middle([m for m, _ in self.usual]) if self.usual else 0.0
-        noise = 1.4826 * middle([s for _, s in self.usual]) if self.usual else 0.0
-        largest = max(steps, key=lambda step: abs(step[0] - usual))
-        amplitude = largest[0] - usual + 0.0
-        fires = known and amplitude != 0 and abs(amplitude) >= self.gate * noise
-        holds = self.kept_until_ns is not None and last.t < self.kept_until_ns
-        if fires and (not holds or abs(amplitude) > abs(self.kept[0])):
-            front = last.t - (self.seen - largest[1]) * last.period_ns
-            self.kept = (amplitude, noise, front)
-            if not holds:
-                self.kept_until_ns = last.t + self.hold_off_ns
-        centre = middle([step for step, _, _ in steps])
-        spread = middle([abs(step - centre) for step, _, _ in steps])
-        self.usual = [*self.usual, (centre, spread)][-self.hops :]
-        if not known:
-            return [Made(last.t, steps[-1][2], math.nan, {})]
-        if not (fires or holds):
-            return [Made(last.t, steps[-1][2], 0.0, {})]
-        score, noise, front = self.kept
-        said = {"noise": noise, "front_before_s": (last.t - front) / 1e9}
-        return [Made(last.t, steps[-1][2], score, said if score != 0 else {})]
-
-    def block_epoch(self) -> None:
-        self.raw, self.filtered, self.steps, self.kept_until_ns = [], [], [], None
-
-    def score(self, t: int, x: float) -> float:
-        raise AssertionError("a kind on waveforms takes no readings")
-
-    def epoch(self) -> None:
-        """An epoch of readings says nothing about blocks."""
-
-
-def transient_of(rule: ChannelRule, i: int, _: Registry) -> Transient:
-    own = {name: column[i].item() for name, column in rule.own.items()}
-    return Transient(own["front_ns"], own["hop_ns"], own["hops"], own["gate"], own["hold_off_ns"])

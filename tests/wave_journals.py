@@ -21,6 +21,8 @@ SOURCES = {5: 1, 6: 2, 7: 2}  # waveform channel -> device
 FEATURES = (
     (5, "mean", 1), (5, "peak", 1), (5, "rms", 5), (5, "kurtosis", 5), (5, "zero_crossings", 5),
     (6, "max", 2), (6, "min", 2), (6, "std", 2), (6, "crest", 10), (6, "peak_to_peak", 10),
+    (5, "peak_frequency", 10, 0.5, 3.5, 2.0), (5, "peak_frequency", 10, 0.6, 3.1, 2.0),
+    (7, "peak_frequency", 10, 0.4, 9.0, 2.4), (7, "peak_frequency", 6, 0.4, 3.0, 2.4),
 )  # fmt: skip
 FIRST_FEATURE = 8
 PERIODS_NS = (125_000_000, 125_000_000, 125_000_000, 100_000_000, 250_000_000, 83_333_333)
@@ -30,15 +32,17 @@ ODD_SAMPLES = (math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, -0.0, 0.0)
 def derived(ids: Sequence[str]) -> list[dict[str, Any]]:
     """What the registry says of each channel from the sources on."""
     rows: list[dict[str, Any]] = [{} for _ in ids]
-    for i, (source, feature, every) in enumerate(FEATURES):
+    for i, (source, feature, every, *peak) in enumerate(FEATURES):
         said = {"from": ids[source], "feature": feature, "every_ns": every * SECOND_NS}
+        if peak:
+            said |= {"band": peak[:2], "window_ns": int(peak[2] * SECOND_NS)}
         rows[FIRST_FEATURE + i] = said
     return rows
 
 
 def devices() -> tuple[int, ...]:
     """Devices of the sources and of their features."""
-    return (*SOURCES.values(), *(SOURCES[source] for source, _, _ in FEATURES))
+    return (*SOURCES.values(), *(SOURCES[source] for source, *_ in FEATURES))
 
 
 def feature_rule(random: Random, name: str) -> ChannelRule:

@@ -236,5 +236,10 @@ FEATURES: Final[dict[str, Callable[[Column], NDArray[np.float64]]]] = {
 }
 """What a derived channel may be, by name."""
 
-FEATURE_QUANTITIES: Final = {"crest": "shape", "kurtosis": "shape", "zero_crossings": "frequency"}
+FEATURE_QUANTITIES: Final = {
+    "crest": "shape",
+    "kurtosis": "shape",
+    "zero_crossings": "frequency",
+    "peak_frequency": "frequency",
+}
 """Quantities of features that are not of their source's quantity."""

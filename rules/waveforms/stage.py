@@ -12,6 +12,8 @@ from rules.segments import ranges
 from rules.waveforms.clock import BlockClock, pieces_of
 from rules.waveforms.features import FEATURES, BucketSums
 from rules.waveforms.samples import cells_of, samples_of
+from rules.waveforms.spectra import PEAK_FREQUENCY, Spectra
+from rules.waveforms.wanted import SpectrumTracks, SumTracks, spectrum_tracks, sum_tracks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,20 +24,21 @@ if TYPE_CHECKING:
     from rules.registry import Channels
     from rules.waveforms.features import Buckets
     from rules.waveforms.samples import Samples
+    from rules.waveforms.spectra import Segments
 
 COVERED: Final = 0.5  # a bucket with samples for less of its time is suspect
 
 
 @dataclass(frozen=True, slots=True)
-class _Tracks:
-    """Feature tracks: a source and a length of bucket, T of them sorted by source and length."""
+class _Said:
+    """Rows to be of feature channels: which, of which closed bucket, and what it says."""
 
-    source: NDArray[np.int64]
-    every_ns: NDArray[np.int64]
-    fourth: NDArray[np.bool_]  # some channel wants a kurtosis
-    pointer: NDArray[np.int64]  # [sources + 1] first track of each source
-    readers: list[tuple[str, NDArray[np.int64], NDArray[np.int64]]]
-    """Feature, [T + 1] first of its channels on each track, those channels."""
+    channel: NDArray[np.int64]
+    t: NDArray[np.int64]
+    g: NDArray[np.int64]
+    receive_ns: NDArray[np.int64]
+    value: NDArray[np.float64]
+    sparse: NDArray[np.bool_]
 
 
 class Waveforms:
@@ -44,39 +47,25 @@ class Waveforms:
     def __init__(self, channels: Channels, ruled: NDArray[np.bool_]) -> None:
         row = {name: i for i, name in enumerate(channels.id)}
         wanted = [
-            (row[d["from"]], int(d["every_ns"]), d["feature"], i)
-            for i, d in enumerate(channels.derived)
-            if d and channels.alive[i] and d["from"] in row
+            (row[said["from"]], said, i)
+            for i, said in enumerate(channels.derived)
+            if said and channels.alive[i] and said["from"] in row
         ]
         heard = ruled.copy()
-        heard[[w[0] for w in wanted]] = True
+        heard[[source for source, _, _ in wanted]] = True
         self.sources = np.flatnonzero(heard)
         self._source_of = np.full(len(channels.id), -1)
         self._source_of[self.sources] = np.arange(len(self.sources))
         self._device = np.asarray(channels.device, np.int32)
         self._names = channels.id
-        self._tracks = self._lay_out(wanted)
+        held = [(int(self._source_of[source]), said, i) for source, said, i in wanted]
+        peaks = [each for each in held if each[1]["feature"] == PEAK_FREQUENCY]
+        plain = [each for each in held if each[1]["feature"] != PEAK_FREQUENCY]
+        self._tracks: SumTracks = sum_tracks(plain, len(self.sources))
+        self._peaks: SpectrumTracks = spectrum_tracks(peaks, len(self.sources))
         self.clock = BlockClock(len(self.sources))
         self.sums = BucketSums(self._tracks.fourth)
-
-    def _lay_out(self, wanted: list[tuple[int, int, str, int]]) -> _Tracks:
-        """Lay the tracks of wanted features (source channel, every, feature, channel) out."""
-        pairs = sorted({(int(self._source_of[c]), every) for c, every, _, _ in wanted})
-        number = {pair: i for i, pair in enumerate(pairs)}
-        both = np.array(pairs, np.int64).reshape(-1, 2)
-        fourth = np.zeros(len(pairs), np.bool_)
-        by_feature: dict[str, list[tuple[int, int]]] = {}
-        for source, every, feature, channel in wanted:
-            track = number[int(self._source_of[source]), every]
-            fourth[track] |= feature == "kurtosis"
-            by_feature.setdefault(feature, []).append((track, channel))
-        readers = []
-        for feature, held in sorted(by_feature.items()):
-            table = np.array(sorted(held), np.int64)
-            pointer = np.searchsorted(table[:, 0], np.arange(len(pairs) + 1))
-            readers.append((feature, pointer, table[:, 1]))
-        pointer = np.searchsorted(both[:, 0], np.arange(len(self.sources) + 1))
-        return _Tracks(both[:, 0], both[:, 1], fourth, pointer, readers)
+        self.spectra = Spectra(self._peaks.window_ns, self._peaks.band)
 
     # ---- a batch --------------------------------------------------------------------------------
 
@@ -94,37 +83,37 @@ class Waveforms:
     def forget(self, channel: int) -> None:
         """Drop what must not go on across a new clock epoch of a channel's blocks."""
         source = int(self._source_of[channel])
-        pointer = self._tracks.pointer
-        self.sums.forget(np.arange(pointer[source], pointer[source + 1]))
+        for tracks, kept in ((self._tracks, self.sums), (self._peaks, self.spectra)):
+            kept.forget(np.arange(tracks.pointer[source], tracks.pointer[source + 1]))
 
     def features(self, samples: Samples) -> tuple[Readings, NDArray[np.int64]] | None:
         """Add samples to their buckets; return rows of the buckets that closed, and their g."""
+        said: list[_Said] = []
         cells = cells_of(samples, self._tracks.pointer, self._tracks.every_ns)
         closed = None if cells is None else self.sums.take(samples.x, cells)
-        return None if closed is None else self._rows(closed)
+        if closed is not None:
+            said += [self._read(closed, *reader) for reader in self._tracks.readers]
+        cells = cells_of(samples, self._peaks.pointer, self._peaks.every_ns)
+        segments = None if cells is None else self.spectra.take(samples.x, cells)
+        if segments is not None:
+            said.append(self._peaks_of(segments))
+        return self._rows(said) if said else None
 
-    def _rows(self, closed: Buckets) -> tuple[Readings, NDArray[np.int64]]:
-        """Return closed buckets as rows of the channels that want them."""
-        parts = [self._read(closed, *reader) for reader in self._tracks.readers]
-        channel = np.concatenate([p[0] for p in parts])
-        bucket = np.concatenate([p[1] for p in parts])
-        value = np.concatenate([p[2] for p in parts])
-        track, held = closed.track, closed.held
-        t = held["bucket_ns"] + self._tracks.every_ns[track]
-        sparse = held["covered_ns"] < COVERED * self._tracks.every_ns[track]
-        order = np.lexsort((channel, t[bucket], closed.g[bucket]))
-        channel, bucket, value = channel[order], bucket[order], value[order]
-        g = closed.g[bucket]
+    def _rows(self, said: list[_Said]) -> tuple[Readings, NDArray[np.int64]]:
+        """Return what was said as rows: 0, 1, … of a record in order of time, then of channels."""
+        names = _Said.__slots__
+        whole = _Said(**{n: np.concatenate([getattr(s, n) for s in said]) for n in names})
+        order = np.lexsort((whole.channel, whole.t, whole.g))
+        channel, value, g = whole.channel[order], whole.value[order], whole.g[order]
         row = np.arange(len(g)) - np.searchsorted(g, g, side="left")
-        flag = np.where(sparse[bucket], QC_SUSPECT, QC_GOOD)
+        flag = np.where(whole.sparse[order], QC_SUSPECT, QC_GOOD)
         flag[np.isnan(value)] = QC_MISSING
         rows = Readings.of(
             {
                 "channel": channel,
                 "device": self._device[channel],
-                "event_ns": t[bucket],
-                "judged_ns": t[bucket],
-                "receive_ns": closed.receive_ns[bucket],
+                "judged_ns": whole.t[order],
+                "receive_ns": whole.receive_ns[order],
                 "value": value,
                 "qc_flag": flag,
                 "index": row,
@@ -132,11 +121,14 @@ class Waveforms:
         )
         return rows, g + row
 
-    @staticmethod
     def _read(
-        closed: Buckets, feature: str, pointer: NDArray[np.int64], channels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Return (channel, bucket, value) of one feature."""
+        self,
+        closed: Buckets,
+        feature: str,
+        pointer: NDArray[np.int64],
+        channels: NDArray[np.int64],
+    ) -> _Said:
+        """Return what one feature's channels say of closed buckets."""
         first = pointer[closed.track]
         each = pointer[closed.track + 1] - first
         some = np.flatnonzero(each)
@@ -144,46 +136,76 @@ class Waveforms:
             value = FEATURES[feature]({n: c[some] for n, c in closed.held.items()}) + 0.0
         each = each[some]
         bucket = np.repeat(some, each)
-        return channels[ranges(first[some], each)], bucket, np.repeat(value, each)
+        every = self._tracks.every_ns
+        channel = channels[ranges(first[some], each)]
+        return _said(closed, bucket, every, channel, np.repeat(value, each))
+
+    def _peaks_of(self, segments: Segments) -> _Said:
+        """Return what channels of peak frequencies say of closed segments."""
+        tracks = self._peaks
+        first = tracks.reader[segments.track]
+        each = tracks.reader[segments.track + 1] - first
+        reader = ranges(first, each)
+        chosen = np.repeat(np.arange(len(segments.track)), each)
+        value = self.spectra.peaks(segments, chosen, tracks.bands[reader])
+        return _said(segments, chosen, tracks.every_ns, tracks.channel[reader], value)
 
     # ---- snapshots ------------------------------------------------------------------------------
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
         """Return copies of the arrays, with the channels they are of."""
-        tracks = self._tracks
-        clock = {name: column.copy() for name, column in self.clock.state.items()}
-        sums = {name: column.copy() for name, column in self.sums.state.items()}
-        names = {
-            "of": self.sources[tracks.source],
-            "every_ns": tracks.every_ns,
-            "fourth": tracks.fourth,
+        tracks, peaks = self._tracks, self._peaks
+        parts: dict[str, tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]] = {
+            "blocks": (self.clock.state, {"of": self.sources}),
+            "buckets": (self.sums.state, tracks.names(self.sources)),
+            "spectra": (self.spectra.state, peaks.names(self.sources)),
         }
-        return {"blocks": clock | {"of": self.sources}, "buckets": sums | names}
+        return {
+            part: {name: column.copy() for name, column in state.items()} | names
+            for part, (state, names) in parts.items()
+        }
 
     def restore(self, state: dict[str, Any], subjects: Sequence[str]) -> None:
         """Take up what state() gave; ``subjects`` are the channels' names of that time."""
-        if "blocks" not in state:
-            return
         place = {name: i for i, name in enumerate(self._names)}
-        held = state["blocks"]
-        sources = [int(self._source_of[place[subjects[c]]]) if subjects[c] in place else -1
-                   for c in held["of"].tolist()]  # fmt: skip
-        _move(self.clock.state, held, _pairs(sources, range(len(self.sources))))
-        held = state["buckets"]
-        theirs = [
-            (place.get(subjects[c], -1), every, fourth)
-            for c, every, fourth in zip(
-                held["of"].tolist(), held["every_ns"].tolist(), held["fourth"].tolist(), strict=True
-            )
-        ]
-        tracks = self._tracks
-        mine = zip(
-            self.sources[tracks.source].tolist(),
-            tracks.every_ns.tolist(),
-            tracks.fourth.tolist(),
-            strict=True,
-        )
-        _move(self.sums.state, held, _pairs(theirs, mine))
+        mine: dict[str, tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]] = {
+            "blocks": (self.clock.state, {"of": self.sources}),
+            "buckets": (self.sums.state, self._tracks.names(self.sources)),
+            "spectra": (self.spectra.state, self._peaks.names(self.sources)),
+        }
+        for part, (_, names) in mine.items():
+            if part not in state:
+                continue
+            held = state[part]
+            theirs = {name: held[name] for name in names}
+            theirs["of"] = np.array([place.get(subjects[c], -1) for c in held["of"].tolist()])
+            if part == "spectra":
+                self.spectra.fit(held)
+            _move(mine[part][0], held, _pairs(_keys(theirs), _keys(names)))
+
+
+def _said(
+    closed: Buckets | Segments,
+    bucket: NDArray[np.int64],
+    every_ns: NDArray[np.int64],
+    channel: NDArray[np.int64],
+    value: NDArray[np.float64],
+) -> _Said:
+    """Return rows of closed buckets, which end when the next one begins."""
+    every = every_ns[closed.track[bucket]]
+    return _Said(
+        channel=channel,
+        t=closed.held["bucket_ns"][bucket] + every,
+        g=closed.g[bucket],
+        receive_ns=closed.receive_ns[bucket],
+        value=value,
+        sparse=closed.held["covered_ns"][bucket] < COVERED * every,
+    )
+
+
+def _keys(names: dict[str, NDArray[Any]]) -> list[tuple[Any, ...]]:
+    """Return what each track is of."""
+    return list(zip(*(column.tolist() for column in names.values()), strict=True))
 
 
 def _pairs(theirs: Iterable[Any], mine: Iterable[Any]) -> list[tuple[int, int]]:
@@ -195,7 +217,11 @@ def _pairs(theirs: Iterable[Any], mine: Iterable[Any]) -> list[tuple[int, int]]:
 def _move(
     columns: dict[str, NDArray[Any]], held: dict[str, Any], pairs: list[tuple[int, int]]
 ) -> None:
-    """Copy rows of the held columns to their places."""
+    """Copy rows of the held columns to their places; of wider ones the front."""
     at = np.array(pairs, np.int64).reshape(-1, 2)
     for name, column in columns.items():
-        column[at[:, 0]] = held[name][at[:, 1]]
+        theirs = held[name]
+        if column.ndim > 1:
+            column[at[:, 0], : theirs.shape[1]] = theirs[at[:, 1]]
+        else:
+            column[at[:, 0]] = theirs[at[:, 1]]

@@ -19,8 +19,11 @@ RATE = 250
 PERIOD_NS = SECOND_NS // RATE
 
 
-def events_of(x, *, skip=(), own=None, **more):
-    """Events of a rule on one channel's samples in blocks of a second; (type, time, score)."""
+def events_of(x, *, skip=(), moved=(0, 0), own=None, **more):
+    """Events of a rule on one channel's samples in blocks of a second.
+
+    From second ``moved[0]`` on the device's clock is ``moved[1]`` seconds ahead.
+    """
     drop = rule_of(
         kind="transient", channels=(0,), side=-1, raise_at=(NAN, -25.0, NAN, -100.0),
         hold_s=0, keep_s=2, max_gap_s=10, own=own, **more,
@@ -34,7 +37,7 @@ def events_of(x, *, skip=(), own=None, **more):
     for i in range(len(x) // RATE):
         if i in skip:
             continue
-        at = T0_NS + i * SECOND_NS
+        at = T0_NS + (i + moved[1] * (i >= moved[0])) * SECOND_NS
         part = np.asarray(x[i * RATE : (i + 1) * RATE], np.float32)[None]
         told += engine.fold(
             [Record(i, Block(np.zeros(1, np.int32), 0, at, at, at, float(RATE), part, 1, i))]
@@ -207,3 +210,12 @@ def test_random_journals_reach_every_event_of_waves_on_both_sides():
     for wanted in ("RAISED", "ESCALATED", "LOWERED", "CLEARED", "CONFIRMED"):
         assert min(seen[wanted, 1], seen[wanted, -1]) > 10, (wanted, seen)
     assert seen["an epoch of blocks"] > 5
+
+
+def test_another_clock_of_the_blocks_ends_the_hold():
+    """After three late blocks in a row a wave of before is not told again at their new time."""
+    x = burst(noise(60), 50.3, -60.0)
+    told = events_of(x, moved=(52, -40), own={"hold_off_ns": 30 * SECOND_NS})
+    assert [e.type for e in told] == ["RAISED", "CLOCK_EPOCH", "CLEARED"]
+    assert told[1].event_ns == T0_NS + 14 * SECOND_NS
+    assert told[2].event_ns < T0_NS + 20 * SECOND_NS
