@@ -31,6 +31,7 @@ class ChannelTable:
         n = len(channels.id)
         alive = np.asarray(channels.alive, np.bool_)
         speaking = alive & np.asarray(registry.devices.alive, np.bool_)[channels.device]
+        speaking[[bool(derived) for derived in channels.derived]] = False  # the engine's own
         rows = np.flatnonzero(speaking & (np.asarray(channels.port) >= 0)).astype(np.int32)
         codes = _codes(channels.device[rows], channels.port[rows])
         order = np.argsort(codes, kind="stable")

@@ -80,6 +80,8 @@ _ALL: Final = (
     Quantity("energy", "kW.h", "energy", "电能", 1),
     Quantity("speed", "km/h", "speed", "速度", 0),
     Quantity("ph", "[pH]", "acidity", "酸碱度", 2),
+    Quantity("frequency", "Hz", "frequency", "频率", 3),
+    Quantity("shape", "1", "shape of a waveform", "波形指标", 2),
     Quantity("heartbeat", "1", "watchdog heartbeat", "看门狗心跳", 0),
 )
 QUANTITIES: Final[dict[str, Quantity]] = {q.name: q for q in _ALL}

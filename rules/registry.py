@@ -88,6 +88,13 @@ class Channels:
     fault_codes: tuple[tuple[float, ...], ...]  # raw values that mean the device is faulty
     tags: tuple[dict[str, Any], ...]
     alive: NDArray[np.bool_]
+    derived: tuple[dict[str, Any], ...] = ()
+    """What the engine computes from another channel's waveform: ``from`` (its id), ``feature``,
+    ``every_ns``; {} for measured channels. () stands for none at all."""
+
+    def __post_init__(self) -> None:
+        if not self.derived:
+            object.__setattr__(self, "derived", ({},) * len(self.id))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,8 @@ def registry_bytes(registry: Registry) -> bytes:
     for name, table in _TABLES:
         held = getattr(registry, name)
         whole[name] = {f.name: _column(getattr(held, f.name)) for f in fields(table)}
+    if not any(registry.channels.derived):
+        del whole["channels"]["derived"]  # as texts were before there were any
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -83,6 +85,8 @@ def _column(values: Any) -> Any:
 def _table(table: Any, columns: dict[str, Any]) -> Any:
     built: dict[str, Any] = {}
     for f in fields(table):
+        if f.name == "derived" and f.name not in columns:
+            continue
         column = columns[f.name]
         if f.name in DTYPES:
             built[f.name] = np.array(column, DTYPES[f.name])

@@ -23,12 +23,14 @@ from rules.registry_codec import (
 )
 from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
 from rules.strict_models import Strict, validated
+from rules.waveforms.features import FEATURE_QUANTITIES
+from rules.waveforms.spectra import WINDOWS
 from rules.yaml_text import Document, raise_errors, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rules.registry_models import ChannelEntry, SensorEntry
+    from rules.registry_models import ChannelEntry, DerivedEntry, SensorEntry
 
 __all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
 
@@ -162,6 +164,29 @@ def _link(gathered: _Gathered) -> None:
             for j, channel in enumerate(sensor.channels):
                 here = (document, (*at, "channels", j))
                 _channel(gathered, here, (asset, sensor, channel), addresses, known=known)
+    _check_derived(gathered)
+
+
+def _check_derived(gathered: _Gathered) -> None:
+    """Check what features are of: a measured channel, in the unit the feature has."""
+    for name, columns in gathered.channels.items():
+        derived = columns["derived"]
+        if not derived:
+            continue
+        document, path = gathered.where["channel", name]
+        source = gathered.channels.get(derived["from"])
+        said = ""
+        if source is None:
+            known = nearest(derived["from"], gathered.channels)
+            said = f"derived: unknown channel {derived['from']!r}{known}"
+        elif source["derived"]:
+            said = f"derived: {derived['from']} is itself derived: name the measured channel"
+        else:
+            needed = FEATURE_QUANTITIES.get(derived["feature"], source["quantity"])
+            if columns["quantity"] != needed:
+                said = f"quantity: a {derived['feature']} of {source['quantity']} is {needed}"
+        if said:
+            document.problem((*path, "derived"), said, who=name, noun="channel")
 
 
 def _refer(
@@ -211,9 +236,22 @@ def _channel(
         "port": -1 if channel.port is None else channel.port, "interval_ns": interval,
         "quantity": channel.quantity, "klass": channel.klass,
         "fault_codes": tuple(channel.fault_codes), "alive": True,
-        "tags": {**asset.tags, **sensor.tags, **channel.tags},
+        "tags": {**asset.tags, **sensor.tags, **channel.tags}, "derived": {},
     }  # fmt: skip
     gathered.where["channel", name] = where
+    if channel.derived is not None:
+        source = channel.derived.from_
+        whole = source if "/" in source else f"{asset.id}/{sensor.id}/{source}"
+        gathered.channels[name]["derived"] = {"from": whole, **_derived(channel.derived)}
+
+
+def _derived(entry: DerivedEntry) -> dict[str, Any]:
+    """Return what a feature is, but for what it is of."""
+    said: dict[str, Any] = {"feature": entry.feature, "every_ns": entry.every}
+    if entry.band is not None:
+        window_ns = entry.every // WINDOWS if entry.window is None else entry.window
+        said |= {"band": list(entry.band), "window_ns": window_ns}
+    return said
 
 
 def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, Any]:

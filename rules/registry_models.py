@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
 from rules.strict_models import DurationNs, Strict
+from rules.waveforms.features import FEATURES
+from rules.waveforms.spectra import PEAK_FREQUENCY
 
+FEATURE_NAMES: Final = (*FEATURES, PEAK_FREQUENCY)
+MIN_EVERY_NS: Final = 100_000_000  # of a feature's buckets
 MAX_ID: Final = 48  # of assets and devices: what a compact frame has room for
 _AREA: Final = r"[0-9]{6}"
 _TYPED: Final = re.compile(rf"{_AREA}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-[0-9]{{3,12}}")
@@ -52,9 +57,16 @@ def _tag(text: str) -> str:
     return text
 
 
+def _feature(text: str) -> str:
+    if text not in FEATURE_NAMES:
+        raise ValueError(f"unknown feature {text[:64]!r}{nearest(text, FEATURE_NAMES)}")
+    return text
+
+
 TypedId = Annotated[str, AfterValidator(_typed_id)]
 SiteId = Annotated[str, AfterValidator(_site_id)]
 PartId = Annotated[str, AfterValidator(_part_id)]
+Feature = Annotated[str, AfterValidator(_feature)]
 Word = Annotated[str, AfterValidator(_tag)]
 TagValue = bool | int | float | str
 Tags = dict[Word, TagValue]
@@ -83,6 +95,33 @@ class DeviceEntry(Strict):
     every: DurationNs  # how often it is expected to speak
 
 
+class DerivedEntry(Strict):
+    """A feature of another channel's waveform, one value a bucket of absolute time."""
+
+    from_: str = Field(alias="from")  # a channel of the same sensor, or a whole id
+    feature: Feature
+    every: Annotated[DurationNs, Field(ge=MIN_EVERY_NS)]
+    band: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None  # Hz
+    window: DurationNs | None = None  # of one periodogram; default: every / 20
+
+    @model_validator(mode="after")
+    def _whole(self) -> DerivedEntry:
+        if self.feature != PEAK_FREQUENCY:
+            for key in ("band", "window"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key} is for {PEAK_FREQUENCY}")
+            return self
+        if self.band is None:
+            raise ValueError(f"{PEAK_FREQUENCY} needs band: [1.9, 2.4], in Hz")
+        if not 0 < self.band[0] < self.band[1]:
+            raise ValueError(
+                "band: lowest and highest frequency in Hz, above 0, such as [1.9, 2.4]"
+            )
+        if self.window is not None and not 0 < self.window <= self.every // 4:
+            raise ValueError("window: at most a quarter of every, or there is nothing to average")
+        return self
+
+
 class ChannelEntry(Strict):
     """Range, resolution and fault codes are in ``unit``, as the data sheet gives them."""
 
@@ -97,6 +136,7 @@ class ChannelEntry(Strict):
     klass: Literal["safety", "maintenance", "info"] = Field("safety", alias="class")
     lel_basis: LelBasis | None = None
     fault_codes: list[float] = Field(default_factory=list)
+    derived: DerivedEntry | None = None
     tags: Tags = Field(default_factory=dict)
 
 

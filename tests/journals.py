@@ -18,6 +18,7 @@ from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
 from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
+from tests.oracle_waveforms import WAVE_KINDS
 from tests.own_parameters import OWN
 from tests.small_city import (
     LEVELS,
@@ -30,6 +31,7 @@ from tests.small_city import (
     registry_of,
     rule_of,
 )
+from tests.wave_journals import SOURCES, derived, devices, feature_rule, wave_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from rules.readings import Body
     from rules.registry import Registry
 
-DEVICES = (0, 0, 1, 2, 2)  # device of each channel
+DEVICES = (0, 0, 1, 2, 2)  # device of each channel of readings
+EVERYONE = (*DEVICES, *devices())  # and of those with waveforms, and features of them
 SUBJECTS = ("asset-9", "asset-1", "asset-5")
 RANGE_LO, RANGE_HI = -4.0, 12.0
 LIMITS = (1.0, 2.0, 4.0, 8.0)
@@ -114,7 +117,8 @@ def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
 
 
 def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    drawn = sorted(random.sample(range(len(DEVICES)), random.randint(1, len(DEVICES))))
+    could = list(SOURCES) if common["kind"] in WAVE_KINDS else list(range(len(DEVICES)))
+    drawn = sorted(random.sample(could, random.randint(1, len(could))))
     raise_at, clear_at = limits(random, side=side)
     common = {"channels": drawn, **common}
     rule = rule_of(name, side=side, raise_at=raise_at, clear_at=clear_at, **common)
@@ -145,7 +149,7 @@ def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         "options": {"program": " ".join(program), "inputs": "level flow power"},
         "own": {"inputs": [[0, 1, 2]], "constants": [[0.0, 1.0]], "max_age_ns": 0},
     }
-    common["channels"] = [len(DEVICES) + subject for subject in subjects]
+    common["channels"] = [len(EVERYONE) + subject for subject in subjects]
     rule = one_side(random, name, side, common)
     if truth:
         rule.raise_at[:] = [math.nan, math.nan, 1.0, math.nan]
@@ -177,21 +181,7 @@ def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
     return [deadman_of(name, watched, missing)]
 
 
-RULES = {
-    "threshold": channel_rules,
-    "rate": channel_rules,
-    "ewma": channel_rules,
-    "stuck": channel_rules,
-    "gap": channel_rules,
-    "late": channel_rules,
-    "clock": channel_rules,
-    "zscore": channel_rules,
-    "cusum": channel_rules,
-    "count": channel_rules,
-    "step": channel_rules,
-    "trend": channel_rules,
-    "forecast": channel_rules,
-    "neighbour": channel_rules,
+RULES = dict.fromkeys(KINDS, channel_rules) | {
     "expr": expression_rules,
     "vote": vote_rules,
     "deadman": deadman_rules,
@@ -204,6 +194,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
     for i in range(random.randint(2, 6)):
         kind = random.choice(kinds)
         rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
+    rules.append(feature_rule(random, "features"))
     return plan_of(
         *rules,
         subjects=SUBJECTS,
@@ -332,7 +323,7 @@ def command(random: Random, chosen: Plan) -> Control:
     """A reset, mostly of a rule and channel that can answer; sometimes of what does not exist."""
     latching = [rule for rule in chosen.channel_rules if rule.over_range]
     rule = random.choice(latching or chosen.channel_rules or [rule_of()])
-    channel = registry_of(DEVICES).channels.id[random.choice(rule.channel)]
+    channel = registry_of(EVERYONE).channels.id[random.choice(rule.channel)]
     data = {"rule": rule.rule_id, "channel": channel, "by": "li", "reason": "re-tested"}
     if random.random() < 0.1:
         data[random.choice(("rule", "channel"))] = "unknown"
@@ -342,7 +333,9 @@ def command(random: Random, chosen: Plan) -> Control:
 # -- journals ----------------------------------------------------------------------------------
 
 
-def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[Body]:
+def bodies(
+    random: Random, chosen: Plan, *, steps: int, orderly: bool, waves_at: float
+) -> list[Body]:
     """Ticks, messages and resets in an order that never goes back in receive time."""
     modes = ("sequence", "sequence", "payload", "payload" if orderly else "none")
     speakers = [
@@ -350,6 +343,7 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
         for d in sorted(set(DEVICES))
         if (own := [c for c, device in enumerate(DEVICES) if device == d])
     ]
+    waves = wave_speakers(random, orderly=orderly)
     now_ns = T0_NS
     out: list[Body] = [Tick(now_ns)]
     open_rows: list[dict[str, Any]] = []
@@ -372,6 +366,10 @@ def bodies(random: Random, chosen: Plan, *, steps: int, orderly: bool) -> list[B
                     open_rows += rows
                     if random.random() < 0.6:
                         flush()
+        for wave in waves:
+            if random.random() < waves_at:
+                flush()
+                out += wave.blocks(random, now_ns)
         if random.random() < 0.06:
             flush()
             out.append(command(random, chosen))
@@ -386,8 +384,9 @@ def case(
     random: Random, *, steps: int = 45, kinds: Sequence[str] = ALL_KINDS, orderly: bool = False
 ) -> Case:
     """One registry, plan and journal; an ``orderly`` city sends no message twice."""
-    registry = registry_of(DEVICES, range_lo=RANGE_LO, range_hi=RANGE_HI)
+    registry = registry_of(EVERYONE, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
     chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
-    told = bodies(random, chosen, steps=steps, orderly=orderly)
+    waves = 0.8 if any(kind in WAVE_KINDS for kind in kinds) else 0.3
+    told = bodies(random, chosen, steps=steps, orderly=orderly, waves_at=waves)
     return Case(registry, chosen, [Record(start + i, body) for i, body in enumerate(told)])

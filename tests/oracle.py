@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.events import Event, EventType
-from rules.readings import HEARD_ONLY, Control, Readings, Tick, position
+from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, position
 from tests.oracle_composites import Vote
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
 from tests.oracle_statistics import Cusum
+from tests.oracle_waveforms import WAVE_KINDS, Ears
 
 if TYPE_CHECKING:
     from rules.plan import DeadmanRule, Plan
@@ -54,12 +55,15 @@ class Oracle:
     composites: list[Slot] = field(default_factory=list)
     votes: list[Slot] = field(default_factory=list)  # of the composites, those of the second stage
     watches: list[Watch] = field(default_factory=list)
-    ears: dict[int, Ear] = field(default_factory=dict)  # by device
+    last_heard: dict[int, Ear] = field(default_factory=dict)  # by device
     last_tick_ns: int | None = None
     blind_ns: int = 0
+    ears: Ears = field(init=False)
     quality: NaiveQuality = field(init=False)
 
     def __post_init__(self) -> None:
+        rules = [rule for rule in self.plan.channel_rules if rule.kind in WAVE_KINDS]
+        self.ears = Ears(self.registry, {int(c) for rule in rules for c in rule.channel})
         self.quality = NaiveQuality(self.plan)
         places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
         slots = slots_of(self.plan, self.registry)
@@ -84,6 +88,8 @@ class Oracle:
         for record in records:
             if isinstance(record.body, Readings):
                 events += self.readings(record.offset, record.body)
+            elif isinstance(record.body, Block):
+                events += self.block(record.offset, record.body)
             elif isinstance(record.body, Tick):
                 events += self.tick(record.offset, record.body.tick_ns)
             elif isinstance(record.body, Control) and record.body.type == "reset":
@@ -96,10 +102,12 @@ class Oracle:
 
     def readings(self, offset: int, readings: Readings) -> list[Event]:
         rows = rows_of(offset, readings)
+        return [event for row in rows for event in self.heard(row)] + self.rows(rows)
+
+    def rows(self, rows: list[Row]) -> list[Event]:
         self.judge.mark(rows)
         events = []
         for row in rows:
-            events += self.heard(row)
             self.quality.mark(row)
             if row.opens_epoch:
                 events.append(self.of_row(EventType.CLOCK_EPOCH, row))
@@ -113,6 +121,8 @@ class Oracle:
                 beat = self.of_row(EventType.HEARTBEAT, row)
                 events.append(beat._replace(value=row.value, ordinal=1))
             for slot in self.slots.get(row.channel, []):
+                if slot.rule.kind in WAVE_KINDS:
+                    continue
                 if row.verdict == JUDGED:
                     events += slot.judged(row)
                 elif row.verdict == LATE:
@@ -127,6 +137,25 @@ class Oracle:
                 if row.verdict == JUDGED and slot.scorer.concerns(row):
                     events += self.voted(slot, row.offset, row.row, row.receive_ns)
         return events
+
+    def block(self, offset: int, block: Block) -> list[Event]:
+        said = Row(offset, 0, HEARD_ONLY, block.device, block.event_ns, block.judged_ns,
+                   block.receive_ns, 0.0, 9, False, 0, -1, 0)  # fmt: skip
+        events = self.heard(said)
+        epochs, samples, features = self.ears.take(block)
+        for channel in epochs:
+            said.channel = channel
+            events.append(self.of_row(EventType.CLOCK_EPOCH, said))
+            for slot in self.slots.get(channel, []):
+                if slot.rule.kind in WAVE_KINDS:
+                    slot.block_epoch()
+        for channel, new in samples.items():
+            for slot in self.slots.get(channel, []):
+                if slot.rule.kind in WAVE_KINDS:
+                    events += slot.samples(offset, block.receive_ns, new)
+        none = {"usable": True, "boot": 0, "sequence": -1}
+        rows = [Row(offset, i, **row, **none, index=i) for i, row in enumerate(features)]
+        return events + self.rows(rows)
 
     @staticmethod
     def voted(slot: Slot, offset: int, row: int, now_ns: int) -> list[Event]:
@@ -190,7 +219,7 @@ class Oracle:
             )
         self.last_tick_ns = tick_ns
         for watch in self.watches:
-            ear = self.ears.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
+            ear = self.last_heard.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
         for slot in self.every_slot():
             if not isinstance(slot.scorer, Vote):
@@ -226,7 +255,7 @@ class Oracle:
         ]
 
     def heard(self, row: Row) -> list[Event]:
-        self.ears[row.device] = Ear(row.receive_ns - self.blind_ns, row.receive_ns)
+        self.last_heard[row.device] = Ear(row.receive_ns - self.blind_ns, row.receive_ns)
         events = []
         for watch in self.watches:
             if watch.device != row.device or watch.severity == 0:

@@ -8,13 +8,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
+from tests.oracle_judge import Row
 from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
     from rules.registry import Registry
-    from tests.oracle_judge import Row
+    from tests.oracle_waveforms import Sample
 
 NEVER_NS = 2**62
 HIGH_SEVERITY = 3
@@ -100,15 +101,35 @@ class Slot:
         self.after_epoch = True
         self.scorer.epoch()
 
+    def block_epoch(self) -> None:
+        self.after_epoch = True
+        self.scorer.block_epoch()
+
+    def samples(self, offset: int, receive_ns: int, samples: list[Sample]) -> list[Event]:
+        """The rows that a kind on waveforms makes of the samples of one block."""
+        made = [row for sample in samples for row in self.scorer.take(sample)]
+        said = [row for row in made if not math.isnan(row.score)]
+        events = []
+        for number, made_row in enumerate(said):
+            row = Row(offset, number, -1, -1, made_row.t, made_row.t, receive_ns,
+                      made_row.value, 1, True, 0, -1, 0)  # fmt: skip
+            events += self.step_all(row, made_row.score, made_row.evidence)
+        return events
+
     def judged(self, row: Row) -> list[Event]:
         if not self.accepts(row):
             return []
-        t = row.judged_ns
         if isinstance(self.scorer, Arrival):
             self.scorer.see(row)
-        score = self.scorer.score(t, row.value)
+        score = self.scorer.score(row.judged_ns, row.value)
         if math.isnan(score):
             return []
+        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
+        return self.step_all(row, score, said)
+
+    def step_all(self, row: Row, score: float, said: dict[str, Any]) -> list[Event]:
+        """Take a row with its score."""
+        t = row.judged_ns
         if self.threshold and self.threshold.beyond(row.value):
             self.range_latch = True
         gap = self.last is not None and t - self.last.t > self.max_gap_ns
@@ -120,7 +141,6 @@ class Slot:
                 level.end_clear()
             self.step(level, t, score)
         self.after_epoch = False
-        said = self.scorer.evidence() if hasattr(self.scorer, "evidence") else {}
         told = {name: x for name, x in said.items() if isinstance(x, list) or not math.isnan(x)}
         across = hasattr(self.scorer, "value")
         value = self.scorer.value(row.value, score) if across else row.value

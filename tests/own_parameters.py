@@ -49,6 +49,13 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "confidence": (0.6, 0.9, 0.99),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "transient": {
+        "front_ns": [ms * SECOND_NS // 1000 for ms in (100, 200, 500)],
+        "hop_ns": [ms * SECOND_NS // 1000 for ms in (1000, 2000, 2500)],
+        "hops": (1, 3, 4),
+        "gate": (0.0, 4.0, 8.0),
+        "hold_off_ns": [s * SECOND_NS for s in (0, 2, 10)],
+    },
     "zscore": {
         "window_ns": [s * SECOND_NS for s in (30, 120, 600)],
         "warmup_ns": [s * SECOND_NS for s in (0, 0, 20)],

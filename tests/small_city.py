@@ -12,7 +12,7 @@ from rules.readings import Readings
 from rules.registry import Assets, Channels, Devices, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,9 +33,18 @@ def seconds(t: float) -> int:
 
 
 def registry_of(
-    devices: Sequence[int], *, range_lo: float = 0.0, range_hi: float = 100.0, name: str = "small"
+    devices: Sequence[int],
+    *,
+    range_lo: float = 0.0,
+    range_hi: float = 100.0,
+    name: str = "small",
+    derived: Callable[[Sequence[str]], Sequence[dict[str, Any]]] | None = None,
 ) -> Registry:
-    """A registry whose channel i belongs to device ``devices[i]``; ids sort unlike their rows."""
+    """A registry whose channel i belongs to device ``devices[i]``; ids sort unlike their rows.
+
+    ``derived`` tells of the channels' ids what each is computed from.
+    """
+    ids = [f"a-gas-mh-1/s{(i * 7) % 10}/{i}" for i in range(len(devices))]
     n, m = len(devices), max(devices) + 2  # one device more, without channels
     return Registry(
         content_hash=name,
@@ -64,7 +73,7 @@ def registry_of(
             alive=np.ones(m, np.bool_),
         ),
         channels=Channels(
-            id=tuple(f"a-gas-mh-1/s{(i * 7) % 10}/{i}" for i in range(n)),
+            id=tuple(ids),
             asset=np.zeros(n, np.int32),
             device=np.asarray(devices, np.int32),
             port=np.arange(n, dtype=np.int32),
@@ -80,6 +89,7 @@ def registry_of(
             fault_codes=((),) * n,
             tags=({},) * n,
             alive=np.ones(n, np.bool_),
+            derived=tuple(derived(ids)) if derived else (),
         ),
     )
 
@@ -114,6 +124,13 @@ OWN: dict[str, dict[str, Any]] = {
         "confidence": 0.9,
     },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+    "transient": {
+        "front_ns": SECOND_NS // 5,
+        "hop_ns": SECOND_NS,
+        "hops": 10,
+        "gate": 8.0,
+        "hold_off_ns": 30 * SECOND_NS,
+    },
     "zscore": {
         "window_ns": 300 * SECOND_NS,
         "warmup_ns": 20 * SECOND_NS,

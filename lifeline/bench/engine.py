@@ -16,6 +16,7 @@ from lifeline.bench.city_run import run_city, run_start, run_state
 from lifeline.bench.flatness import run_latency, run_rules, run_scale
 from lifeline.bench.results import Ask, Row
 from lifeline.bench.timing import one_core
+from lifeline.bench.waveform import run_waveform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ RUNNERS: dict[str, Runner] = {
     "scale": run_scale,
     "latency": run_latency,
     "state": run_state,
+    "waveform": run_waveform,
     "start": run_start,
 }
 """Every workload and what runs it."""

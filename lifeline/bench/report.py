@@ -103,6 +103,15 @@ CHAPTERS = (
         Ask(rounds=60),
     ),
     Chapter(
+        "waveform",
+        "waveform: features and pressure waves",
+        "1 600 accelerometers at 50 Hz, 100 hydrants at 250 Hz: seven features a minute, waves on"
+        " both sides; samples by CPU second over the whole run, blocks as they come in a second"
+        " and ten seconds at once. Beside the engine numpy and scipy are called channel by channel"
+        " on the same batches for the like figures, without minutes, gaps, late blocks or alarms.",
+        Ask(),
+    ),
+    Chapter(
         "start",
         "start: a million channels from stored columns",
         "From the stored registry to an engine that goes on where a snapshot was taken, CPU"

@@ -170,6 +170,31 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Waves:
+    """Samples of waveforms by CPU second, and how much faster than they come that is."""
+
+    workload: str
+    batch: str
+    channels: int
+    samples_per_s: int
+    real_time: float
+    scipy_samples_per_s: int
+    events: int
+
+    def cells(self) -> dict[str, str]:
+        """Return it as text."""
+        return {
+            "batch": self.batch,
+            "channels": f"{self.channels:,}",
+            "of real time": f"{self.real_time:,.0f} x",
+            "engine ÷ scipy": ratio(self.samples_per_s, self.scipy_samples_per_s),
+            "engine": millions(self.samples_per_s),
+            "scipy": millions(self.scipy_samples_per_s),
+            "events": f"{self.events:,}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Where the engine's time went in one run: a stage, its CPU seconds and its share."""
 

@@ -1,6 +1,7 @@
-"""What a person's acknowledgement does to the engine: statistics that count until then begin anew.
+"""What a person's command does to the engine: an acknowledgement lets some statistics begin anew.
 
 An alarm's own state of acknowledgement is kept elsewhere, in the ledger.
+A reset opens a range latch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rules.events import alarm_id, alarm_key
+from rules.events import Event, EventType, alarm_id, alarm_key
 from rules.readings import offset_of, row_of
 
 if TYPE_CHECKING:
@@ -65,3 +66,34 @@ def _tracks_of(slots: Slots, kernel: str, slot: int) -> NDArray[np.int64]:
     own = range(int(tracks.pointer[channel]), int(tracks.pointer[channel + 1]))
     same = [track for track in own if slots.rules[int(tracks.rule[track])].rule_id == name]
     return np.array(same, np.int64)
+
+
+def reset_event(slots: Slots, offset: int, slot: int) -> Event:
+    """Say that a person reset a range latch after a re-test."""
+    state = slots.state
+    levels = len(slots.levels)
+    latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
+    severity = int(slots.severity[latched[-1]]) if latched else 0
+    rule = slots.rules[int(slots.parameters.rule[slot])]
+    episode = int(state.episode[slot])
+    sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
+    sign = float(slots.parameters.sign[slot])
+    return Event(
+        type=EventType.RESET,
+        offset=offset,
+        row=0,
+        stage=1,
+        rule=rule.rule_id,
+        subject=slots.subjects[int(slots.parameters.channel[slot])],
+        side=rule.side,
+        severity=severity,
+        previous=severity,
+        max_severity=int(state.max_severity[slot]) if severity else 0,
+        klass=rule.klass,
+        episode=f"{offset_of(episode)}.{row_of(episode)}" if severity else "",
+        event_ns=int(state.last_ns[slot]),
+        receive_ns=int(state.receive_ns[slot]),
+        value=float(state.value[slot]),
+        score=float(state.score[slot] * sign),
+        confirmed=sure,
+    )

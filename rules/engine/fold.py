@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.acks import acknowledge
+from rules.engine.acks import acknowledge, reset_event
 from rules.engine.asof import AsOf
+from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
-from rules.engine.kinds import ACROSS, KERNELS, SCORERS
+from rules.engine.kinds import ACROSS, KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.vote import Votes
@@ -31,15 +32,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
+    from rules.waveforms.samples import Samples
 
     Resolve = Callable[[Control], tuple[Plan, Registry] | None]
 
 AUX_NAMES = {scorer.kernel: scorer.aux_names for scorer in SCORERS}
+AUX_NAMES |= {sampler.kernel: sampler.aux_names for sampler in SAMPLERS}
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -62,10 +66,10 @@ class Engine:
         """Build all tables for the plan and registry, fresh."""
         channels = self.registry.channels
         count = len(channels.id)
-        aux = max(len(scorer.aux_names) for scorer in SCORERS)  # at least the one of a vote
+        aux = max(len(names) for names in AUX_NAMES.values())  # at least the one of a vote
         rules = (*self.plan.channel_rules, *self.plan.composite_rules)
         used = {rule.kernel for rule in rules if len(rule.channel)}
-        says = any(scorer.aux_names for scorer in SCORERS if scorer.kernel in used)
+        says = any(AUX_NAMES.get(kernel) for kernel in used)
         if not says and Votes.kernel not in used:
             aux = 0
         self.slots: Slots = build_slots(
@@ -78,6 +82,7 @@ class Engine:
         }
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
+        self.blocks = BlockRules(channels, self.slots, used)
         self.votes = Votes(self.slots) if Votes.kernel in used else None
         looks = not used.isdisjoint(ACROSS)
         self.asof = AsOf(count, self.slots.accept_flags) if looks else None
@@ -88,10 +93,10 @@ class Engine:
         self._scratch = np.zeros(count, np.int64)
 
     @property
-    def keepers(self) -> dict[str, Scorer | Votes]:
+    def keepers(self) -> dict[str, Scorer | Sampler | Votes]:
         """Return what keeps state by track, by kernel."""
         votes = {} if self.votes is None else {Votes.kernel: self.votes}
-        return {**self.scorers, **votes}
+        return {**self.scorers, **self.blocks.samplers, **votes}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -114,14 +119,35 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
+        samples, epochs = self.blocks.mark(records)
+        if not epochs:
+            return self._take(records, samples)
+        events: list[Event] = []
+        begin = 0
+        for at, channel in epochs:
+            if at > begin:
+                held = None if samples is None else samples.between(begin, at)
+                events += self._take(records[begin:at], held)
+            self.blocks.forget(channel)
+            events.append(block_epoch(records[at], self.registry.channels.id[channel]))
+            begin = at
+        held = None if samples is None else samples.between(begin, len(records))
+        events += self._take(records[begin:], held)
+        events.sort(key=log_order)
+        return events
+
+    def _take(self, records: Sequence[Record], samples: Samples | None) -> list[Event]:
+        """Take up records among which no new epoch of a block's clock opens."""
         rows, g = rows_of(records)
         ticks = ticks_of(records)
         rows = self._known(rows)
-        verdicts = self.judge.mark(rows, g)
         events = self.deadman.advance(heard_of(records, rows, g), ticks)
+        rows, g = self.blocks.join(rows, g, samples)
+        verdicts = self.judge.mark(rows, g)
         judged = verdicts.verdict == JUDGED
         segments = kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
+        waves = self.blocks.rows(samples, rows, g, verdicts)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]
@@ -132,12 +158,12 @@ class Engine:
                 batch = Batch(rows, g, verdicts.verdict, accepted)
                 events += self._late(batch)
                 with_late(part, kept_segments(verdicts, judged | late), late)
-            told = self._run(part)
+            told = self._run(part, waves)
             if not events:
                 return told  # in order already
             events += told
         else:
-            events += self._run_cut(rows, g, verdicts, ticks, cuts)
+            events += self._run_cut((rows, g, verdicts, waves), ticks, cuts)
         events.sort(key=log_order)
         return events
 
@@ -154,13 +180,12 @@ class Engine:
 
     def _run_cut(
         self,
-        rows: Readings,
-        g: NDArray[np.int64],
-        verdicts: Verdicts,
+        batch: tuple[Readings, NDArray[np.int64], Verdicts, list[SlotRows]],
         ticks: Ticks,
         cuts: list[int],
     ) -> list[Event]:
         """Run the pieces between clock epochs; a piece begins with the row that opens one."""
+        rows, g, verdicts, waves = batch
         events: list[Event] = []
         for number, begin in enumerate(cuts):
             stop = cuts[number + 1] if number + 1 < len(cuts) else len(rows)
@@ -180,16 +205,16 @@ class Engine:
                 events += self._late(Batch(piece, g[begin:stop], verdict, accepted))
                 both = np.flatnonzero(judged | late)
                 with_late(part, segments_of(piece.channel, both, self._scratch), late)
-            events += self._run(part)
+            events += self._run(part, between(waves, g_from, g_to))
         return events
 
     def _late(self, batch: Batch) -> list[Event]:
         return late_findings(batch, self.slots, self.threshold)
 
-    def _run(self, part: Part) -> list[Event]:
+    def _run(self, part: Part, waves: list[SlotRows]) -> list[Event]:
         """Run the rules of channels and assets, then those that follow from what they decided."""
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
-        columns = self._score(part, overdue=overdue)
+        columns = self._score(part, waves, overdue=overdue)
         events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
         if self.votes is not None:
             voted = self._vote(self.votes, part, columns, overdue=overdue)
@@ -198,7 +223,7 @@ class Engine:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         return events
 
-    def _score(self, part: Part, *, overdue: bool) -> SlotEvents | None:
+    def _score(self, part: Part, waves: list[SlotRows], *, overdue: bool) -> SlotEvents | None:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
         if len(part.segments.order) or part.wide is not None:
@@ -209,6 +234,7 @@ class Engine:
             found = [rows for rows in several if rows is not None]
             if len(part.segments.order) and self.asof is not None:
                 self.asof.remember(part)
+        found += waves
         if overdue:
             found.append(self._waiting(found, part.ticks, votes=False))
         return advance(self.slots, joined(found), part.ticks) if found else None
@@ -321,39 +347,9 @@ class Engine:
             running = (state.onset_ns[slot] != NO_NS).any()
             moving = np.array([running or state.mask[slot] != 0])
             self.slots.note_busy(np.array([slot]), moving)
-            events.append(self._reset_event(offset, slot))
+            events.append(reset_event(self.slots, offset, slot))
         events.sort(key=log_order)
         return events
-
-    def _reset_event(self, offset: int, slot: int) -> Event:
-        """Say that a person reset a range latch after a re-test."""
-        slots, state = self.slots, self.slots.state
-        levels = len(slots.levels)
-        latched = [c for c in range(levels) if state.mask[slot] >> c & 1]
-        severity = int(slots.severity[latched[-1]]) if latched else 0
-        rule = slots.rules[int(slots.parameters.rule[slot])]
-        episode = int(state.episode[slot])
-        sure = not rule.fail_loud or bool(state.mask[slot] >> levels & 1) or severity < 3
-        sign = float(slots.parameters.sign[slot])
-        return Event(
-            type=EventType.RESET,
-            offset=offset,
-            row=0,
-            stage=1,
-            rule=rule.rule_id,
-            subject=slots.subjects[int(slots.parameters.channel[slot])],
-            side=rule.side,
-            severity=severity,
-            previous=severity,
-            max_severity=int(state.max_severity[slot]) if severity else 0,
-            klass=rule.klass,
-            episode=f"{offset_of(episode)}.{row_of(episode)}" if severity else "",
-            event_ns=int(state.last_ns[slot]),
-            receive_ns=int(state.receive_ns[slot]),
-            value=float(state.value[slot]),
-            score=float(state.score[slot] * sign),
-            confirmed=sure,
-        )
 
     def change(self, plan: Plan, registry: Registry, *, offset: int) -> list[Event]:
         """Go on with another plan and registry; slots of unchanged meaning keep their state.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.fold import Engine
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.kinds.vote import Votes
     from rules.engine.quality.checks import Check
@@ -67,6 +68,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
     }
+    state |= engine.blocks.state()
     if engine.asof is not None:
         state["asof"] = {k: v.copy() for k, v in engine.asof.columns().items()}
     for kernel, scorer in engine.keepers.items():
@@ -117,6 +119,7 @@ def carry_over(
             column[new_at] = theirs[old_at]
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
+    engine.blocks.restore(state)
     for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
             _move_kernel(slots.tracks[kernel], scorer, state, names)
@@ -180,7 +183,10 @@ def _move_quality(engine: Engine, state: dict[str, Any]) -> None:
 
 
 def _move_kernel(
-    tracks: Tracks | Checks, scorer: Scorer | Votes | Check, state: dict[str, Any], names: _Names
+    tracks: Tracks | Checks,
+    scorer: Scorer | Sampler | Votes | Check,
+    state: dict[str, Any],
+    names: _Names,
 ) -> None:
     """Move the windows or statistics of one kernel."""
     held = state[f"track_{tracks.kernel}"]

@@ -246,6 +246,10 @@ class _Work:
                 slot_columns(side, m.rows.astype(np.int32), m.interval_ns, variant, self.levels)
                 for side, m, variant in held
             ]
+            if kind.least_gap_of is not None:
+                for piece, (_, _, variant) in zip(pieces, held, strict=True):
+                    least = np.int64(kind.least_gap_of(variant))
+                    piece["max_gap_ns"] = np.maximum(piece["max_gap_ns"], least)
             owns = [
                 kind.own_of(variant, side, matched) if kind.own_of else {}
                 for side, matched, variant in held

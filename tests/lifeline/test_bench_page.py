@@ -12,7 +12,7 @@ from rich.console import Console
 from lifeline.bench.city import SORTS, STEP_NS, city_of, live, shipped_plan
 from lifeline.bench.engine import RUNNERS, run_bench
 from lifeline.bench.report import CHAPTERS, machine, markdown, run_all
-from lifeline.bench.results import Ask, Flat, Held, Row, Step
+from lifeline.bench.results import Ask, Flat, Held, Row, Step, Waves
 from rules.engine import Engine
 from rules.quantities import QUANTITIES
 from rules.readings import Readings, Tick
@@ -99,6 +99,15 @@ def test_state_counts_every_part_once():
         assert {f"{name}: lifecycle", f"{name}: duplicates, late"} <= {row.part for row in own}
     slope = next(row for row in rows if row.part == "T3: score rate_least_squares")
     assert slope.nbytes >= 500 * 64 * 16  # a ring of 64 times and values a channel
+
+
+def test_waveforms_run_beside_scipy_and_their_bursts_are_raised():
+    rows = run_bench("waveform", Ask(channels=102, rounds=60), quiet())
+    assert [(row.batch, row.channels) for row in rows] == [("1 s", 102), ("10 s", 102)]
+    assert all(isinstance(row, Waves) and row.scipy_samples_per_s > 0 for row in rows)
+    assert all(row.events == 1 for row in rows)  # one hydrant of six has a burst
+    each = 96 * 50 + 6 * 250
+    assert all(row.real_time == round(row.samples_per_s / each, 1) for row in rows)
 
 
 def test_the_start_is_timed_step_by_step():

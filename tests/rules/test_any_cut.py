@@ -17,7 +17,7 @@ import pytest
 import rules.engine
 from rules.engine.snapshot import from_bytes, to_bytes
 from rules.events import encode
-from rules.readings import Readings, Record
+from rules.readings import Block, Readings, Record
 from tests.journals import Case, case
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_every_frame_delivered_twice_gives_the_same_events(kind: str) -> None:
         for i, record in enumerate(drawn.records):
             once.append(Record(2 * i, record.body))
             twice.append(once[-1])
-            if isinstance(record.body, Readings):
+            if isinstance(record.body, Readings | Block):
                 twice.append(Record(2 * i + 1, record.body))
         expected = lines(drawn, [once])
         assert lines(drawn, [twice]) == expected, f"seed {seed}"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rules.engine import Engine
 from rules.events import encode
 from rules.judge import DUPLICATE, JUDGED, Judge
-from rules.readings import HEARD_ONLY, Readings, Record, Tick, position
+from rules.readings import HEARD_ONLY, Block, Readings, Record, Tick, position
 from tests.journals import Case, case
 from tests.oracle import Oracle
 from tests.small_city import SECOND_NS, T0_NS
@@ -40,6 +40,11 @@ def moved(body: Body, random: Random, origin_ns: int, sequence: int) -> Body:
     shift = origin_ns - T0_NS
     if isinstance(body, Tick):
         return Tick(body.tick_ns + shift)
+    if isinstance(body, Block):
+        times = {name: getattr(body, name) + shift for name in ("judged_ns", "receive_ns")}
+        numbered = min(body.sequence, TOP - sequence) + sequence if body.sequence >= 0 else -1
+        stamp = random.choice(STAMPS) if random.random() < 0.1 else body.event_ns + shift
+        return replace(body, **times, event_ns=stamp, sequence=numbered)
     if not isinstance(body, Readings):
         return body
     odd = np.array([random.random() < 0.05 for _ in range(len(body))], np.bool_)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEEDS = 320
 CHUNK = 16
-REACHED = 160  # journals enough for every branch of every kind
+REACHED = 200  # journals enough for every branch of every kind
 BY_A_FOLD = ("RAISED", "ESCALATED", "LOWERED", "CLEARED", "CONFIRMED", "LATE_FINDING")
 BY_A_FOLD = (*BY_A_FOLD, "CLOCK_EPOCH", "BLIND", "HEARTBEAT", "RESET")
 

@@ -16,12 +16,14 @@ from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
+from rules.engine.kinds.transient import Transient
 from rules.engine.kinds.trend import Trend
 from rules.engine.kinds.trend_compensated import TrendCompensated
 from rules.engine.kinds.vote import Votes
 from rules.engine.kinds.zscore import Zscore
 
 if TYPE_CHECKING:
+    from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
 
 SCORERS: tuple[type[Scorer], ...] = (
@@ -49,9 +51,12 @@ ACROSS = tuple(
     s.kernel for s in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated)
 )
 """Kernels that look at the last values of other channels."""
-KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS), Votes.kernel)
+SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
+"""Kinds that judge the samples of blocks."""
+_SCORED = (*(scorer.kernel for scorer in SCORERS), *(sampler.kernel for sampler in SAMPLERS))
+KERNELS = (Threshold.kernel, *_SCORED, Votes.kernel)
 KINDS = (
     *("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum"),
-    *("count", "step", "trend", "forecast", "neighbour", "expr", "vote", "deadman"),
+    *("count", "step", "trend", "forecast", "neighbour", "expr", "vote", "deadman", "transient"),
 )
 """Every kind: contract, oracle and any-cut tests find them here."""

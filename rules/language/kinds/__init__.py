@@ -16,6 +16,7 @@ from rules.language.kinds.rate import RATE
 from rules.language.kinds.step import STEP
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
+from rules.language.kinds.transient import TRANSIENT
 from rules.language.kinds.trend import TREND
 from rules.language.kinds.vote import VOTE
 from rules.language.kinds.zscore import ZSCORE
@@ -27,7 +28,7 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STEP, TREND, FORECAST),
-        *(STUCK, GAP, LATE, CLOCK, COUNT, NEIGHBOUR, EXPR, VOTE, DEADMAN),
+        *(STUCK, GAP, LATE, CLOCK, COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, DEADMAN),
     )
 }
 

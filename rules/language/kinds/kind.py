@@ -106,6 +106,8 @@ class Kind:
     """Errors that the text alone shows."""
     warn: Callable[[Warn, ChannelRule, Registry, Sequence[Level]], None] | None = None
     """Warnings that need the registry."""
+    least_gap_of: Callable[[Any], int] | None = None
+    """For kinds that make rows of their own, the shortest max_gap, ns, that lets a run go on."""
     settable: tuple[str, ...] = ()  # keys an override may set, besides those of every kind
     devices: bool = False  # selects devices, not channels
     compile: Callable[[Work, Rule, Any, Groups], None] | None = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS: Final = 48
 """The place itself and the nearest others. One width for all: see kind neighbour."""
-_NO_SCORES: Final = ("deadman", "expr", "vote")
+_NO_SCORES: Final = ("deadman", "expr", "vote", "transient")
 
 
 class Of(Strict):
@@ -116,7 +116,8 @@ def _votable(work: Work, rule: Rule, body: Any) -> bool:
     if kind is None:
         said = f"of: unknown rule {body.of.rule!r}{nearest(body.of.rule, known)}"
     else:
-        said = f"of: {body.of.rule} is of kind {kind}: only rules on channels can be voted on"
+        said = f"of: {body.of.rule} is of kind {kind}: only rules on readings of channels can be"
+        said = f"{said} voted on"
     work.problems.append(rule.problem(("of",), said, key=True))
     return False
 

@@ -1,0 +1,1 @@
+"""Waveforms: blocks of samples become rows of feature channels, and scores of block rules."""
