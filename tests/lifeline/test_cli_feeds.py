@@ -50,7 +50,7 @@ def test_a_simulated_city_speaks_to_a_broker_until_its_time_is_over(tmp_path):
     with servers.mosquitto() as broker:
         ran = lifeline(
             "simulate", "quiet", "--to", f"mqtt://127.0.0.1:{broker.port}",
-            "--factor", 120, "--lasts", "5m", "--stats", stats,
+            "--factor", 60, "--lasts", "8m", "--stats", stats,
         )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     told = json.loads(stats.read_text())
