@@ -28,14 +28,14 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "seasonal", "all", "sequence", "modal", "step",
+    "trend", "forecast", "seasonal", "all", "sequence", "step",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late", "compensate", "resample",
+    "on_gap", "timezone", "suppress", "late", "resample",
     "test", "p_value", "min_duration", "model", "confidence", "reach_within", "periods",
-    "slot", "baseline", "holidays",
-    "inputs", "segment", "modes", "join",
+    "slot", "holidays",
+    "inputs", "join",
 )  # fmt: skip
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")

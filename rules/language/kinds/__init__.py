@@ -10,6 +10,7 @@ from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.expr import EXPR
+from rules.language.kinds.modal import MODAL
 from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
 from rules.language.kinds.stuck import STUCK
@@ -25,7 +26,7 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
-        *(COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, DEADMAN),
+        *(COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, MODAL, DEADMAN),
     )
 }
 
