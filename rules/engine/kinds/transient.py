@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rules.engine.kinds.sampler import Scored
-from rules.segments import ranges
-from rules.waveforms.samples import cells_of
+from rules.waveforms.samples import cells_of, put_behind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,9 +129,7 @@ class Transient:
         state["hop_at_ns"][own], state["period_ns"][own] = bucket, period
         at = state["held"][own]
         self._widen(int((at + length).max()))
-        wide = state["ring"].shape[1]
-        target = ranges(own * wide + at, length)
-        state["ring"].reshape(-1)[target] = x[ranges(cells.begin[head], length)]
+        put_behind(state["ring"], own, at, x, (cells.begin[head], length))
         state["held"][own] = at + length
         state["last_ns"][own] = last_ns
         return scored
