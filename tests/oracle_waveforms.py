@@ -198,7 +198,7 @@ class Peak:
     spectra: list[list[float]] = field(default_factory=list)
 
     def size(self) -> int:
-        n = min(self.window_ns // self.period_ns // 2 * 2, 65536)
+        n = min(self.window_ns // self.period_ns // 2 * 2, 16384)
         return n if n >= 16 else 0
 
     def take(self, sample: Sample) -> list[tuple[int, float, int]]:

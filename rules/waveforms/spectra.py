@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PEAK_FREQUENCY: Final = "peak_frequency"
 WINDOWS: Final = 20  # windows have this part of a segment's length where nobody says another
 LEAST: Final = 16  # samples of a window
-MOST: Final = 1 << 16
+MOST: Final = 1 << 14
 BINS: Final = 5  # of a band, at least
 PEAK_TO_FLOOR: Final = 3.0  # a peak stands out of the median of its band so many times, or is none
 CHUNK: Final = 1 << 16  # samples transformed at once: they stay in the cache
@@ -138,7 +138,6 @@ class Spectra:
             own, begin, length, size = own[use], begin[use], length[use], size[use]
         if not len(own):
             return
-        self._widen("ring", int(size.max()))
         held = self.state["held"][own]
         full = held + length >= size
         if full.any():
@@ -147,6 +146,7 @@ class Spectra:
             own, begin, length, held = own[some], begin[some], length[some], held[some]
         if not len(own):
             return
+        self._widen("ring", int((held + length).max()))
         put_behind(self.state["ring"], own, held, x, (begin, length))
         self.state["held"][own] = held + length
 
@@ -175,16 +175,18 @@ class Spectra:
     ) -> None:  # fmt: skip
         """Do so for tracks that hold and get equally many samples."""
         held, length, size, low, bins = shape
-        ring, total, hop = self.state["ring"], held + length, size >> 1
+        total, hop = held + length, size >> 1
+        whole = (total - size) // hop + 1
+        rest = total - whole * hop
+        self._widen("ring", rest)
+        ring = self.state["ring"]
         flat = np.empty((len(own), total), np.float32)
         flat[:, :held] = ring[own, :held]
         flat[:, held:] = rows_of(x, begin, length)
-        whole = (total - size) // hop + 1
         for n in range(whole):
             window = flat[:, n * hop : n * hop + size]
             self.state["power"][own, :bins] += periodograms(window, slice(low, low + bins))
         self.state["windows"][own] += whole
-        rest = total - whole * hop
         ring[own, :rest] = flat[:, whole * hop :]
         self.state["held"][own] = rest
 

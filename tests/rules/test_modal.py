@@ -145,6 +145,15 @@ def test_absurd_frequencies_poison_nothing_for_ever():
     assert [(e.type, e.severity) for e in told if day_of(e) > 20] == [("RAISED", 2)]
 
 
+def test_absurd_temperatures_poison_nothing_for_ever():
+    temperature = weather(40)
+    f = mode(temperature, scatter=0.001)
+    temperature[10 * DAY : 10 * DAY + 3] = 1e308
+    f[35 * DAY :] *= 0.955
+    told = events_of(f, temperature)
+    assert [(e.type, e.severity) for e in told if day_of(e) > 11] == [("RAISED", 2)]
+
+
 def test_random_journals_reach_every_event_of_shifts():
     seen = Counter()
     for seed in range(24):
