@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.tracks import Tracks
-    from rules.waveforms.companions import Companions
     from rules.waveforms.samples import Cells, Samples
 
 REACH = 4  # samples the median filter looks back on
@@ -66,11 +65,6 @@ class Transient:
             "kept_front_ns": np.zeros(count, np.int64),
         }
 
-    @property
-    def companions(self) -> NDArray[np.int64]:
-        """Look at no other channel."""
-        return np.zeros(0, np.int64)
-
     def forget(self, own: NDArray[np.int64]) -> None:
         """Drop samples and what is on hold: another clock."""
         self.state["held"][own] = 0
@@ -84,7 +78,7 @@ class Transient:
         """Put an array in place."""
         self.state[name] = column
 
-    def take(self, samples: Samples, beside: Companions) -> Scored | None:  # noqa: ARG002
+    def take(self, samples: Samples) -> Scored | None:
         """Score the hops that samples close."""
         cells = cells_of(samples, self._pointer, self.hop_ns)
         if cells is None:
