@@ -227,7 +227,9 @@ def _channel(
             document.problem((*path, what), said, who=name, noun="channel")
     columns = _columns(document, path, parts, name)
     device = gathered.devices.get(sensor.device) if known else None
-    interval = channel.every if channel.every is not None else device.every if device else 0
+    derived = channel.derived.every if channel.derived is not None else None
+    usual = derived or (device.every if device else 0)
+    interval = usual if channel.every is None else channel.every
     if known and interval <= 0:
         said = "every: must be longer than 0s"
         document.problem((*path, "every"), said, who=name, noun="channel")

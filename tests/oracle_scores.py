@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tests.oracle_compensated import trend_of
 from tests.oracle_composites import expression_of, neighbour_of, vote_of
+from tests.oracle_modal import modal_of
 from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
 from tests.oracle_transient import transient_of
 from tests.oracle_trends import count_of, forecast_of, step_of
@@ -199,6 +200,7 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "rate": rate_of,
     "ewma": ewma_of,
     "transient": transient_of,
+    "modal": modal_of,
     "stuck": stuck_of,
     "gap": gap_of,
     "late": arrival_of,

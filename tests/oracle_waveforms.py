@@ -198,7 +198,7 @@ class Peak:
     spectra: list[list[float]] = field(default_factory=list)
 
     def size(self) -> int:
-        n = min(self.window_ns // self.period_ns // 2 * 2, 65536)
+        n = min(self.window_ns // self.period_ns // 2 * 2, 16384)
         return n if n >= 16 else 0
 
     def take(self, sample: Sample) -> list[tuple[int, float, int]]:
@@ -254,11 +254,12 @@ class Peak:
 def periodogram(samples: list[float]) -> list[float]:
     """The squared spectrum of one window. A plain sum of sines would differ in the last bits."""
     n = len(samples)
-    total = 0.0
-    for x in samples:
-        total += x
+    left = samples
+    while len(left) > 1:
+        half = len(left) // 2
+        left = [left[i] + left[half + i] for i in range(half)] + left[2 * half :]
     hann = [0.5 - 0.5 * math.cos(2.0 * math.pi * i / n) for i in range(n)]
-    mean = total / n
+    mean = left[0] / n
     spectrum = np.fft.rfft(np.array([(x - mean) * w for x, w in zip(samples, hann, strict=True)]))
     return [z.real * z.real + z.imag * z.imag for z in spectrum.tolist()]
 

@@ -49,6 +49,17 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "confidence": (0.6, 0.9, 0.99),
     },
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
+    "modal": {
+        "slot_ns": [s * SECOND_NS for s in (2, 5, 10)],
+        "least": (1, 2, 3),
+        "spread": (0.0, 0.5, 2.0),
+        "companion": (-1, -1, 0, 1, 2, 3, 4),
+        "max_age_ns": [s * SECOND_NS for s in (3, 30, 120)],
+        "k": (1, 2, 3),
+        "of": (3, 4, 5),
+        "direction": (1, -1),
+        "exclude": (math.nan, 3.0),
+    },
     "transient": {
         "front_ns": [ms * SECOND_NS // 1000 for ms in (100, 200, 500)],
         "hop_ns": [ms * SECOND_NS // 1000 for ms in (1000, 2000, 2500)],

@@ -124,6 +124,17 @@ OWN: dict[str, dict[str, Any]] = {
         "confidence": 0.9,
     },
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
+    "modal": {
+        "slot_ns": 600 * SECOND_NS,
+        "least": 3,
+        "spread": 5.0,
+        "companion": -1,
+        "max_age_ns": 600 * SECOND_NS,
+        "k": 1,
+        "of": 1,
+        "direction": -1,
+        "exclude": NAN,
+    },
     "transient": {
         "front_ns": SECOND_NS // 5,
         "hop_ns": SECOND_NS,

@@ -105,10 +105,11 @@ CHAPTERS = (
     Chapter(
         "waveform",
         "waveform: features and pressure waves",
-        "1 600 accelerometers at 50 Hz, 100 hydrants at 250 Hz: seven features a minute, waves on"
-        " both sides; samples by CPU second over the whole run, blocks as they come in a second"
-        " and ten seconds at once. Beside the engine numpy and scipy are called channel by channel"
-        " on the same batches for the like figures, without minutes, gaps, late blocks or alarms.",
+        "1 600 accelerometers at 50 Hz with four features a minute and the peak of a spectrum each"
+        " ten minutes, 100 hydrants at 250 Hz with three features and waves on both sides; samples"
+        " by CPU second over the whole run, blocks as they come in a second and ten seconds at"
+        " once. Beside the engine numpy and scipy are called channel by channel on the same batches"
+        " for the like figures, without minutes, gaps, late blocks or alarms.",
         Ask(),
     ),
     Chapter(

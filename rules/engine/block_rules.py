@@ -11,10 +11,8 @@ from rules.engine.kinds import SAMPLERS
 from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.part import Part, Runs, moving_rows
 from rules.events import Event, EventType
-from rules.judge import JUDGED
 from rules.readings import Block, Readings
 from rules.segments import Segments
-from rules.waveforms.companions import Companions
 from rules.waveforms.stage import Waveforms
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from rules.engine.kinds.sampler import Sampler, Scored
     from rules.engine.slots import Slots
-    from rules.judge import Verdicts
     from rules.readings import Record
     from rules.registry import Channels
     from rules.waveforms.samples import Samples
@@ -47,9 +44,6 @@ class BlockRules:
             tracks = slots.tracks[kind.kernel]
             pointer = np.append(tracks.pointer[self.stage.sources], len(tracks))
             self.samplers[kind.kernel] = kind(tracks, pointer)
-        beside = [sampler.companions for sampler in self.samplers.values()]
-        none = np.zeros(0, np.int64)
-        self.companions = Companions(np.concatenate([none, *beside]), len(channels.id))
 
     def mark(self, records: Sequence[Record]) -> tuple[Samples | None, list[tuple[int, int]]]:
         """Return the new samples of records, and (record, channel) where new epochs open."""
@@ -69,18 +63,14 @@ class BlockRules:
         order = np.argsort(both, kind="stable")
         return Readings.concatenate([rows, features]).take(order), both[order]
 
-    def rows(
-        self, samples: Samples | None, rows: Readings, g: NDArray[np.int64], verdicts: Verdicts
-    ) -> list[SlotRows]:
+    def rows(self, samples: Samples | None) -> list[SlotRows]:
         """Return the rows of slots of block rules that have something to do."""
-        self.companions.take(rows, g, verdicts.verdict == JUDGED)
         found = []
         if samples is not None:
             for kernel, sampler in self.samplers.items():
-                scored = sampler.take(samples, self.companions)
+                scored = sampler.take(samples)
                 if scored is not None and len(scored.own):
                     found.append(self._laid(kernel, scored))
-        self.companions.roll()
         return [laid for laid in found if laid is not None]
 
     def _laid(self, kernel: str, scored: Scored) -> SlotRows | None:
@@ -113,21 +103,12 @@ class BlockRules:
         return moving_rows(part, self._slots, tracks, runs, scored.score[keep], aux)
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
-        """Return copies of what is known of blocks and companions; samplers give their own."""
-        beside = {name: column.copy() for name, column in self.companions.state.items()}
-        return {**self.stage.state(), "companions": beside | {"of": self.companions.channels}}
+        """Return copies of what is known of blocks; samplers give their own."""
+        return self.stage.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a snapshot says of blocks and companions; samplers restore their own."""
+        """Take up what a snapshot says of blocks; samplers restore their own."""
         self.stage.restore(state, state["subjects"])
-        held = state.get("companions", {"of": np.zeros(0, np.int64)})
-        place = {name: i for i, name in enumerate(self._slots.subjects)}
-        mine = {int(channel): i for i, channel in enumerate(self.companions.channels)}
-        for i, channel in enumerate(held["of"].tolist()):
-            at = mine.get(place.get(state["subjects"][channel], -1))
-            if at is not None:
-                for name, column in self.companions.state.items():
-                    column[at] = held[name][i]
 
     def forget(self, channel: int) -> None:
         """Let features and block rules of a channel begin anew: its blocks' clock did."""

@@ -147,7 +147,7 @@ class Engine:
         judged = verdicts.verdict == JUDGED
         segments = kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
-        waves = self.blocks.rows(samples, rows, g, verdicts)
+        waves = self.blocks.rows(samples)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
         cuts = [0, *verdicts.epoch_rows.tolist()]

@@ -94,7 +94,7 @@ def read_hold(value: object) -> Hold:
     if not isinstance(value, dict):
         return Hold(parse_duration(value))
     if "segments" in value:
-        raise ValueError("not supported yet: segments")
+        raise ValueError("segments are for kind modal: write {samples: 2, or: 30s}")
     unknown = [key for key in value if key not in _HOLD_KEYS]
     if unknown:
         raise ValueError(f'unknown key "{unknown[0]}"{nearest(unknown[0], _HOLD_KEYS)}')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.language.amounts import Amount
+from rules.language.amounts import Amount, PerLevel
 from rules.quantities import QUANTITIES, UnknownUnit, canonical
 
 if TYPE_CHECKING:
@@ -118,6 +118,29 @@ def sigma_sides(
             built.problems.append(((key,), f"{key} limits must be above 0", "error"))
         sides.append(built)
     return sides
+
+
+def percent_side(
+    key: str, sign: int, limits: dict[str, Amount], body: Any, levels: Sequence[Level]
+) -> Side:
+    """Return the side of limits in percent of what is usual: drops are negative, rises positive."""
+    bands = body.hysteresis or PerLevel(each=Amount(0.0, "%"))
+    raise_at: dict[str, float] = {}
+    clear_at: dict[str, float] = {}
+    problems: list[SideProblem] = []
+    for level, amount in limits.items():
+        band = bands.of(level, Amount(0.0, "%"))
+        for said in (amount, band):
+            if said.unit != "%":
+                raise UnknownUnit(f"{key}: {said.number:g} {said.unit}".rstrip() + " is no percent")
+        raise_at[level] = amount.number
+        clear_at[level] = _less(amount.number, sign * band.number)
+        if not amount.number * sign > 0:
+            word = "above 0, such as 5 %" if sign > 0 else "below 0, such as -5 %"
+            problems.append(((key, level), f"{key}: {level} must be {word}", "error"))
+    side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), "%")
+    side.problems.extend([*problems, *_order(side, key, levels)])
+    return side
 
 
 def second_sides(

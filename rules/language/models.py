@@ -28,13 +28,13 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "seasonal", "all", "sequence", "modal",
+    "seasonal", "all", "sequence",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "timezone", "suppress", "late",
-    "periods", "slot", "baseline", "holidays",
-    "inputs", "segment", "modes", "join",
+    "periods", "slot", "holidays",
+    "inputs", "join",
 )  # fmt: skip
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")

@@ -60,8 +60,15 @@ class _Warnings:
 
 
 def coverage(selector: Selector, judged: NDArray[np.bool_]) -> list[Problem]:
-    """Return one warning for each kind of safety channel that no rule judges."""
+    """Return one warning for each kind of safety channel that no rule judges.
+
+    A waveform is judged where a feature of it is.
+    """
     registry = selector.registry
+    judged = judged.copy()
+    for row, derived in enumerate(registry.channels.derived):
+        if derived and judged[row] and derived["from"] in registry.channel_row:
+            judged[registry.channel_row[derived["from"]]] = True
     safety = selector.channel_codes("klass").among(["safety"])
     missed = np.flatnonzero(selector.live_channels & safety & ~judged)
     words = [selector.channel_codes(name) for name in ("domain", "asset_type", "quantity")]

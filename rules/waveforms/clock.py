@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EPOCH_BLOCKS = 3  # blocks in a row without a newer sample that open a new epoch
 EPOCH_NS = 60_000_000_000  # and, where blocks have no sequence, how long they must go on
+SHORTEST_NS = 50_000  # between samples
 LONGEST_NS = 2**60  # of one block
 LATEST_NS = 2**62  # of its start, from 1970
 
@@ -99,7 +100,7 @@ def pieces_of(records: Sequence[Record], source_of: NDArray[np.int64]) -> Pieces
     rows, n = whole[:, 6], whole[:, 7]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         period = np.round(1e9 / rate)
-        sound = (period >= 1) & (period * n < LONGEST_NS) & (n > 0)
+        sound = (period >= SHORTEST_NS) & (period * n < LONGEST_NS) & (n > 0)
     sound &= np.abs(whole[:, 3]) < LATEST_NS
     period_ns = np.where(sound, period, 1).astype(np.int64)
     block = np.repeat(np.arange(len(held)), rows)

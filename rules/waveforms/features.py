@@ -48,10 +48,13 @@ class Buckets:
 
 
 class BucketSums:
-    """One open bucket a track: 89 bytes. ``fourth`` [tracks]: sums of third and fourth powers."""
+    """One open bucket a track: 89 bytes.
 
-    def __init__(self, fourth: NDArray[np.bool_]) -> None:
-        self.fourth = fourth
+    ``fourth`` [tracks]: sums of third and fourth powers; ``crossed``: changes of sign are counted.
+    """
+
+    def __init__(self, fourth: NDArray[np.bool_], *, crossed: bool) -> None:
+        self.fourth, self.crossed = fourth, crossed
         tracks = len(fourth)
         self.state: dict[str, NDArray[Any]] = {
             name: np.full(tracks, fill, dtype) for name, (dtype, fill) in _STATE.items()
@@ -72,9 +75,10 @@ class BucketSums:
         first[1:] = track[1:] != track[:-1]
         length = np.add.reduceat(cells.length, head)
         begin = cells.begin[head]
-        crossings = _crossings(x, cells, self.state["sign"])
-        total = np.concatenate(([0], np.cumsum(crossings)))
-        spans["crossings"] += total[begin + length] - total[begin]
+        if self.crossed:
+            crossings = _crossings(x, cells, self.state["sign"])
+            total = np.concatenate(([0], np.cumsum(crossings)))
+            spans["crossings"] += total[begin + length] - total[begin]
         spans["covered_ns"] += np.add.reduceat(cells.length * cells.period_ns, head)
         spans["count"] += length
         spans["sign"] = np.where(x[begin + length - 1] >= 0, 1, -1).astype(np.int8)

@@ -196,3 +196,28 @@ def _by_track(
     track = ranges(pointer[source[begin]], tracks)
     long = np.repeat(length, tracks)
     return ranges(np.repeat(begin, tracks), long), np.repeat(track, long)
+
+
+def rows_of(x: NDArray[np.float32], begin: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+    """Return stretches of equal length as rows; not copied where they follow one another."""
+    if (begin[1:] - begin[:-1] == length).all():
+        return x[begin[0] : begin[-1] + length].reshape(len(begin), length)
+    picked: NDArray[np.float32] = x[begin[:, None] + np.arange(length)]
+    return picked
+
+
+def put_behind(
+    ring: NDArray[np.float32],
+    own: NDArray[np.int64],
+    held: NDArray[np.int64],
+    x: NDArray[np.float32],
+    laid: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> None:
+    """Write stretches of x, (begin, length), behind the first ``held`` samples of rings."""
+    begin, length = laid
+    n, at = int(length[0]), int(held[0])
+    if (length == n).all() and (held == at).all():
+        ring[own, at : at + n] = rows_of(x, begin, n)
+    else:
+        place = ranges(own * ring.shape[1] + held, length)
+        ring.reshape(-1)[place] = x[ranges(begin, length)]

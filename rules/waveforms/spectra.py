@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.segments import ranges
+from rules.waveforms.samples import put_behind, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 PEAK_FREQUENCY: Final = "peak_frequency"
 WINDOWS: Final = 20  # windows have this part of a segment's length where nobody says another
 LEAST: Final = 16  # samples of a window
-MOST: Final = 1 << 16
+MOST: Final = 1 << 14
 BINS: Final = 5  # of a band, at least
 PEAK_TO_FLOOR: Final = 3.0  # a peak stands out of the median of its band so many times, or is none
-CHUNK: Final = 1 << 18  # samples transformed at once: bounds memory
+CHUNK: Final = 1 << 16  # samples transformed at once: they stay in the cache
 
 _STATE: Final[dict[str, tuple[Any, Any]]] = {
     "bucket_ns": (np.int64, 0),
@@ -138,7 +138,6 @@ class Spectra:
             own, begin, length, size = own[use], begin[use], length[use], size[use]
         if not len(own):
             return
-        self._widen("ring", int(size.max()))
         held = self.state["held"][own]
         full = held + length >= size
         if full.any():
@@ -147,14 +146,8 @@ class Spectra:
             own, begin, length, held = own[some], begin[some], length[some], held[some]
         if not len(own):
             return
-        ring = self.state["ring"]
-        n, at = int(length[0]), int(held[0])
-        together = (length == n).all() and (begin[1:] - begin[:-1] == n).all()
-        if together and (held == at).all():
-            ring[own, at : at + n] = x[begin[0] : begin[-1] + n].reshape(-1, n)
-        else:
-            place = ranges(own * ring.shape[1] + held, length)
-            ring.reshape(-1)[place] = x[ranges(begin, length)]
+        self._widen("ring", int((held + length).max()))
+        put_behind(self.state["ring"], own, held, x, (begin, length))
         self.state["held"][own] = held + length
 
     def _complete(
@@ -165,40 +158,37 @@ class Spectra:
         laid: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> None:
         """Add up the windows of tracks that have at least one; hold the samples after them."""
-        state, (length, size) = self.state, laid
-        ring, held, hop = state["ring"], state["held"][own], size >> 1
-        total = held + length
-        base = np.cumsum(total) - total
-        flat = np.empty(int(total.sum()), np.float32)
-        flat[ranges(base, held)] = ring.reshape(-1)[ranges(own * ring.shape[1], held)]
-        flat[ranges(base + held, length)] = x[ranges(begin, length)]
-        whole = (total - size) // hop + 1
-        which = np.repeat(np.arange(len(own)), whole)
-        into = np.arange(len(which)) - np.repeat(np.cumsum(whole) - whole, whole)
-        start = base[which] + into * hop[which]
-        low, bins = bins_of(self.band[own], size, state["period_ns"][own])
+        length, size = laid
+        low, bins = bins_of(self.band[own], size, self.state["period_ns"][own])
         self._widen("power", int(bins.max()))
-        shape = np.stack([size, low, bins], axis=1)[which]
-        for n, first, count in np.unique(shape, axis=0).tolist():
-            alike = np.flatnonzero((shape == (n, first, count)).all(axis=1))
-            step = max(1, CHUNK // n)
+        shape = np.stack([self.state["held"][own], length, size, low, bins], axis=1)
+        for each in np.unique(shape, axis=0).tolist():
+            alike = np.flatnonzero((shape == each).all(axis=1))
+            step = max(1, CHUNK // (each[0] + each[1]))
             for chunk in range(0, len(alike), step):
                 at = alike[chunk : chunk + step]
-                power = periodograms(flat[start[at][:, None] + np.arange(n)])
-                self._add(own[which[at]], power[:, first : first + count], into[at])
-        state["windows"][own] += whole
-        rest = total - whole * hop
-        ring.reshape(-1)[ranges(own * ring.shape[1], rest)] = flat[ranges(base + whole * hop, rest)]
-        state["held"][own] = rest
+                self._complete_alike(x, own[at], begin[at], each)
 
-    def _add(
-        self, own: NDArray[np.int64], power: NDArray[np.float64], number: NDArray[np.int64]
-    ) -> None:
-        """Add windows to the sums of their tracks, a track's one after another."""
-        count = power.shape[1]
-        for n in range(int(number.min()), int(number.max()) + 1):
-            at = np.flatnonzero(number == n)
-            self.state["power"][own[at], :count] += power[at]
+    def _complete_alike(
+        self, x: NDArray[np.float32], own: NDArray[np.int64], begin: NDArray[np.int64],
+        shape: list[int],
+    ) -> None:  # fmt: skip
+        """Do so for tracks that hold and get equally many samples."""
+        held, length, size, low, bins = shape
+        total, hop = held + length, size >> 1
+        whole = (total - size) // hop + 1
+        rest = total - whole * hop
+        self._widen("ring", rest)
+        ring = self.state["ring"]
+        flat = np.empty((len(own), total), np.float32)
+        flat[:, :held] = ring[own, :held]
+        flat[:, held:] = rows_of(x, begin, length)
+        for n in range(whole):
+            window = flat[:, n * hop : n * hop + size]
+            self.state["power"][own, :bins] += periodograms(window, slice(low, low + bins))
+        self.state["windows"][own] += whole
+        ring[own, :rest] = flat[:, whole * hop :]
+        self.state["held"][own] = rest
 
     def _widen(self, name: str, width: int) -> None:
         column = self.state[name]
@@ -258,17 +248,32 @@ def hann(n: int) -> NDArray[np.float64]:
     return table
 
 
-def periodograms(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+def periodograms(samples: NDArray[np.float32], bins: slice = slice(None)) -> NDArray[np.float64]:
     """Return the squared spectrum of each row less its mean, under Hann's window, [k, n // 2 + 1].
 
-    numpy transforms row by row, so that a row's bytes do not depend on its company.
+    Of a row only the ``bins`` asked for. numpy transforms row by row, so that a row's bytes do not
+    depend on its company.
     """
     x = samples.astype(np.float64)
     n = x.shape[1]
-    x -= (np.add.accumulate(x, axis=1)[:, -1] / n)[:, None]
-    spectrum = np.fft.rfft(x * hann(n), axis=1)
-    power: NDArray[np.float64] = spectrum.real * spectrum.real + spectrum.imag * spectrum.imag
+    x -= (_halved(x) / n)[:, None]
+    x *= hann(n)
+    spectrum = np.fft.rfft(x, axis=1)[:, bins]
+    power: NDArray[np.float64] = spectrum.real * spectrum.real
+    power += spectrum.imag * spectrum.imag
     return power
+
+
+def _halved(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of each row: the second half is added to the first, until one is left.
+
+    An odd one out waits for the next turn. The order depends on nothing but the length.
+    """
+    while x.shape[1] > 1:
+        half = x.shape[1] // 2
+        halves = x[:, :half] + x[:, half : 2 * half]
+        x = np.concatenate((halves, x[:, 2 * half :]), axis=1) if x.shape[1] % 2 else halves
+    return x[:, 0]
 
 
 def peak_of(power: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -64,7 +64,7 @@ class Waveforms:
         self._tracks: SumTracks = sum_tracks(plain, len(self.sources))
         self._peaks: SpectrumTracks = spectrum_tracks(peaks, len(self.sources))
         self.clock = BlockClock(len(self.sources))
-        self.sums = BucketSums(self._tracks.fourth)
+        self.sums = BucketSums(self._tracks.fourth, crossed=bool(self._tracks.crossed.any()))
         self.spectra = Spectra(self._peaks.window_ns, self._peaks.band)
 
     # ---- a batch --------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class SumTracks:
     source: NDArray[np.int64]
     every_ns: NDArray[np.int64]
     fourth: NDArray[np.bool_]  # some channel wants a kurtosis
+    crossed: NDArray[np.bool_]  # some channel wants changes of sign
     pointer: NDArray[np.int64]  # [sources + 1] first track of each source
     readers: list[tuple[str, NDArray[np.int64], NDArray[np.int64]]]
     """Feature, [T + 1] first of its channels on each track, those channels."""
@@ -30,7 +31,7 @@ class SumTracks:
     def names(self, sources: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Return what the tracks are of, by the channels of the sources."""
         named = {"of": sources[self.source], "every_ns": self.every_ns}
-        return {**named, "fourth": self.fourth}
+        return {**named, "fourth": self.fourth, "crossed": self.crossed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ def sum_tracks(wanted: Sequence[Wanted], sources: int) -> SumTracks:
     pairs = sorted({(source, int(said["every_ns"])) for source, said, _ in wanted})
     number = {pair: i for i, pair in enumerate(pairs)}
     both = np.array(pairs, np.int64).reshape(-1, 2)
-    fourth = np.zeros(len(pairs), np.bool_)
+    fourth, crossed = np.zeros(len(pairs), np.bool_), np.zeros(len(pairs), np.bool_)
     by_feature: dict[str, list[tuple[int, int]]] = {}
     for source, said, channel in wanted:
         track = number[source, int(said["every_ns"])]
         fourth[track] |= said["feature"] == "kurtosis"
+        crossed[track] |= said["feature"] == "zero_crossings"
         by_feature.setdefault(said["feature"], []).append((track, channel))
     readers = []
     for feature, held in sorted(by_feature.items()):
@@ -74,7 +76,7 @@ def sum_tracks(wanted: Sequence[Wanted], sources: int) -> SumTracks:
         first = np.searchsorted(table[:, 0], np.arange(len(pairs) + 1))
         readers.append((feature, first, table[:, 1]))
     pointer = np.searchsorted(both[:, 0], np.arange(sources + 1))
-    return SumTracks(both[:, 0], both[:, 1], fourth, pointer, readers)
+    return SumTracks(both[:, 0], both[:, 1], fourth, crossed, pointer, readers)
 
 
 def spectrum_tracks(wanted: Sequence[Wanted], sources: int) -> SpectrumTracks:

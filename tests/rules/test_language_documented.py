@@ -43,6 +43,16 @@ assets:
     - {id: q, quantity: flow, resolution: 0.1}
     - {id: l, quantity: level, resolution: 0.01}
     - {id: t, quantity: temperature, resolution: 0.1}
+- id: 410100-bridge-sp-000001
+  type: span
+  sensors:
+  - id: c
+    device: 410100-gas-gw-000001
+    channels:
+    - {id: z, quantity: accel}
+    - {id: t, quantity: temperature}
+    - {id: f1, quantity: frequency,
+       derived: {from: z, feature: peak_frequency, every: 10m, band: [1.9, 2.4]}}
 - id: 410100-water-pu-000001
   type: pump
   attributes: {rated_flow: 300}

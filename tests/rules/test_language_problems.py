@@ -132,7 +132,7 @@ def test_a_problem_in_a_template_is_placed_there():
             'for: level "yellow" is missing',
         ),
         (GOOD + "above: {red: 3 kPa}, for: 60}", "60 has no unit of time: write 60s or 60m"),
-        (GOOD + "above: {red: 3 kPa}, for: {segments: 3, of: 5}}", "not supported yet: segments"),
+        (GOOD + "above: {red: 3 kPa}, for: {segments: 3, of: 5}}", "segments are for kind modal"),
         (GOOD + "above: {red: 3 kPa}, accept: [god]}", "unknown flag 'god' (did you mean \"good\""),
         (GOOD + "hysteresis: 1 kPa}", "has no limits"),
         (

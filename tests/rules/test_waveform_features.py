@@ -166,3 +166,16 @@ def test_what_is_wrong_with_a_derived_channel_is_told_with_its_place(old, new, s
         registry_of({"city.yaml": CITY.replace(old, new)})
     problems = [str(p) for p in caught.value.problems]
     assert any(said in p and p.startswith("city.yaml:") for p in problems), problems
+
+
+@pytest.mark.parametrize("rate", [0.0, -50.0, np.nan, np.inf, 20_001.0, 1e-18])
+def test_a_rate_that_cannot_be_is_ignored(rate):
+    registry = small((0, 0), derived=lambda ids: [
+        {}, {"from": ids[0], "feature": "mean", "every_ns": 2 * SECOND_NS},
+    ])  # fmt: skip
+    engine = Engine(plan_of(), registry)
+    for i in range(3):
+        block = block_of(np.ones(50), i * 10 * SECOND_NS, i, rate=rate)
+        assert engine.blocks.mark([Record(i, block)]) == (None, [])
+        assert engine.fold([Record(i, block)]) == []
+    assert engine.blocks.mark([Record(4, block_of(np.ones(5), 0, 9, rate=20_000))])[0] is not None

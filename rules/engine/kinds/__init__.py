@@ -11,6 +11,7 @@ from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.expr import Expression
 from rules.engine.kinds.forecast import Forecast
 from rules.engine.kinds.least_squares import RateLeastSquares
+from rules.engine.kinds.modal import Modal
 from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.step import StepResampled, StepRows
@@ -46,9 +47,11 @@ SCORERS: tuple[type[Scorer], ...] = (
     NeighbourDifference,
     NeighbourSigma,
     Expression,
+    Modal,
 )
 ACROSS = tuple(
-    s.kernel for s in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated)
+    scorer.kernel
+    for scorer in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated, Modal)
 )
 """Kernels that look at the last values of other channels."""
 SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
@@ -57,6 +60,17 @@ _SCORED = (*(scorer.kernel for scorer in SCORERS), *(sampler.kernel for sampler 
 KERNELS = (Threshold.kernel, *_SCORED, Votes.kernel)
 KINDS = (
     *("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum"),
-    *("count", "step", "trend", "forecast", "neighbour", "expr", "vote", "deadman", "transient"),
+    *(
+        "count",
+        "step",
+        "trend",
+        "forecast",
+        "neighbour",
+        "expr",
+        "vote",
+        "deadman",
+        "transient",
+        "modal",
+    ),
 )
 """Every kind: contract, oracle and any-cut tests find them here."""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.tracks import Tracks
-    from rules.waveforms.companions import Companions
     from rules.waveforms.samples import Samples
 
 
@@ -41,12 +40,7 @@ class Sampler(Protocol):
         """``pointer`` [sources + 1] names the first track of each source of blocks."""
         ...
 
-    @property
-    def companions(self) -> NDArray[np.int64]:
-        """Return the channels of readings it looks at beside the samples, −1 for none."""
-        ...
-
-    def take(self, samples: Samples, beside: Companions) -> Scored | None:
+    def take(self, samples: Samples) -> Scored | None:
         """Return the rows that the samples complete; learn."""
         ...
 

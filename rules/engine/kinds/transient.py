@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rules.engine.kinds.sampler import Scored
-from rules.segments import ranges
-from rules.waveforms.samples import cells_of
+from rules.waveforms.samples import cells_of, put_behind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.tracks import Tracks
-    from rules.waveforms.companions import Companions
     from rules.waveforms.samples import Cells, Samples
 
 REACH = 4  # samples the median filter looks back on
@@ -67,11 +65,6 @@ class Transient:
             "kept_front_ns": np.zeros(count, np.int64),
         }
 
-    @property
-    def companions(self) -> NDArray[np.int64]:
-        """Look at no other channel."""
-        return np.zeros(0, np.int64)
-
     def forget(self, own: NDArray[np.int64]) -> None:
         """Drop samples and what is on hold: another clock."""
         self.state["held"][own] = 0
@@ -85,7 +78,7 @@ class Transient:
         """Put an array in place."""
         self.state[name] = column
 
-    def take(self, samples: Samples, beside: Companions) -> Scored | None:  # noqa: ARG002
+    def take(self, samples: Samples) -> Scored | None:
         """Score the hops that samples close."""
         cells = cells_of(samples, self._pointer, self.hop_ns)
         if cells is None:
@@ -130,9 +123,7 @@ class Transient:
         state["hop_at_ns"][own], state["period_ns"][own] = bucket, period
         at = state["held"][own]
         self._widen(int((at + length).max()))
-        wide = state["ring"].shape[1]
-        target = ranges(own * wide + at, length)
-        state["ring"].reshape(-1)[target] = x[ranges(cells.begin[head], length)]
+        put_behind(state["ring"], own, at, x, (cells.begin[head], length))
         state["held"][own] = at + length
         state["last_ns"][own] = last_ns
         return scored
