@@ -10,9 +10,12 @@ from rules.engine.kinds.cusum import Cusum
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.expr import Expression
 from rules.engine.kinds.forecast import Forecast
+from rules.engine.kinds.joint import JOINTS
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
+from rules.engine.kinds.seasonal import Seasonal
+from rules.engine.kinds.stat import STATS
 from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
@@ -34,20 +37,26 @@ SCORERS: tuple[type[Scorer], ...] = (
     ClockAhead,
     Zscore,
     Cusum,
+    Seasonal,
     Count,
     StepRows,
     StepResampled,
     Trend,
     Forecast,
+    *STATS,
     NeighbourDifference,
     NeighbourSigma,
     Expression,
 )
 ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel)
 """Kernels that look at the last values of other channels."""
-KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS), Votes.kernel)
+FOLLOWING = (Votes.kernel, *(joint.kernel for joint in JOINTS))
+"""Kernels of the second stage: they follow from what the others decided."""
+KERNELS = (Threshold.kernel, *(scorer.kernel for scorer in SCORERS), *FOLLOWING)
 KINDS = (
     *("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum"),
-    *("count", "step", "trend", "forecast", "neighbour", "expr", "vote", "deadman"),
+    "seasonal",
+    *("count", "step", "trend", "forecast", "neighbour", "expr", "stat"),
+    *("vote", "all", "any", "sequence", "deadman"),
 )
 """Every kind: contract, oracle and any-cut tests find them here."""

@@ -10,8 +10,10 @@ from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.expr import EXPR
+from rules.language.kinds.joint import ALL, ANY, SEQUENCE
 from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
+from rules.language.kinds.seasonal import SEASONAL
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
 from rules.language.kinds.vote import VOTE
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
-        *(COUNT, NEIGHBOUR, EXPR, VOTE, DEADMAN),
+        *(THRESHOLD, RATE, EWMA, ZSCORE, SEASONAL, CUSUM, STUCK, GAP, LATE, CLOCK),
+        *(COUNT, NEIGHBOUR, EXPR, VOTE, ALL, ANY, SEQUENCE, DEADMAN),
     )
 }
 
