@@ -62,6 +62,9 @@ class ChannelRule:
     """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     """Kind-specific choices that hold for the whole rule, such as ``method``."""
+    calendar: tuple[int, ...] = ()
+    """Days that are holidays, in days since 1970-01-01, rising. Not part of what a rule means: when
+    next year's are added, what was learned stays."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -114,6 +117,8 @@ class Plan:
     composite_rules: tuple[ChannelRule, ...] = ()
     """Rules across channels. Their ``channel`` says what an alarm is about: a channel's row, or,
     counted on from the last row of the registry's channels, one of ``subjects``."""
+    input_rules: tuple[ChannelRule, ...] = ()
+    """Conditions that rules across channels join: judged as rules on channels, told to nobody."""
     subjects: tuple[str, ...] = ()
     probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""
@@ -123,3 +128,8 @@ class Plan:
     """After a stop, how long queued data may take to arrive before silence counts again."""
     confirm_hold_ns: int = 30_000_000_000
     """A first dangerous sample of a fail_loud rule is CONFIRMED by a second or after this."""
+
+    @property
+    def slot_rules(self) -> tuple[ChannelRule, ...]:
+        """Return every rule the engine lays out slots for; those told to nobody come last."""
+        return (*self.channel_rules, *self.composite_rules, *self.input_rules)

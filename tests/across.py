@@ -27,6 +27,10 @@ ACROSS: dict[str, dict[str, Sequence[Any]]] = {
         "members": ((0, 1, 2, 3, 4), (0, 2, 4, -1, -1), (1, 3, -1, -1, -1), (4, 2, 1, 0, -1)),
         "within_ns": [s * SECOND_NS for s in (0, 5, 60, 300)],
     },
+    **{
+        kind: {"within_ns": [s * SECOND_NS for s in (0, 3, 10, 40)]}
+        for kind in ("all", "any", "sequence")
+    },
 }
 
 OPERATORS = ("+", "-", "*", "/", "min", "max", "neg", "abs")

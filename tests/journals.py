@@ -11,41 +11,28 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rules.engine import KINDS
-from rules.plan import NEVER_NS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
-from tests.across import arithmetic, logic
-from tests.journal_quality import quality_rules
+from tests.journal_rules import DEVICES, EVERYONE, plan
 from tests.oracle_waveforms import WAVE_KINDS
-from tests.own_parameters import OWN
 from tests.small_city import (
-    LEVELS,
-    METHODS,
     SECOND_NS,
     T0_NS,
-    deadman_of,
-    plan_of,
     readings_of,
     registry_of,
     rule_of,
 )
-from tests.wave_journals import SOURCES, derived, devices, feature_rule, wave_speakers
+from tests.wave_journals import derived, wave_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from rules.plan import ChannelRule, DeadmanRule, Plan
+    from rules.plan import Plan
     from rules.readings import Body
     from rules.registry import Registry
 
-DEVICES = (0, 0, 1, 2, 2)  # device of each channel of readings
-EVERYONE = (*DEVICES, *devices())  # and of those with waveforms, and features of them
-SUBJECTS = ("asset-9", "asset-1", "asset-5")
 RANGE_LO, RANGE_HI = -4.0, 12.0
-LIMITS = (1.0, 2.0, 4.0, 8.0)
 ODD_VALUES = (
     math.nan,
     math.inf,
@@ -85,125 +72,6 @@ class Speaker:
     sequence: int = 0
     level: float = 0.0
     sent: list[list[dict[str, Any]]] = field(default_factory=list)
-
-
-# -- rules -------------------------------------------------------------------------------------
-
-
-def limits(random: Random, *, side: int) -> tuple[list[float], list[float]]:
-    """Raise and clear limits of the four levels, some not declared."""
-    declared = [random.random() < 0.7 for _ in LEVELS]
-    if not any(declared):
-        declared[random.randrange(4)] = True
-    shift, band = random.choice((0.0, 0.0, -3.0)), random.choice((0.0, 0.5, 1.0, 3.0))
-    raises = [
-        side * (limit + shift) if on else math.nan
-        for limit, on in zip(LIMITS, declared, strict=True)
-    ]
-    return raises, [limit - side * band for limit in raises]
-
-
-def channel_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
-    """One rule on one side or on both, its parameters different from channel to channel."""
-    common: dict[str, Any] = {
-        "kind": kind,
-        "accept": random.choice(((1, 2, 3), (1, 2), (1,), (1, 2, 3, 4, 9))),
-        "fail_loud": random.random() < 0.4,
-        "over_range": kind == "threshold" and random.random() < 0.4,
-        "klass": random.choice(("safety", "maintenance", "info")),
-        "method": random.choice(METHODS.get(kind, ("",))),
-    }
-    return [one_side(random, name, side, common) for side in random.choice(((1,), (-1,), (1, -1)))]
-
-
-def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> ChannelRule:
-    could = list(SOURCES) if common["kind"] in WAVE_KINDS else list(range(len(DEVICES)))
-    drawn = sorted(random.sample(could, random.randint(1, len(could))))
-    raise_at, clear_at = limits(random, side=side)
-    common = {"channels": drawn, **common}
-    rule = rule_of(name, side=side, raise_at=raise_at, clear_at=clear_at, **common)
-    n = len(rule.channel)
-    for i in range(n):
-        if random.random() < 0.5:
-            rule.raise_at[i], rule.clear_at[i] = limits(random, side=side)
-        rule.hold_ns[i] = [random.choice((0, 0, 3, 10, 30)) * SECOND_NS for _ in LEVELS]
-        rule.hold_samples[i] = [random.choice((0, 0, 0, 1, 2, 3)) for _ in LEVELS]
-        rule.hold_ns[i][(rule.hold_samples[i] > 0) & (np.arange(4) % 2 == 1)] = NEVER_NS
-        rule.keep_ns[i] = [random.choice((0, 0, 5, 20)) * SECOND_NS for _ in LEVELS]
-        rule.max_gap_ns[i] = random.choice((15, 40, 180)) * SECOND_NS
-        for own, choices in OWN.get(rule.kind, {}).items():
-            rule.own[own][i] = random.choice(choices)
-    return rule
-
-
-def expression_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
-    """An expression on one or two assets, a number or a truth."""
-    truth = random.random() < 0.4
-    program = logic(random, 2) if truth else arithmetic(random, random.choice((0, 1, 2)))
-    subjects = sorted(random.sample(range(len(SUBJECTS)), random.randint(1, 2)))
-    side = 1 if truth else random.choice((1, -1))
-    common: dict[str, Any] = {
-        "kind": kind,
-        "accept": random.choice(((1, 2, 3), (1, 2), (1,))),
-        "klass": random.choice(("safety", "info")),
-        "options": {"program": " ".join(program), "inputs": "level flow power"},
-        "own": {"inputs": [[0, 1, 2]], "constants": [[0.0, 1.0]], "max_age_ns": 0},
-    }
-    common["channels"] = [len(EVERYONE) + subject for subject in subjects]
-    rule = one_side(random, name, side, common)
-    if truth:
-        rule.raise_at[:] = [math.nan, math.nan, 1.0, math.nan]
-        rule.clear_at[:] = rule.raise_at
-    return [rule]
-
-
-def vote_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
-    """A rule on channels, and a vote on it around some of them."""
-    of = channel_rules(random, f"{name}-of", random.choice(("threshold", "threshold", "rate")))
-    common: dict[str, Any] = {
-        "kind": kind,
-        "klass": random.choice(("safety", "info")),
-        "options": {"of": f"{name}-of", "at_least": random.choice((1, 1, 2, 3))},
-        "own": {"members": [[0, 1, -1, -1, -1]], "within_ns": 0},
-    }
-    rule = one_side(random, name, 1, common)
-    for i in range(len(rule.channel)):
-        need = random.choice((1.0, 2.0, 2.0, 3.0))
-        rule.raise_at[i] = [math.nan, math.nan, need, random.choice((math.nan, need + 1.0))]
-    rule.clear_at[:] = rule.raise_at
-    return [*of, rule]
-
-
-def deadman_rules(random: Random, name: str, kind: str) -> list[DeadmanRule]:
-    """One rule of silence on some devices, the one that never speaks among them at times."""
-    missing = sorted(random.choice((8, 20, 45, 90, math.inf)) for _ in LEVELS)
-    watched = sorted(random.sample(range(max(DEVICES) + 2), random.randint(1, 4)))
-    return [deadman_of(name, watched, missing)]
-
-
-RULES = dict.fromkeys(KINDS, channel_rules) | {
-    "expr": expression_rules,
-    "vote": vote_rules,
-    "deadman": deadman_rules,
-}
-
-
-def plan(random: Random, kinds: Sequence[str]) -> Plan:
-    """A few rules of these kinds; ids are not in the order they are declared in."""
-    rules: list[Any] = []
-    for i in range(random.randint(2, 6)):
-        kind = random.choice(kinds)
-        rules += RULES[kind](random, f"rule-{(i * 7 + 3) % 10}", kind)
-    rules.append(feature_rule(random, "features"))
-    return plan_of(
-        *rules,
-        subjects=SUBJECTS,
-        probes=random.choice(((), (0,), (1, 3))),
-        blind_after_ns=random.choice((12, 30)) * SECOND_NS,
-        blind_grace_ns=random.choice((0, 10)) * SECOND_NS,
-        confirm_hold_ns=random.choice((5, 30)) * SECOND_NS,
-        quality_rules=quality_rules(random, len(DEVICES)),
-    )
 
 
 # -- messages ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, position
 from tests.oracle_composites import Vote
+from tests.oracle_joint import Joint
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
@@ -65,12 +66,13 @@ class Oracle:
         rules = [rule for rule in self.plan.channel_rules if rule.kind in WAVE_KINDS]
         self.ears = Ears(self.registry, {int(c) for rule in rules for c in rule.channel})
         self.quality = NaiveQuality(self.plan)
-        places = [int(c) for rule in self.plan.channel_rules for c in rule.channel]
-        slots = slots_of(self.plan, self.registry)
-        for slot, channel in zip(slots, places, strict=False):
+        own = (*self.plan.channel_rules, *self.plan.input_rules)
+        places = [int(c) for rule in own for c in rule.channel]
+        slots = slots_of(self.plan, self.registry, own)
+        for slot, channel in zip(slots, places, strict=True):
             self.slots.setdefault(channel, []).append(slot)
-        self.composites = slots[len(places) :]
-        self.votes = [slot for slot in self.composites if isinstance(slot.scorer, Vote)]
+        self.composites = slots_of(self.plan, self.registry, self.plan.composite_rules)
+        self.votes = [s for s in self.composites if isinstance(s.scorer, (Vote, Joint))]
         for slot in self.votes:
             slot.scorer.look_at(self.slots)
         for rule in self.plan.deadman_rules:
@@ -96,7 +98,8 @@ class Oracle:
                 events += self.reset(record.offset, record.body)
             elif isinstance(record.body, Control) and record.body.type == "ack":
                 self.acknowledged(record.body)
-        return sorted(events, key=log_order)
+        quiet = {rule.rule_id for rule in self.plan.input_rules}
+        return sorted((e for e in events if e.rule not in quiet), key=log_order)
 
     # -- rows ------------------------------------------------------------------------------
 
@@ -222,7 +225,7 @@ class Oracle:
             ear = self.last_heard.setdefault(watch.device, Ear(tick_ns - self.blind_ns, tick_ns))
             events += self.silence(watch, ear, offset, tick_ns)
         for slot in self.every_slot():
-            if not isinstance(slot.scorer, Vote):
+            if not isinstance(slot.scorer, (Vote, Joint)):
                 events += slot.tick(offset, tick_ns)
         for slot in self.votes:
             if slot.scorer.update(tick_ns) and slot.scorer.count(tick_ns) >= slot.scorer.need:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tests.oracle_compensated import trend_of
 from tests.oracle_composites import expression_of, neighbour_of, vote_of
+from tests.oracle_joint import joint_of, stat_of
 from tests.oracle_modal import modal_of
+from tests.oracle_seasonal import seasonal_of
 from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
 from tests.oracle_transient import transient_of
 from tests.oracle_trends import count_of, forecast_of, step_of
@@ -207,6 +209,7 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "clock": arrival_of,
     "zscore": zscore_of,
     "cusum": cusum_of,
+    "seasonal": seasonal_of,
     "count": count_of,
     "step": step_of,
     "trend": trend_of,
@@ -214,4 +217,8 @@ SCORES: dict[str, Callable[[ChannelRule, int, Registry], Score]] = {
     "neighbour": neighbour_of,
     "expr": expression_of,
     "vote": vote_of,
+    "stat": stat_of,
+    "all": joint_of,
+    "any": joint_of,
+    "sequence": joint_of,
 }

@@ -13,6 +13,8 @@ from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 from tests.oracle_statistics import Arrival
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rules.plan import ChannelRule, Plan
     from rules.registry import Registry
     from tests.oracle_waveforms import Sample
@@ -222,8 +224,11 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
-            evidence=self.last.said,
+            evidence=self.retold(self.last.said),
         )
+
+    def retold(self, said: dict[str, Any]) -> dict[str, Any]:
+        return self.scorer.retold(said) if hasattr(self.scorer, "retold") else said
 
     def confirmed(self) -> bool:
         if not self.rule.fail_loud:
@@ -301,12 +306,10 @@ class Slot:
         ]
 
 
-def slots_of(plan: Plan, registry: Registry) -> list[Slot]:
-    """Lay out one slot for every rule, side and channel of the plan."""
+def slots_of(plan: Plan, registry: Registry, rules: Sequence[ChannelRule]) -> list[Slot]:
+    """Lay out one slot for every side and channel of the rules."""
     return [
-        slot_of(plan, registry, rule, place)
-        for rule in (*plan.channel_rules, *plan.composite_rules)
-        for place in range(len(rule.channel))
+        slot_of(plan, registry, rule, place) for rule in rules for place in range(len(rule.channel))
     ]
 
 

@@ -48,6 +48,7 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "direction": (1, 1, -1),
         "confidence": (0.6, 0.9, 0.99),
     },
+    "stat": {"window_ns": [s * SECOND_NS for s in (3, 10, 60, 600)]},
     "ewma": {"alpha": (0.05, 0.25, 1.0), "warmup": (0, 1, 3, 6), "floor": (0.0, 0.25)},
     "modal": {
         "slot_ns": [s * SECOND_NS for s in (2, 5, 10)],
@@ -86,6 +87,17 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "cap": (8.0, 20.0),
         "direction": (1.0, -1.0),
         "by_ack": (0.0, 1.0),
+    },
+    "seasonal": {
+        "slot_ns": [s * SECOND_NS for s in (2, 5, 5, 10)],
+        "period_ns": [
+            tuple(s * SECOND_NS for s in periods)
+            for periods in ((20, 0), (10, 0), (60, 20), (40, 10), (33, 0), (120, 15))
+        ],
+        "keep": ((1, 1), (2, 3), (4, 2), (6, 4), (3, 32)),
+        "least": (0, 1, 2, 3),
+        "floor": (0.25, 0.5, 1.0, 0.0),
+        "exclude": (math.nan, 2.0, 4.0, 8.0),
     },
     "stuck": {"tolerance": (0.0, 0.0, 1.0, 5.0)},
     **ACROSS,

@@ -123,6 +123,7 @@ OWN: dict[str, dict[str, Any]] = {
         "direction": 1,
         "confidence": 0.9,
     },
+    "stat": {"window_ns": 120 * SECOND_NS},
     "ewma": {"alpha": 0.25, "warmup": 3, "floor": 0.5},
     "modal": {
         "slot_ns": 600 * SECOND_NS,
@@ -162,6 +163,14 @@ OWN: dict[str, dict[str, Any]] = {
         "direction": 1.0,
         "by_ack": 1.0,
     },
+    "seasonal": {
+        "slot_ns": 600 * SECOND_NS,
+        "period_ns": [[86_400 * SECOND_NS, 3600 * SECOND_NS]],
+        "keep": [[4, 4]],
+        "least": 3,
+        "floor": 0.5,
+        "exclude": 4.0,
+    },
     "stuck": {"tolerance": 0.0},
     "neighbour": {
         "neighbours": [[1, 2, 3, -1]],
@@ -172,8 +181,12 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """What rule_of takes for a kind's own parameters where a test says nothing."""
 
-COMPOSITES = ("expr", "vote")
+COMPOSITES = ("expr", "vote", "all", "any", "sequence")
 METHODS = {
+    "stat": (
+        *("last", "rise", "drop", "rise_share", "drop_share"),
+        *("min", "max", "range", "median"),
+    ),
     "rate": ("difference", "theil_sen", "least_squares"),
     "step": ("rows", "resampled"),
     "trend": ("", "compensated"),
@@ -242,10 +255,12 @@ def deadman_of(rule_id: str, devices: Sequence[int], missing_s: Sequence[float])
 
 def plan_of(*rules: ChannelRule | DeadmanRule, probes: Sequence[int] = (), **more: Any) -> Plan:
     channel_rules = [r for r in rules if isinstance(r, ChannelRule)]
+    own = [r for r in channel_rules if r.kind not in COMPOSITES]
     return Plan(
         content_hash="plan",
         levels=LEVELS,
-        channel_rules=tuple(r for r in channel_rules if r.kind not in COMPOSITES),
+        channel_rules=tuple(r for r in own if "/" not in r.rule_id),
+        input_rules=tuple(r for r in own if "/" in r.rule_id),
         composite_rules=tuple(r for r in channel_rules if r.kind in COMPOSITES),
         deadman_rules=tuple(r for r in rules if isinstance(r, DeadmanRule)),
         probe_channels=np.asarray(probes, np.int32),

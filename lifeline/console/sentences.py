@@ -44,6 +44,7 @@ _UNIT_WORDS = {
     "ug/m3": "µg/m³", "um/m": "µm/m", "m/s2": "m/s²", "deg": "°", "{NTU}": "NTU", "[pH]": "pH",
     "uS/cm": "µS/cm", "1": "", "kW.h": "kWh",
 }  # fmt: skip
+_COUNTS = ("vote", "all", "any", "sequence")
 _PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
@@ -158,7 +159,7 @@ def _silence(alarm: Alarm, language: str) -> _Parts:
 def _computed(alarm: Alarm, site: Site) -> _Parts:
     """Return the words of what was made of several channels: the number is no value of one."""
     rule = site.composite[alarm.rule, alarm.side]
-    unit, decimals = unit_word(rule.unit), 0 if rule.kind == "vote" else 2
+    unit, decimals = unit_word(rule.unit), 0 if rule.kind in _COUNTS else 2
     said, limit = (
         "" if each is None else f"{number(each, decimals)} {unit}".strip()
         for each in (alarm.value, alarm.limit)

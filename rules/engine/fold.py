@@ -11,15 +11,15 @@ from rules.engine.acks import acknowledge, reset_event
 from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
-from rules.engine.kinds import ACROSS, KERNELS, SAMPLERS, SCORERS
+from rules.engine.kinds import ACROSS, FOLLOWING, KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
-from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
-from rules.engine.outcome import advance, ordered, to_events
+from rules.engine.outcome import advance, announced, to_events
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
+from rules.engine.second import SecondStage, waiting_rows
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.engine.taking import heard_of, kept_segments, rows_of, ticks_of
 from rules.events import Event, EventType
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from rules.engine.kinds.sampler import Sampler
     from rules.engine.kinds.scorer import Scorer
+    from rules.engine.kinds.vote import Votes
     from rules.engine.outcome import SlotEvents
     from rules.plan import Plan
     from rules.readings import Record
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 AUX_NAMES = {scorer.kernel: scorer.aux_names for scorer in SCORERS}
 AUX_NAMES |= {sampler.kernel: sampler.aux_names for sampler in SAMPLERS}
-_EMPTY = np.empty(0, np.int64)
 
 
 class Engine:
@@ -67,10 +67,9 @@ class Engine:
         channels = self.registry.channels
         count = len(channels.id)
         aux = max(len(names) for names in AUX_NAMES.values())  # at least the one of a vote
-        rules = (*self.plan.channel_rules, *self.plan.composite_rules)
-        used = {rule.kernel for rule in rules if len(rule.channel)}
+        used = {rule.kernel for rule in self.plan.slot_rules if len(rule.channel)}
         says = any(AUX_NAMES.get(kernel) for kernel in used)
-        if not says and Votes.kernel not in used:
+        if not says and used.isdisjoint(FOLLOWING):
             aux = 0
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
@@ -83,7 +82,7 @@ class Engine:
         classes = len(self.slots.accept_flags)
         self.threshold = Threshold(self.slots.tracks[Threshold.kernel], classes)
         self.blocks = BlockRules(channels, self.slots, used)
-        self.votes = Votes(self.slots) if Votes.kernel in used else None
+        self.second = SecondStage(self.slots)
         looks = not used.isdisjoint(ACROSS)
         self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
@@ -95,8 +94,7 @@ class Engine:
     @property
     def keepers(self) -> dict[str, Scorer | Sampler | Votes]:
         """Return what keeps state by track, by kernel."""
-        votes = {} if self.votes is None else {Votes.kernel: self.votes}
-        return {**self.scorers, **self.blocks.samplers, **votes}
+        return {**self.scorers, **self.blocks.samplers, **self.second.joins}
 
     # ---- the fold -----------------------------------------------------------------------------
 
@@ -215,13 +213,18 @@ class Engine:
         """Run the rules of channels and assets, then those that follow from what they decided."""
         overdue = len(part.ticks.g) > 0 and part.ticks.tick_ns[-1] >= self.slots.next_due_ns
         columns = self._score(part, waves, overdue=overdue)
-        events = [] if columns is None else to_events(self.slots, columns, AUX_NAMES)
-        if self.votes is not None:
-            voted = self._vote(self.votes, part, columns, overdue=overdue)
-            events = sorted([*events, *voted], key=log_order) if voted else events
+        events = self._told(columns)
+        if self.second.joins:
+            more = self.second.decide(part, columns, overdue=overdue)
+            events = sorted([*events, *more], key=log_order) if more else events
         if overdue:
             self.slots.next_due_ns = self.slots.state.due_ns.min(initial=INF_NS)
         return events
+
+    def _told(self, columns: SlotEvents | None) -> list[Event]:
+        if columns is None:
+            return []
+        return to_events(self.slots, announced(self.slots, columns), AUX_NAMES)
 
     def _score(self, part: Part, waves: list[SlotRows], *, overdue: bool) -> SlotEvents | None:
         """Score every kind, then let one lifecycle decide over all of them."""
@@ -236,46 +239,9 @@ class Engine:
                 self.asof.remember(part)
         found += waves
         if overdue:
-            found.append(self._waiting(found, part.ticks, votes=False))
+            first = slice(0, self.second.span.start)
+            found.append(waiting_rows(self.slots, found, part.ticks, first))
         return advance(self.slots, joined(found), part.ticks) if found else None
-
-    def _vote(
-        self, votes: Votes, part: Part, columns: SlotEvents | None, *, overdue: bool
-    ) -> list[Event]:
-        """Count votes on what the first stage decided, and let the lifecycle decide on them."""
-        rows = votes.rows(part, columns)
-        found = [] if rows is None else [rows]
-        if overdue:
-            found.append(self._waiting(found, part.ticks, votes=True))
-        decided = advance(self.slots, joined(found), part.ticks) if found else None
-        if decided is None:
-            return []
-        decided = ordered(self.slots, decided)
-        told = to_events(self.slots, decided, {})
-        who = np.zeros(len(told)) if decided.aux is None else decided.aux[:, 0]
-        said = zip(told, decided.slot.tolist(), who.tolist(), strict=True)
-        return [e._replace(stage=2, evidence=votes.named(slot, who)) for e, slot, who in said]
-
-    def _waiting(self, found: list[SlotRows], ticks: Ticks, *, votes: bool) -> SlotRows:
-        """Return slots without rows in this part whose timer a tick has reached."""
-        due = (self.slots.state.due_ns <= ticks.tick_ns[-1]).any(axis=1)
-        span = self.slots.span(Votes.kernel)
-        due[: span.start if votes else 0] = False
-        due[span.start if not votes else span.stop :] = False
-        for rows in found:
-            due[rows.slot] = False
-        slot = np.flatnonzero(due)
-        none = np.empty(0)
-        return SlotRows(
-            slot=slot,
-            length=np.zeros(len(slot), np.int64),
-            g=_EMPTY,
-            judged_ns=_EMPTY,
-            receive_ns=_EMPTY,
-            value=none,
-            score=none,
-            over=np.empty(0, np.bool_),
-        )
 
     def _first_stage(self, rows: Readings, g: NDArray[np.int64], verdicts: Verdicts) -> list[Event]:
         """Say where a clock epoch opened, and that the probe came through."""
@@ -310,8 +276,8 @@ class Engine:
         if self.asof is not None:
             self.asof.forget(channel)
         for kernel, tracks in self.slots.tracks.items():
-            if kernel == Votes.kernel:
-                continue  # votes go by the Clock, which did not jump
+            if kernel in FOLLOWING:
+                continue  # they go by the Clock, which did not jump
             scorer = self.scorers.get(kernel)
             if scorer is not None and gathers(scorer):
                 own = scorer.tracks_of(channel)

@@ -287,13 +287,23 @@ def ordered(slots: Slots, columns: SlotEvents) -> SlotEvents:
     """Bring slot events in log order: position, rule, subject, side, ordinal."""
     p, slot = slots.parameters, columns.slot
     rule, subject = slots.rule_rank[p.rule[slot]], slots.subject_rank[p.channel[slot]]
-    order = np.lexsort((columns.ordinal, p.sign[slot], subject, rule, columns.g))
+    return _taken(columns, np.lexsort((columns.ordinal, p.sign[slot], subject, rule, columns.g)))
+
+
+def announced(slots: Slots, columns: SlotEvents) -> SlotEvents:
+    """Leave out what happened to mere inputs of other rules."""
+    shown = slots.parameters.rule[columns.slot] < slots.inputs_from
+    return columns if shown.all() else _taken(columns, np.flatnonzero(shown))
+
+
+def _taken(columns: SlotEvents, at: NDArray[np.int64]) -> SlotEvents:
+    """Return the chosen events, in that order."""
     names = [name for name in SlotEvents.__slots__ if name not in ("kind", "aux")]
     kind = columns.kind
     return SlotEvents(
-        kind=[kind[i] for i in order.tolist()],
-        **{name: getattr(columns, name)[order] for name in names},
-        aux=None if columns.aux is None else columns.aux[order],
+        kind=[kind[i] for i in at.tolist()],
+        **{name: getattr(columns, name)[at] for name in names},
+        aux=None if columns.aux is None else columns.aux[at],
     )
 
 

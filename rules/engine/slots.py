@@ -105,7 +105,8 @@ class Slots:
     levels: tuple[Level, ...]
     severity: NDArray[np.int64]  # [K] severity of each column, the hidden one 0
     subjects: Sequence[str]  # channel ids, and whatever else alarms are about
-    rules: Sequence[ChannelRule]  # those of channels, then the composite ones
+    rules: Sequence[ChannelRule]  # those of channels, the composite ones, then mere inputs
+    inputs_from: int  # the first rule that is a mere input: its changes are told to nobody
     meaning: NDArray[np.uint64]  # [S] hash of everything that shapes what the slot means
     tracks: dict[str, Tracks]  # by kernel
     track: NDArray[np.int64]  # [S] place of the slot's track among its kernel's
@@ -187,7 +188,7 @@ def build_slots(
     columns = len(levels) + 1
     classes: list[tuple[int, ...]] = [(1, 2, 3)]
     parts, scores, meanings = [], [], []
-    rules = (*plan.channel_rules, *plan.composite_rules)
+    rules = plan.slot_rules
     for number, rule in enumerate(rules):
         part = _rule_parameters(plan, number, rule, range_lo, range_hi, classes)
         score = _score_meaning(rule, part)
@@ -213,6 +214,7 @@ def build_slots(
         severity=np.array([level.severity for level in levels] + [0], np.int64),
         subjects=(*channel_ids, *plan.subjects),
         rules=rules,
+        inputs_from=len(rules) - len(plan.input_rules),
         meaning=meaning[order],
         tracks={},
         track=np.zeros(len(order), np.int64),

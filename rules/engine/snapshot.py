@@ -51,6 +51,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "plan_hash": engine.plan.content_hash,
         "registry_hash": engine.registry.content_hash,
         "rules": [rule.rule_id for rule in slots.rules],
+        "inputs_from": slots.inputs_from,
         "quality_rules": [rule.rule_id for rule in engine.plan.quality_rules],
         "subjects": list(slots.subjects),
         "deadman_keys": [(r, d, m.hex()) for r, d, m in deadman.keys],
@@ -232,6 +233,7 @@ def _dropped(
     latched = (state["slots"]["mask"] & visible) != 0
     latched[kept] = False
     names = state["slot_names"]
+    latched &= names["rule"] < state.get("inputs_from", len(state["rules"]))
     for slot in np.flatnonzero(latched).tolist():
         rule, channel = (
             state["rules"][names["rule"][slot]],

@@ -75,6 +75,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         deadman_rules=tuple(work.deadman_rules),
         quality_rules=tuple(quality),
         composite_rules=tuple(work.composite_rules),
+        input_rules=tuple(work.input_rules),
         subjects=tuple(work.subjects),
         probe_channels=work.selector.probes,
     )
@@ -114,6 +115,7 @@ class _Work:
     channel_rules: list[ChannelRule] = field(default_factory=list)
     deadman_rules: list[DeadmanRule] = field(default_factory=list)
     composite_rules: list[ChannelRule] = field(default_factory=list)
+    input_rules: list[ChannelRule] = field(default_factory=list)
     subjects: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     judged: NDArray[np.bool_] = field(init=False)
@@ -261,6 +263,7 @@ class _Work:
                 over_range=getattr(body, "over_range", None) is not None,
                 unit=held[0][0].unit, source=body.source, file=rule.file,
                 options=kind.options_of(body) if kind.options_of else {},
+                calendar=kind.calendar_of(body) if kind.calendar_of else (),
                 own=_stacked(owns, order),
                 **messages_of(body, kind.message), **_stacked(pieces, order),
             )  # fmt: skip

@@ -14,7 +14,6 @@ from rules.language.models import (
     COLOURS,
     FILE_NOT_YET,
     KEYS_NOT_YET,
-    KINDS_NOT_YET,
     Defaults,
     LevelEntry,
     RuleFile,
@@ -299,9 +298,7 @@ def _model(
     kind = raw.get("kind")
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind].model
-    if kind in KINDS_NOT_YET:
-        document.problem(origin["kind"], f"not supported yet: kind {kind}", who=who)
-    elif isinstance(kind, str) and kind in CHECKS:
+    if isinstance(kind, str) and kind in CHECKS:
         said = f"kind {kind} is a check of readings: write it under quality:, not under rules:"
         document.problem(origin["kind"], said, who=who)
     elif "kind" not in raw:

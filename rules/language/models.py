@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
+from rules.civil_time import zone_of
 from rules.language.amounts import (
     Holds,
     Hysteresis,
@@ -27,14 +28,9 @@ FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
-KINDS_NOT_YET: Final = (
-    "seasonal", "all", "sequence",
-)  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late",
-    "periods", "slot", "holidays",
-    "inputs", "join",
+    "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
@@ -57,6 +53,11 @@ def _level_name(text: str) -> str:
 def _date(text: str) -> str:
     if not _DATE.fullmatch(text):
         raise ValueError(f"{text[:64]!r} is not a date: write 2027-03-31")
+    return text
+
+
+def _zone(text: str) -> str:
+    zone_of(text)  # raises ValueError with what to write
     return text
 
 
@@ -111,6 +112,7 @@ RuleId = Annotated[str, AfterValidator(_rule_id)]
 LevelName = Annotated[str, AfterValidator(_level_name)]
 Date = Annotated[str, AfterValidator(_date)]
 Words = Annotated[tuple[str, ...], _words(str)]
+Zone = Annotated[str, AfterValidator(_zone)]
 Domains = Annotated[tuple[str, ...], _words(_domain)]
 Quantities = Annotated[tuple[str, ...], _words(lambda text: quantity(text).name)]
 Klasses = Annotated[tuple[str, ...], _words(_klass)]
@@ -259,6 +261,7 @@ class Defaults(Strict):
     accept: Accept | None = None
     max_gap: SpanValue | None = None
     keep_firing_for: Keeps | None = None
+    timezone: Zone | None = None
     runbook: str | None = None
 
 

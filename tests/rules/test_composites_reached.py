@@ -13,14 +13,13 @@ from tests.oracle import Oracle
 LEVEL_EVENTS = ("RAISED", "ESCALATED", "LOWERED", "CLEARED")
 
 
-@pytest.mark.parametrize("kind", ["neighbour", "expr", "vote"])
+@pytest.mark.parametrize("kind", ["neighbour", "expr", "vote", "all", "any", "sequence"])
 def test_the_journals_reach_every_level_event_of_the_kind(kind: str) -> None:
     told: Counter[str] = Counter()
-    for seed in range(24):
+    for seed in range(48):
         drawn = case(Random(seed), kinds=(kind,))
         ticks = {r.offset for r in drawn.records if type(r.body).__name__ == "Tick"}
-        of_kind = {r.rule_id for r in (*drawn.plan.channel_rules, *drawn.plan.composite_rules)}
-        of_kind = {name for name in of_kind if not name.endswith("-of")}
+        of_kind = {r.rule_id for r in drawn.plan.slot_rules if r.kind == kind}
         for event in Oracle(drawn.plan, drawn.registry).fold(drawn.records):
             told[event.type] += event.rule in of_kind
             told["by a tick"] += (event.rule in of_kind) and event.offset in ticks

@@ -35,6 +35,7 @@ assets:
 - id: 410100-water-dm-000001
   type: dma
   at: [113.60, 34.75]
+  zone: dma-1
   sensors:
   - id: b
     device: 410100-gas-gw-000001

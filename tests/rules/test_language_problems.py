@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.language import Invalid, check, compile_plan, load_rules
-from rules.language.models import FILE_NOT_YET, KEYS_NOT_YET, KINDS_NOT_YET
+from rules.language.models import FILE_NOT_YET, KEYS_NOT_YET
 from rules.registry_file import registry_of
 from rules.yaml_text import read_yaml
 
@@ -87,11 +87,6 @@ def test_problems_name_file_line_column_rule_and_remedy():
 def test_a_section_that_is_foreseen_and_not_built_is_refused_by_name(key):
     told = [str(p) for p in check({"site.yaml": f"version: 1\n{key}: []\n"})]
     assert told == [f"site.yaml:2:1: not supported yet: {key}"]
-
-
-@pytest.mark.parametrize("kind", KINDS_NOT_YET)
-def test_a_kind_that_is_foreseen_and_not_built_is_refused_by_name(kind):
-    assert f'rule "a": not supported yet: kind {kind}' in found(f"- {{id: a, kind: {kind}}}\n")
 
 
 @pytest.mark.parametrize("key", KEYS_NOT_YET)

@@ -10,10 +10,13 @@ from rules.engine.kinds.cusum import Cusum
 from rules.engine.kinds.ewma import Ewma
 from rules.engine.kinds.expr import Expression
 from rules.engine.kinds.forecast import Forecast
+from rules.engine.kinds.joint import JOINTS
 from rules.engine.kinds.least_squares import RateLeastSquares
 from rules.engine.kinds.modal import Modal
 from rules.engine.kinds.neighbour import NeighbourDifference, NeighbourSigma
 from rules.engine.kinds.rate import RateDifference, RateTheilSen
+from rules.engine.kinds.seasonal import Seasonal
+from rules.engine.kinds.stat import STATS
 from rules.engine.kinds.step import StepResampled, StepRows
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
@@ -38,12 +41,14 @@ SCORERS: tuple[type[Scorer], ...] = (
     ClockAhead,
     Zscore,
     Cusum,
+    Seasonal,
     Count,
     StepRows,
     StepResampled,
     Trend,
     TrendCompensated,
     Forecast,
+    *STATS,
     NeighbourDifference,
     NeighbourSigma,
     Expression,
@@ -56,21 +61,13 @@ ACROSS = tuple(
 """Kernels that look at the last values of other channels."""
 SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
 """Kinds that judge the samples of blocks."""
+FOLLOWING = (Votes.kernel, *(joint.kernel for joint in JOINTS))
+"""Kernels of the second stage: they follow from what the others decided."""
 _SCORED = (*(scorer.kernel for scorer in SCORERS), *(sampler.kernel for sampler in SAMPLERS))
-KERNELS = (Threshold.kernel, *_SCORED, Votes.kernel)
+KERNELS = (Threshold.kernel, *_SCORED, *FOLLOWING)
 KINDS = (
     *("threshold", "rate", "ewma", "stuck", "gap", "late", "clock", "zscore", "cusum"),
-    *(
-        "count",
-        "step",
-        "trend",
-        "forecast",
-        "neighbour",
-        "expr",
-        "vote",
-        "deadman",
-        "transient",
-        "modal",
-    ),
+    *("seasonal", "count", "step", "trend", "forecast", "neighbour", "expr", "stat"),
+    *("vote", "all", "any", "sequence", "deadman", "transient", "modal"),
 )
 """Every kind: contract, oracle and any-cut tests find them here."""

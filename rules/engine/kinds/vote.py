@@ -87,11 +87,12 @@ class Votes:
         self.members = tracks.own("members", fill=-1).astype(np.int64)  # [T, k]
         self.within_ns = tracks.own("within_ns").astype(np.int64)
         self.need = slots.parameters.lowest[tracks.slot[:-1]]
-        self.off_ns = np.full(self.members.shape, NO_NS)  # [T, k] when a member ceased
-        self.warm = np.ones(len(tracks), np.bool_)  # somebody votes, or may
+        self.ballot: NDArray[np.int64]  # [T, k], −1 = none
         self._lay_ballots(tracks.option("of"), tracks.option("at_least"))
+        self.off_ns = np.full(self.ballot.shape, NO_NS)  # [T, k] when a member ceased
+        self.warm = np.ones(len(tracks), np.bool_)  # somebody votes, or may
 
-    def _lay_ballots(self, of: Sequence[str], at_least: Sequence[int]) -> None:
+    def _lay_ballots(self, of: Sequence[str], at_least: Sequence[Any]) -> None:
         """Find the slots that each member's ballot looks at."""
         slots = self.slots
         elections = sorted(set(zip(of, at_least, strict=True)))
@@ -129,8 +130,8 @@ class Votes:
             return None
         points = self._points(part, chosen, changes)
         votes = self._votes(points, changes, chosen)
+        count = self._score(points, votes, changes)
         self._remember(chosen, changes, part)
-        count = np.bitwise_count(votes).astype(np.float64)
         keep = ~points.by_tick | (count >= self.need[points.track])
         track, count, votes = points.track[keep], count[keep], votes[keep]
         if not len(track):
@@ -149,6 +150,15 @@ class Votes:
             over=np.zeros(len(track), np.bool_),
             aux=votes.astype(np.float64)[:, None],
         )
+
+    def _score(
+        self,
+        points: Points,  # noqa: ARG002 - of use where order matters
+        votes: NDArray[np.int64],
+        changes: Changes,  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        """Return what is compared with the limit, of who votes as bits."""
+        return np.bitwise_count(votes).astype(np.float64)
 
     def _tracks_of(self, ballot: NDArray[np.int64]) -> NDArray[np.int64]:
         first = self.pointer[ballot]
@@ -316,8 +326,8 @@ class Votes:
         warm |= self.off_ns[chosen] >= now - self.within_ns[chosen][:, None]
         self.warm[chosen] = warm.any(axis=1)
 
-    def named(self, slot: int, votes: float) -> dict[str, list[str]]:
-        """Return who voted, as evidence."""
+    def named(self, slot: int, votes: float, g: int) -> dict[str, list[Any]]:  # noqa: ARG002
+        """Return who voted, as evidence of an event at a position of the part taken last."""
         track = int(self.slots.track[slot])
         bits = int(votes)
         return {
@@ -336,7 +346,12 @@ class Votes:
 
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array in place; it may have another width, and 0 where nothing was."""
-        held: NDArray[np.int64] = np.full(self.members.shape, NO_NS)
-        width = min(held.shape[-1], column.shape[-1])
-        held[:, :width] = np.where(column[:, :width] == 0, NO_NS, column[:, :width])
-        setattr(self, name, held)
+        held = self._fitted(column, 0)
+        setattr(self, name, np.where(held == 0, NO_NS, held))
+
+    def _fitted(self, column: NDArray[Any], fill: float) -> NDArray[Any]:
+        """Return an array of a snapshot, as wide as the ballots of a track now."""
+        held = np.full(self.ballot.shape, fill, column.dtype)
+        width = min(held.shape[1], column.shape[1])
+        held[:, :width] = column[:, :width]
+        return held

@@ -11,9 +11,11 @@ from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.expr import EXPR
 from rules.language.kinds.forecast import FORECAST
+from rules.language.kinds.joint import ALL, ANY, SEQUENCE
 from rules.language.kinds.modal import MODAL
 from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
+from rules.language.kinds.seasonal import SEASONAL
 from rules.language.kinds.step import STEP
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STEP, TREND, FORECAST, STUCK, GAP, LATE, CLOCK),
-        *(COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, MODAL, DEADMAN),
+        *(THRESHOLD, RATE, EWMA, ZSCORE, SEASONAL, CUSUM, STEP, TREND, FORECAST),
+        *(STUCK, GAP, LATE, CLOCK, COUNT, NEIGHBOUR, EXPR, VOTE, ALL, ANY, SEQUENCE),
+        *(TRANSIENT, MODAL, DEADMAN),
     )
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rules.language.limits import Side
     from rules.language.models import Body
     from rules.language.ruleset import Rule, RuleSet
+    from rules.language.selection import Selector
     from rules.plan import ChannelRule, Level
     from rules.registry import Registry
     from rules.strict_models import Path
@@ -72,10 +73,12 @@ class Work(Protocol):
 
     rules: RuleSet
     registry: Registry
+    selector: Selector
     problems: list[Any]
     channel_rules: list[Any]
     deadman_rules: list[Any]
     composite_rules: list[Any]
+    input_rules: list[Any]
     judged: NDArray[np.bool_]  # [channels] some rule judges it
 
     @property
@@ -101,7 +104,9 @@ class Kind:
     """Limits for channels of a quantity; raises UnknownUnit."""
     own_of: Callable[[Any, Side, Matched], Columns] | None = None
     """The kind's parameters, each [n] or [n, k]; what ``Side.own`` holds is added by itself."""
-    options_of: Callable[[Any], dict[str, str]] | None = None
+    options_of: Callable[[Any], dict[str, Any]] | None = None
+    calendar_of: Callable[[Any], tuple[int, ...]] | None = None
+    """Days that are holidays, in days since 1970, rising."""
     check: Callable[[Any, Sequence[Level]], Iterable[Found]] | None = None
     """Errors that the text alone shows."""
     warn: Callable[[Warn, ChannelRule, Registry, Sequence[Level]], None] | None = None
