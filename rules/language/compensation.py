@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator, model_validator
 
 from rules.durations import format_duration, parse_duration
 from rules.language.amounts import SpanValue
 from rules.language.kinds.kind import spans_of
 from rules.language.nearby import Hops, Near, Nearby, Scope, one_way
-from rules.problems import nearest
-from rules.quantities import QUANTITIES
+from rules.registry_models import KnownQuantity
 from rules.strict_models import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from rules.language.kinds.kind import Columns, Found, Matched
 
@@ -35,16 +36,14 @@ def _lag(value: object) -> tuple[int, int]:
     return first, last
 
 
-class Compensate(Strict):
-    """What a channel's values go with, such as the temperature of the same asset."""
+class Beside(Strict):
+    """Where to look for a channel that goes along, such as the temperature of the same asset."""
 
-    by: str
+    by: KnownQuantity
     near: Near | None = None
     network: str | None = None
     hops: Hops | None = None
     scope: Scope | None = None
-    lag: Annotated[tuple[int, int], PlainValidator(_lag)] = (0, 0)
-    max_age: SpanValue | None = Field(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -55,11 +54,16 @@ class Compensate(Strict):
         return raw
 
     @model_validator(mode="after")
-    def _whole(self) -> Compensate:
-        if self.by not in QUANTITIES:
-            raise ValueError(f'unknown quantity "{self.by}"{nearest(self.by, list(QUANTITIES))}')
+    def _whole(self) -> Beside:
         one_way(self.near, self.network, self.hops, self.scope)
         return self
+
+
+class Compensate(Beside):
+    """What a channel's values go with, and how much later."""
+
+    lag: Annotated[tuple[int, int], PlainValidator(_lag)] = (0, 0)
+    max_age: SpanValue | None = None
 
 
 def lag_problems(compensate: Compensate, resample_ns: int) -> Iterable[Found]:
@@ -73,20 +77,27 @@ def lag_problems(compensate: Compensate, resample_ns: int) -> Iterable[Found]:
         yield ("compensate", "lag"), said
 
 
-def companions_of(compensate: Compensate, resample_ns: int, matched: Matched) -> Columns:
-    """Return the nearest companion of each channel, of the same sensor if there is one; or -1."""
+def nearest_of(beside: Beside, matched: Matched) -> NDArray[np.int64]:
+    """Return the nearest channel that goes along with each, of the same sensor if there is one."""
     channels = matched.registry.channels
     quantity = np.array(channels.quantity, object)
-    candidates = np.flatnonzero((quantity == compensate.by) & channels.alive)
-    near = Nearby(matched.registry, candidates).of(matched.rows, compensate)
-    companion = np.full(len(near), NOTHING, np.int64)
+    candidates = np.flatnonzero((quantity == beside.by) & channels.alive)
+    near = Nearby(matched.registry, candidates).of(matched.rows, beside)
+    found = np.full(len(near), NOTHING, np.int64)
     for i, (row, others) in enumerate(zip(matched.rows.tolist(), near, strict=True)):
         sensor = channels.id[row].rpartition("/")[0] + "/"
         same = [other for other in others if channels.id[other].startswith(sensor)]
-        companion[i] = next(iter([*same, *others]), NOTHING)
+        found[i] = next(iter([*same, *others]), NOTHING)
+    return found
+
+
+def companions_of(compensate: Compensate, resample_ns: int, matched: Matched) -> Columns:
+    """Return the companion of each channel or -1, how old it may be, and its lags in buckets."""
+    companion = nearest_of(compensate, matched)
+    interval_ns = matched.registry.channels.interval_ns[companion]
     return {
         "companion": companion,
-        "max_age_ns": spans_of(compensate.max_age, channels.interval_ns[companion], 3.0),
+        "max_age_ns": spans_of(compensate.max_age, interval_ns, 3.0),
         "lag_first": matched.whole(compensate.lag[0] // resample_ns),
         "lag_last": matched.whole(compensate.lag[1] // resample_ns),
     }

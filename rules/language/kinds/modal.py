@@ -14,16 +14,14 @@ from rules.language.amounts import (
     Limits,
     SpanValue,
 )
+from rules.language.compensation import Beside, nearest_of
 from rules.language.kinds.kind import Kind
 from rules.language.limits import difference_of, percent_side
 from rules.language.models import Accept, Body, ChannelSelect, Override, RuleClass
-from rules.registry_models import KnownQuantity
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from rules.language.kinds.kind import Columns, Matched, Warn
     from rules.language.limits import Side
@@ -37,11 +35,9 @@ _HOUR_NS: Final = 3600 * 10**9
 _DAY_NS: Final = 24 * _HOUR_NS
 
 
-class Compensate(Strict):
+class Compensate(Beside):
     """By what other quantity, of a channel near, the frequency is known to move."""
 
-    by: KnownQuantity
-    scope: Literal["asset", "zone"] = "asset"
     max_age: DurationNs = _HOUR_NS
     spread: AmountValue | None = None  # range of it without which no slope is drawn
 
@@ -125,7 +121,7 @@ def _own(body: Any, side: Side, matched: Matched) -> Columns:
     baseline, beside = body.baseline, body.baseline.compensate
     slot_ns = baseline.window // SLOTS
     warmup = baseline.window // 8 if baseline.warmup is None else baseline.warmup
-    companion = matched.whole(-1) if beside is None else _companions(beside, matched)
+    companion = matched.whole(-1) if beside is None else nearest_of(beside, matched)
     spread = SPREAD
     if beside is not None and beside.spread is not None:
         spread = difference_of(beside.spread, "", beside.by)
@@ -141,21 +137,6 @@ def _own(body: Any, side: Side, matched: Matched) -> Columns:
         "direction": matched.whole(side.sign),
         "exclude": matched.each(lowest if body.learn_from == "not_alarmed" else float("nan")),
     }
-
-
-def _companions(beside: Compensate, matched: Matched) -> NDArray[np.int64]:
-    """Return the channel that compensates each: the first of its quantity, by id; -1 if none."""
-    registry = matched.registry
-    channels = registry.channels
-    place: Any = channels.asset
-    if beside.scope == "zone":
-        place = np.array(registry.assets.zone, object)[channels.asset]
-    right = np.array([name == beside.by for name in channels.quantity], np.bool_)
-    first: dict[Any, int] = {}
-    for row in sorted(np.flatnonzero(right & channels.alive).tolist(), key=channels.id.__getitem__):
-        first.setdefault(place[row], row)
-    first[""] = -1  # assets of no zone have nothing in common
-    return np.array([first.get(place[row], -1) for row in matched.rows.tolist()], np.int64)
 
 
 def _warn(warn: Warn, built: ChannelRule, registry: Registry, _levels: Sequence[Level]) -> None:
