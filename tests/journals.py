@@ -255,6 +255,6 @@ def case(
     registry = registry_of(EVERYONE, range_lo=RANGE_LO, range_hi=RANGE_HI, derived=derived)
     chosen = plan(random, kinds)
     start = random.choice((0, 0, 3, 1 << 20))
-    waves = 0.8 if any(kind in WAVE_KINDS for kind in kinds) else 0.3
+    waves = 0.8 if all(kind in WAVE_KINDS for kind in kinds) else 0.25
     told = bodies(random, chosen, steps=steps, orderly=orderly, waves_at=waves)
     return Case(registry, chosen, [Record(start + i, body) for i, body in enumerate(told)])
