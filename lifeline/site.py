@@ -52,6 +52,7 @@ class Site:
     )
     deadman: dict[str, DeadmanRule] = field(init=False, repr=False)
     composite: dict[tuple[str, int], ChannelRule] = field(init=False, repr=False)
+    _zones: dict[str, int] = field(init=False, repr=False)  # an asset of each
 
     def __post_init__(self) -> None:
         rules: dict[tuple[str, int], list[tuple[ChannelRule, dict[int, int]]]] = {}
@@ -61,6 +62,8 @@ class Site:
         object.__setattr__(self, "_rules", rules)
         across = {(rule.rule_id, rule.side): rule for rule in self.plan.composite_rules}
         object.__setattr__(self, "composite", across)
+        zones = {zone: row for row, zone in enumerate(self.registry.assets.zone) if zone}
+        object.__setattr__(self, "_zones", zones)
         object.__setattr__(self, "deadman", {r.rule_id: r for r in self.plan.deadman_rules})
 
     def rule(self, rule_id: str, side: int, subject: str) -> ChannelRule | None:
@@ -111,8 +114,10 @@ class Site:
         return int(self.registry.devices.asset[row])
 
     def domain_of(self, subject: str) -> str:
-        """Return the lifeline of a channel or device id, "" for the system."""
+        """Return the lifeline of a channel, device, asset or zone id, "" for the system."""
         row = self.asset_of(subject)
+        if row < 0:
+            row = self._zones.get(subject, -1)
         return self.registry.assets.domain[row] if row >= 0 else ""
 
 

@@ -56,17 +56,18 @@ class Profiles:
 
     def _lay_zones(self, tracks: Tracks) -> None:
         names = tracks.option("zone")
-        self.zones = [zone_of(name) for name in sorted(set(names))]
-        self.zone = np.array([sorted(set(names)).index(name) for name in names], np.int64)
+        number = {name: i for i, name in enumerate(sorted(set(names)))}
+        self.zones = [zone_of(name) for name in number]
+        self.zone = np.array([number[name] for name in names], np.int64)
 
     def _lay_calendars(self, tracks: Tracks) -> None:
         """Take the holidays of each track's rule: days since 1970, rising."""
         has = tracks.option("holidays")
         rules = [tracks.rules[n] for n in tracks.rule.tolist()]
         calendars = [r.calendar if some else () for r, some in zip(rules, has, strict=True)]
-        every = sorted(set(calendars))
-        self.calendars = [np.array(days, np.int64) for days in every]
-        self.calendar = np.array([every.index(days) for days in calendars], np.int64)
+        number = {days: i for i, days in enumerate(sorted(set(calendars)))}
+        self.calendars = [np.array(days, np.int64) for days in number]
+        self.calendar = np.array([number[days] for days in calendars], np.int64)
         self.feasts = np.array(has, np.int64) > 0
 
     def visit(self, own: NDArray[np.int64] | slice, t: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -130,3 +130,22 @@ def test_the_count_of_a_vote_is_never_shown_as_a_concentration():
     said = words(alarm, site, "en", zone="UTC")
     assert (said.value, said.limit) == ("3", "2")
     assert said.sentence.startswith("3 sensors around it")
+
+
+def test_an_alarm_about_a_zone_names_it_and_belongs_to_its_lifeline():
+    burst = rule_of(
+        "burst",
+        kind="all",
+        channels=[1],
+        unit="1",
+        message="{{ asset.name }}: all {{ score }} conditions of {{ rule }} hold",
+        options={"inputs": "p q", "of": "burst/p burst/q", "at_least": "3 3"},
+    )
+    site = Site(registry_of((0,)), plan_of(burst, subjects=("z",)))
+    assert site.domain_of("z") == "gas"
+    assert site.domain_of("elsewhere") == ""
+    count: dict[str, float] = {"value": 2.0, "score": 2.0, "limit": 2.0}
+    alarm = Alarm(alarm_id="a", rule="burst", side=1, subject="z", **count)
+    said = words(alarm, site, "en", zone="UTC")
+    assert said.sentence.startswith("Z: all 2 conditions of burst hold")
+    assert (said.value, said.limit, said.place) == ("2", "2", "z")
