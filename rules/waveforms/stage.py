@@ -45,11 +45,13 @@ class Waveforms:
     """All that listens to blocks; ``ruled`` [channels] tells channels that block rules judge."""
 
     def __init__(self, channels: Channels, ruled: NDArray[np.bool_]) -> None:
-        row = {name: i for i, name in enumerate(channels.id)}
+        derived = [(i, said) for i, said in enumerate(channels.derived) if said]
+        sources = {said["from"] for _, said in derived}
+        row = {name: i for i, name in enumerate(channels.id) if name in sources} if sources else {}
         wanted = [
             (row[said["from"]], said, i)
-            for i, said in enumerate(channels.derived)
-            if said and channels.alive[i] and said["from"] in row
+            for i, said in derived
+            if channels.alive[i] and said["from"] in row
         ]
         heard = ruled.copy()
         heard[[source for source, _, _ in wanted]] = True
