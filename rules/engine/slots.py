@@ -249,8 +249,7 @@ def _lay_tracks(
     edge = np.minimum(p.lowest[span], np.nextafter(p.range_at[span], np.inf))
     high = np.where(p.sign[span] > 0, edge, np.inf)
     low = np.where(p.sign[span] < 0, -edge, -np.inf)
-    each = np.arange(channels + 1)
-    slots.pointer[kernel] = span.start + np.searchsorted(channel, each)
+    slots.pointer[kernel] = _pointer(channel, channels, span.start)
     slots.tracks[kernel] = Tracks(
         kernel=kernel,
         channel=channel[first],
@@ -258,7 +257,7 @@ def _lay_tracks(
         accept=p.accept[span][first],
         max_gap_ns=p.max_gap_ns[span][first],
         meaning=score[first],
-        pointer=np.searchsorted(channel[first], each),
+        pointer=_pointer(channel[first], channels, 0),
         slot=np.append(span.start + first, span.stop),
         quiet_high=np.minimum.reduceat(high, first) if len(first) else high,
         quiet_low=np.maximum.reduceat(low, first) if len(first) else low,
@@ -266,6 +265,15 @@ def _lay_tracks(
         rules=slots.rules,
         _place=place[first],
     )
+
+
+def _pointer(channel: NDArray[np.int64], channels: int, start: int) -> NDArray[np.int64]:
+    """Return where each channel's rows begin among rows sorted by channel, and their end."""
+    if not len(channel):  # most kernels of a site: no memory for a million times the same
+        return np.broadcast_to(np.int64(start), channels + 1)
+    pointer = np.full(channels + 1, start)
+    pointer[1:] += np.cumsum(np.bincount(channel, minlength=channels))
+    return pointer
 
 
 def _none(name: str, columns: int) -> NDArray[Any]:
