@@ -130,7 +130,8 @@ def vote_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
 def joint_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
     """Conditions on some channels, told of or not, and what joins them on one or two assets."""
     inputs, options = [], {"inputs": [], "of": [], "at_least": []}
-    count = random.choice((1, 2, 2, 3, 3))
+    in_turn = kind == "sequence"  # of few steps seldom more than one is done
+    count = random.choice((2, 2, 3) if in_turn else (1, 2, 2, 3, 3))
     for letter in "pqr"[:count]:
         told = random.random() < 0.3
         of = f"{name}-{letter}" if told else f"{name}/{letter}"
@@ -150,7 +151,7 @@ def joint_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
         for k in range(count):
             members = sorted(random.sample(range(len(DEVICES)), random.randint(1, 4)))
             rule.own["members"][i, k * MEMBERS : k * MEMBERS + len(members)] = members
-        need = random.choice((1, count, max(1, count - 1), max(1, count - 1)))
+        need = random.choice((1, 1, 1 if in_turn else count, max(1, count - 1)))
         rule.raise_at[i] = [math.nan, math.nan, need, need + 1 if need < count else math.nan]
         rule.hold_ns[i] = random.choice((0, 0, 0, 3, 10)) * SECOND_NS
         rule.keep_ns[i] = random.choice((0, 0, 5)) * SECOND_NS

@@ -152,6 +152,6 @@ def test_the_events_do_not_depend_on_the_cpu_features_numpy_uses() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=480,
     )
     assert child.stdout.split() == [digest()], child.stderr
