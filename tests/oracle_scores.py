@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tests.oracle_compensated import trend_of
 from tests.oracle_composites import expression_of, neighbour_of, vote_of
 from tests.oracle_modal import modal_of
 from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
 from tests.oracle_transient import transient_of
-from tests.oracle_trends import count_of, forecast_of, step_of, trend_of
+from tests.oracle_trends import count_of, forecast_of, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -199,10 +199,10 @@ class Trend:
     def score(self, t: int, x: float) -> float:
         if not math.isfinite(x) or not self.buckets.judged(t, x):
             return NOT_A_ROW
-        points = self.buckets.points
-        if len(points) < max(2, self.min_points):
-            return NOT_A_ROW
-        if points[-1][0] - points[0][0] < self.min_duration_ns:
+        return self.judge(self.buckets.points)
+
+    def judge(self, points: list[Point]) -> float:
+        if not self.enough(points):
             return NOT_A_ROW
         s, variance = kendall_of([value for _, value in points])
         z = 0.0 if s == 0 else (s - math.copysign(1, s)) / math.sqrt(variance / 18.0)
@@ -210,6 +210,10 @@ class Trend:
         if abs(z) <= NormalDist().inv_cdf(1.0 - self.p_value / 2.0):
             return 0.0
         return plain_median(slopes_of(points, self.per_ns)) + 0.0
+
+    def enough(self, points: list[Point]) -> bool:
+        long = len(points) >= max(2, self.min_points)
+        return long and points[-1][0] - points[0][0] >= self.min_duration_ns
 
     def evidence(self) -> dict[str, float]:
         return self.said
@@ -220,17 +224,6 @@ class Trend:
 
     def epoch(self) -> None:
         pass
-
-
-def trend_of(rule: ChannelRule, i: int, _: Registry) -> Trend:
-    own = rule.own
-    return Trend(
-        Buckets(int(own["resample_ns"][i]), int(own["window_ns"][i])),
-        int(own["min_points"][i]),
-        int(own["min_duration_ns"][i]),
-        int(own["per_ns"][i]),
-        float(own["p_value"][i]),
-    )
 
 
 # -- forecast ----------------------------------------------------------------------------------

@@ -35,6 +35,10 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
         "min_duration_ns": [s * SECOND_NS for s in (0, 5, 20)],
         "per_ns": (SECOND_NS, 20 * SECOND_NS),
         "p_value": (0.9, 0.5, 0.2, 0.05),
+        "companion": (0, 1, 2, 3, 4, 4, -1),
+        "max_age_ns": [s * SECOND_NS for s in (30, 600)],
+        "lag_first": (0, 0, 0, 1),
+        "lag_last": (1, 1, 1, 2),
     },
     "forecast": {
         "window_ns": [s * SECOND_NS for s in (40, 120, 600)],

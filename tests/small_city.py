@@ -110,6 +110,10 @@ OWN: dict[str, dict[str, Any]] = {
         "min_duration_ns": 600 * SECOND_NS,
         "per_ns": 3600 * SECOND_NS,
         "p_value": 0.01,
+        "companion": 1,
+        "max_age_ns": 600 * SECOND_NS,
+        "lag_first": 0,
+        "lag_last": 2,
     },
     "forecast": {
         "window_ns": 3600 * SECOND_NS,
@@ -172,6 +176,7 @@ COMPOSITES = ("expr", "vote")
 METHODS = {
     "rate": ("difference", "theil_sen", "least_squares"),
     "step": ("rows", "resampled"),
+    "trend": ("", "compensated"),
     "neighbour": ("difference", "sigma"),
 }
 METHOD = {kind: methods[0] for kind, methods in METHODS.items()}

@@ -191,8 +191,8 @@ def _measured(alarm: Alarm, site: Site, language: str) -> _Parts:
 
 def _span(seconds: float | None, language: str) -> str:
     """Return a time that a rule judges, which may lie in the past: negative."""
-    if seconds is None:
-        return "–"
+    if seconds is None or not math.isfinite(seconds):
+        return number(seconds, 0)
     return f"{'−' if seconds < 0 else ''}{duration(abs(seconds), language)}"
 
 

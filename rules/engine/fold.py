@@ -12,7 +12,7 @@ from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
 from rules.engine.kinds import ACROSS, KERNELS, SAMPLERS, SCORERS
-from rules.engine.kinds.scorer import Gatherer
+from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.vote import Votes
 from rules.engine.late import Batch, late_findings
@@ -313,7 +313,7 @@ class Engine:
             if kernel == Votes.kernel:
                 continue  # votes go by the Clock, which did not jump
             scorer = self.scorers.get(kernel)
-            if isinstance(scorer, Gatherer):
+            if scorer is not None and gathers(scorer):
                 own = scorer.tracks_of(channel)
             else:
                 own = np.arange(tracks.pointer[channel], tracks.pointer[channel + 1])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.engine.kinds.scorer import Gatherer, TakesLate
+from rules.engine.kinds.scorer import gathers, takes_late
 from rules.engine.lifecycle import SlotRows
 from rules.readings import QC_GOOD
 from rules.segments import Segments, consecutive, ranges
@@ -31,7 +31,7 @@ class Part:
     """
 
     __slots__ = (
-        *("accepted", "asof", "g", "late", "rows", "segments"),
+        *("accepted", "asof", "g", "judged", "late", "rows", "segments"),
         *("t", "ticks", "value", "wide"),
     )
 
@@ -48,6 +48,7 @@ class Part:
         self.accepted, self.ticks, self.asof = accepted, ticks, asof
         self.late: NDArray[np.bool_] | None = None  # of the journal's rows, where segments have any
         self.wide: Part | None = None  # the same with its late rows among the judged ones
+        self.judged: Part = self  # the same without late rows
         whole = segments.single and len(segments.order) == len(rows)
         self.t = rows.judged_ns if whole else rows.judged_ns[segments.order]
         self.value = rows.value if whole else rows.value[segments.order]
@@ -111,6 +112,7 @@ def with_late(part: Part, segments: Segments, late: NDArray[np.bool_]) -> None:
     """Give ``part`` its late rows: ``segments`` are of judged and late ones, in journal order."""
     part.wide = Part(part.rows, part.g, segments, part.accepted, part.ticks, part.asof)
     part.wide.late = late
+    part.wide.judged = part
 
 
 def acceptance(rows: Readings, slots: Slots) -> list[NDArray[np.bool_] | None]:
@@ -168,19 +170,15 @@ def runs_of(
 def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
     """Score all rows of a kernel, and return those of slots that have something to do."""
     tracks = slots.tracks[scorer.kernel]
-    if part.wide is not None and isinstance(scorer, TakesLate):
+    if part.wide is not None and takes_late(scorer):
         part = part.wide
     if not len(tracks) or not len(part.segments.order):
         return None
-    gathers = isinstance(scorer, Gatherer)
-    if isinstance(scorer, Gatherer):
-        runs = scorer.gather(part)
-    else:
-        runs = runs_of(part, tracks, finite=scorer.finite)
+    runs = scorer.gather(part) if gathers(scorer) else runs_of(part, tracks, finite=scorer.finite)
     if runs is None:
         return None
     score = scorer.score(runs, part)
-    if gathers:
+    if gathers(scorer):
         runs.value = score
     return moving_rows(part, slots, tracks, runs, score, scorer.aux)
 
@@ -293,6 +291,7 @@ def _slot_rows(
     moving[owner[mirrored >= p.lowest[of_row]]] = True
     moving[owner[over]] = True
     keep = mirrored == mirrored  # noqa: PLR0124 - a NaN score is no row
+    keep &= ~_idle(slots, slot, (owner, length), mirrored, over)
     if not moving.all():
         keep &= moving[owner]
     if not keep.all():
@@ -314,6 +313,30 @@ def _slot_rows(
         over=over,
         aux=None if aux is None else aux[places],
     )
+
+
+def _idle(
+    slots: Slots,
+    slot: NDArray[np.int64],
+    laid: tuple[NDArray[np.int64], NDArray[np.int64]],
+    mirrored: NDArray[np.float64],
+    over: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Tell rows that change nothing: calm ones after a calm one, or of a slot not in motion."""
+    owner, length = laid
+    state = slots.state
+    calm = mirrored < slots.parameters.calm[slot][owner]
+    idle = calm.copy()
+    idle[1:] &= calm[:-1]
+    head = np.cumsum(length) - length
+    idle[head] = calm[head] & ~state.busy[slot]
+    latched = state.closed[slot]
+    if over.any():
+        latched = latched.copy()
+        latched[owner[over]] = True
+    if latched.any():  # until a reset every row counts
+        idle &= ~latched[owner]
+    return idle
 
 
 def joined(found: list[SlotRows]) -> SlotRows:

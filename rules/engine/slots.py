@@ -43,6 +43,7 @@ class Parameters:
     keep_ns: NDArray[np.int64]  # [S, K]
     max_gap_ns: NDArray[np.int64]  # [S]
     lowest: NDArray[np.float64]  # [S] smallest raise_at: below it an idle slot has nothing to do
+    calm: NDArray[np.float64]  # [S] a row below it, after another, changes nothing; −inf = never
     range_at: NDArray[np.float64]  # [S] mirrored; beyond it the range latch closes; +inf = never
     fail_loud: NDArray[np.bool_]  # [S]
     accept: NDArray[np.int64]  # [S] index of the slot's acceptance class
@@ -108,6 +109,7 @@ class Slots:
     meaning: NDArray[np.uint64]  # [S] hash of everything that shapes what the slot means
     tracks: dict[str, Tracks]  # by kernel
     track: NDArray[np.int64]  # [S] place of the slot's track among its kernel's
+    spans: NDArray[np.int64]  # [kernels + 1] first slot of each kernel, in the order of ``tracks``
     pointer: dict[str, NDArray[np.int64]]  # kernel -> [channels + 1] first slot of each channel
     accept_flags: list[tuple[int, ...]]  # acceptance classes; () = all flags
     busy_channels: NDArray[np.int32]  # [channels] threshold slots in motion
@@ -136,14 +138,15 @@ class Slots:
         slot, busy = slot[changed], busy[changed]
         self.state.busy[slot] = busy
         step = np.where(busy, np.int32(1), np.int32(-1))
-        for kernel, tracks in self.tracks.items():
-            span = self.span(kernel)
-            mine = (slot >= span.start) & (slot < span.stop)
-            if not mine.any():
+        order = np.argsort(slot)  # a kernel's slots lie side by side
+        slot, step = slot[order], step[order]
+        cuts = np.searchsorted(slot, self.spans).tolist()
+        for (kernel, tracks), a, b in zip(self.tracks.items(), cuts[:-1], cuts[1:], strict=True):
+            if a == b:
                 continue
-            np.add.at(tracks.busy, self.track[slot[mine]], step[mine])
+            np.add.at(tracks.busy, self.track[slot[a:b]], step[a:b])
             if kernel == "threshold":
-                np.add.at(self.busy_channels, self.parameters.channel[slot[mine]], step[mine])
+                np.add.at(self.busy_channels, self.parameters.channel[slot[a:b]], step[a:b])
 
     def recount(self) -> None:
         """Count the slots in motion anew: their state was put back from elsewhere."""
@@ -213,13 +216,12 @@ def build_slots(
         meaning=meaning[order],
         tracks={},
         track=np.zeros(len(order), np.int64),
+        spans=np.searchsorted(kernel[order], np.arange(len(kernels) + 1)),
         pointer={},
         accept_flags=classes,
         busy_channels=np.zeros(len(channel_ids), np.int32),
     )
-    kernel = kernel[order]
-    for k, kernel_name in enumerate(kernels):
-        a, b = np.searchsorted(kernel, [k, k + 1])
+    for kernel_name, a, b in zip(kernels, slots.spans[:-1], slots.spans[1:], strict=True):
         own = (name[order[a:b]], score[order[a:b]], place[order[a:b]])
         most = int(slots.parameters.channel[a:b].max(initial=-1)) + 1
         count = max(len(channel_ids), most)
@@ -309,17 +311,23 @@ def _rule_parameters(
     if flags not in classes:
         classes.append(flags)
     lowest = np.fmin.reduce(raise_wide, axis=1)
+    clear_wide = widen(clear_at, np.where(loud, clear_at[row, pick], np.nan))
+    keep_wide = widen(rule.keep_ns, rule.keep_ns[row, pick])
+    # where no level waits before it clears, one row below all clear limits ends whatever ran
+    at_once = ~((keep_wide > 0) & ~np.isnan(raise_wide)).any(axis=1)
+    calm = np.fmin.reduce(clear_wide, axis=1)
     return {
         "channel": rule.channel.astype(np.int32),
         "rule": np.full(n, number, np.int32),
         "sign": np.full(n, sign),
         "raise_at": raise_wide,
-        "clear_at": widen(clear_at, np.where(loud, clear_at[row, pick], np.nan)),
+        "clear_at": clear_wide,
         "hold_ns": widen(rule.hold_ns, np.full(n, plan.confirm_hold_ns)),
         "hold_samples": widen(rule.hold_samples, np.where(loud, 2, 0)),
-        "keep_ns": widen(rule.keep_ns, rule.keep_ns[row, pick]),
+        "keep_ns": keep_wide,
         "max_gap_ns": rule.max_gap_ns.astype(np.int64),
         "lowest": np.where(np.isnan(lowest), np.inf, lowest),
+        "calm": np.where(at_once & ~np.isnan(calm), calm, -np.inf),
         "range_at": range_at,
         "fail_loud": np.full(n, rule.fail_loud),
         "accept": np.full(n, classes.index(flags), np.int64),

@@ -19,7 +19,7 @@ from rules.language.reach import channel_warnings, coverage
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
 from rules.plan import ChannelRule, Plan
-from rules.problems import Invalid, Problem
+from rules.problems import Invalid, Problem, nearest
 from rules.quantities import UnknownUnit
 from rules.yaml_text import raise_errors
 
@@ -62,7 +62,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         A unit does not fit a matched quantity, or levels are not in order; with all problems.
     """
     work = _Work(rules, registry, Selector(registry))
-    for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].follows):
+    for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].after):
         work.rule(rule)
     quality = compile_checks(rules.checks, work.selector, work.problems)
     work.problems += masks(rules.checks, quality, work.channel_rules, registry)
@@ -201,6 +201,7 @@ class _Work:
         every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
         all_of = dict(self.selector.by_quantity(every))
         for variant, rows in groups:
+            self._limits_known(rule, kind, variant)
             matches = self.selector.by_quantity(rows)
             for name, chosen in matches or [(name, rows) for name in _named(rule.body)]:
                 try:
@@ -211,7 +212,9 @@ class _Work:
                     continue
                 among = all_of.get(name, chosen)
                 interval = channels.interval_ns[chosen]
-                matched = Matched(chosen, interval, name, self.registry, among)
+                matched = Matched(
+                    chosen, interval, name, self.registry, among, self.channel_rules, self.levels
+                )
                 for side in sides:
                     self.problems += [rule.problem(*p) for p in side.problems]
                     parts.append((side, matched, variant))
@@ -223,6 +226,14 @@ class _Work:
             self.problems.append(rule.problem(("select",), said, key=True))
             return
         self._assemble(rule, kind, parts)
+
+    def _limits_known(self, rule: Rule, kind: Kind, variant: Any) -> None:
+        """Note that the rule another takes its limits from does not exist, or has none."""
+        name = kind.limit_rule(variant) if kind.limit_rule is not None else ""
+        known = [r.id for r in self.rules.rules if r.body.kind == "threshold"]
+        if name and name not in known:
+            said = f"limit: no threshold rule {name!r}{nearest(name, known)}"
+            self.problems.append(rule.problem(("limit",), said, key=True))
 
     def _assemble(self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]) -> None:
         body: Any = rule.body

@@ -61,10 +61,22 @@ def limit_sides(
             else:
                 band = body.hysteresis.of(name, Amount(0.0)) if body.hysteresis else Amount(0.0)
                 clear_at[name] = _less(limit, sign * _band(band, difference))
-        side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), unit)
-        side.problems.extend(_order(side, key, levels))
-        sides.append(side)
+        sides.append(side_of(key, sign, raise_at, clear_at, levels, unit))
     return sides
+
+
+def side_of(
+    key: str,
+    sign: int,
+    raise_at: dict[str, float],
+    clear_at: dict[str, float],
+    levels: Sequence[Level],
+    unit: str,
+) -> Side:
+    """Return limits by level as a side; ``key`` is where they stand."""
+    side = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), unit)
+    side.problems.extend(_order(side, key, levels))
+    return side
 
 
 def value_converters(body: Any, quantity: str) -> tuple[Convert, Convert]:
@@ -101,8 +113,7 @@ def sigma_sides(
         for level, limit in raise_at.items():
             band = body.hysteresis.of(level, Amount(0.0)) if body.hysteresis else Amount(0.0)
             clear_at[level] = _less(limit, sign * band.number)
-        built = Side(sign, _laid(raise_at, levels), _laid(clear_at, levels), "sigma")
-        built.problems.extend(_order(built, key, levels))
+        built = side_of(key, sign, raise_at, clear_at, levels, "sigma")
         if min(amount.number for amount in limits.values()) <= 0:
             built.problems.append(((key,), f"{key} limits must be above 0", "error"))
         sides.append(built)

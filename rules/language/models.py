@@ -28,13 +28,12 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KINDS_NOT_YET: Final = (
-    "trend", "forecast", "seasonal", "all", "sequence", "step",
+    "seasonal", "all", "sequence",
 )  # fmt: skip
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "timezone", "suppress", "late", "resample",
-    "test", "p_value", "min_duration", "model", "confidence", "reach_within", "periods",
-    "slot", "holidays",
+    "on_gap", "timezone", "suppress", "late",
+    "periods", "slot", "holidays",
     "inputs", "join",
 )  # fmt: skip
 

@@ -41,6 +41,8 @@ assets:
     channels:
     - {id: p, quantity: pressure, resolution: 0.1}
     - {id: q, quantity: flow, resolution: 0.1}
+    - {id: l, quantity: level, resolution: 0.01}
+    - {id: t, quantity: temperature, resolution: 0.1}
 - id: 410100-bridge-sp-000001
   type: span
   sensors:

@@ -19,6 +19,7 @@ from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.transient import Transient
 from rules.engine.kinds.trend import Trend
+from rules.engine.kinds.trend_compensated import TrendCompensated
 from rules.engine.kinds.vote import Votes
 from rules.engine.kinds.zscore import Zscore
 
@@ -41,13 +42,16 @@ SCORERS: tuple[type[Scorer], ...] = (
     StepRows,
     StepResampled,
     Trend,
+    TrendCompensated,
     Forecast,
     NeighbourDifference,
     NeighbourSigma,
     Expression,
     Modal,
 )
-ACROSS = (NeighbourDifference.kernel, NeighbourSigma.kernel, Expression.kernel, Modal.kernel)
+ACROSS = tuple(
+    s.kernel for s in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated, Modal)
+)
 """Kernels that look at the last values of other channels."""
 SAMPLERS: tuple[type[Sampler], ...] = (Transient,)
 """Kinds that judge the samples of blocks."""

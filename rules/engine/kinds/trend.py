@@ -61,16 +61,20 @@ class Trend:
         for at, t, value in windows(view, self.least[own]):
             long = t[:, -1] - t[:, 0] >= self.least_ns[own[at]]
             at, t, value = at[long], t[long], value[long]  # noqa: PLW2901
-            if not len(at):
-                continue
-            z = mann_kendall(value)
-            rises = np.abs(z) > self.critical[own[at]]
-            slope = np.zeros(len(at))
-            if rises.any():
-                slope[rises] = theil_sen(t[rises], value[rises], self.per_ns[own[at[rises]]])
-            score[at] = slope + 0.0
-            aux[at, 0], aux[at, 1] = z, t.shape[1]
+            if len(at):
+                score[at], aux[at] = self.judged(own[at], t, value)
         return score, aux
+
+    def judged(
+        self, own: NDArray[np.int64], t: NDArray[np.int64], value: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return slope [k] and evidence [k, 2] of windows of n points, [k, n]."""
+        z = mann_kendall(value)
+        rises = np.abs(z) > self.critical[own]
+        slope = np.zeros(len(own))
+        if rises.any():
+            slope[rises] = theil_sen(t[rises], value[rises], self.per_ns[own[rises]])
+        return slope + 0.0, np.stack([z, np.full(len(z), float(t.shape[1]))], axis=1)
 
     def forget(self, own: NDArray[np.int64]) -> None:
         """Keep everything: a row of an earlier bucket tells how far the clock went back."""

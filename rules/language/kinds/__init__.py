@@ -10,12 +10,15 @@ from rules.language.kinds.cusum import CUSUM
 from rules.language.kinds.deadman import DEADMAN
 from rules.language.kinds.ewma import EWMA
 from rules.language.kinds.expr import EXPR
+from rules.language.kinds.forecast import FORECAST
 from rules.language.kinds.modal import MODAL
 from rules.language.kinds.neighbour import NEIGHBOUR
 from rules.language.kinds.rate import RATE
+from rules.language.kinds.step import STEP
 from rules.language.kinds.stuck import STUCK
 from rules.language.kinds.threshold import THRESHOLD
 from rules.language.kinds.transient import TRANSIENT
+from rules.language.kinds.trend import TREND
 from rules.language.kinds.vote import VOTE
 from rules.language.kinds.zscore import ZSCORE
 
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
-        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STUCK, GAP, LATE, CLOCK),
-        *(COUNT, NEIGHBOUR, EXPR, VOTE, TRANSIENT, MODAL, DEADMAN),
+        *(THRESHOLD, RATE, EWMA, ZSCORE, CUSUM, STEP, TREND, FORECAST),
+        *(STUCK, GAP, LATE, CLOCK, COUNT, NEIGHBOUR, EXPR, VOTE),
+        *(TRANSIENT, MODAL, DEADMAN),
     )
 }
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from rules.language.resampling import gap_ns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -36,10 +38,17 @@ class Matched:
     quantity: str
     registry: Registry
     among: NDArray[np.intp]  # all channels of this quantity the rule selects, rising
+    built: Sequence[ChannelRule] = ()  # rules compiled before
+    levels: Sequence[Level] = ()  # of the site
 
     def each(self, value: float) -> NDArray[np.float64]:
         """Return one number for all of them."""
         return np.full(len(self.rows), value, np.float64)
+
+    def level(self, name: str) -> int | None:
+        """Return the column of a level of the site."""
+        names = [level.name for level in self.levels]
+        return names.index(name) if name in names else None
 
     def whole(self, value: int) -> NDArray[np.int64]:
         """Return one whole number for all of them."""
@@ -103,7 +112,14 @@ class Kind:
     devices: bool = False  # selects devices, not channels
     compile: Callable[[Work, Rule, Any, Groups], None] | None = None
     """For kinds that are no scores of channels: adds its arrays to the work by itself."""
+    limit_rule: Callable[[Any], str] | None = None
+    """The threshold rule its limits come from, "" for none: compiled after those."""
     follows: bool = False  # from what other rules decide: compiled after them
+
+    @property
+    def after(self) -> int:
+        """When it is compiled: 0 first, 1 when limits are known, 2 when all channels' rules are."""
+        return 2 if self.follows else int(self.limit_rule is not None)
 
 
 def spans_of(
@@ -142,7 +158,9 @@ def slot_columns(
         "hold_ns": np.tile(np.array([h.hold_ns if h else 0 for h in holds], np.int64), (n, 1)),
         "hold_samples": np.tile(np.array([h.samples if h else 0 for h in holds], np.int32), (n, 1)),
         "keep_ns": np.tile(np.array(keeps, np.int64), (n, 1)),
-        "max_gap_ns": spans_of(body.max_gap, interval_ns, DEFAULT_MAX_GAP_TIMES),
+        "max_gap_ns": np.maximum(
+            spans_of(body.max_gap, interval_ns, DEFAULT_MAX_GAP_TIMES), gap_ns(body)
+        ),
     }
 
 

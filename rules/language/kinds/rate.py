@@ -34,7 +34,8 @@ class RateRule(LimitBody):
     method: Literal["difference", "theil_sen", "least_squares"] = "difference"
 
 
-def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
+def slope_sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
+    """Return limits of a change per time, which ``Side.own["per_ns"]`` is of."""
     unit = QUANTITIES[quantity].unit
     every = [*(body.above or {}).values(), *(body.below or {}).values()]
     first = unit_of(every[0], body.unit, f"{unit}/min")
@@ -74,7 +75,7 @@ RATE = Kind(
         "{{ asset.name_zh }}：{{ quantity_zh }}变化 {{ score }}（限值 {{ limit }}）",
     ),
     levels_of=limit_levels,
-    sides_of=_sides,
+    sides_of=slope_sides,
     own_of=_own,
     options_of=lambda body: {"method": body.method},
     warn=_warn,

@@ -1,0 +1,92 @@
+"""``compensate: {by: temperature}``: whose course is taken off, and how late it acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import numpy as np
+from pydantic import Field, PlainValidator, model_validator
+
+from rules.durations import format_duration, parse_duration
+from rules.language.amounts import SpanValue
+from rules.language.kinds.kind import spans_of
+from rules.language.nearby import Hops, Near, Nearby, Scope, one_way
+from rules.problems import nearest
+from rules.quantities import QUANTITIES
+from rules.strict_models import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rules.language.kinds.kind import Columns, Found, Matched
+
+MOST_LAGS: Final = 48
+NOTHING: Final = -1  # of channels without a companion: they are judged as they are
+
+
+def _lag(value: object) -> tuple[int, int]:
+    """Read ``[0h, 6h]`` or ``2h`` as nanoseconds."""
+    ends = value if isinstance(value, list) else [value, value]
+    if len(ends) != 2:
+        raise ValueError("a lag is a duration, or the least and the greatest: [0h, 6h]")
+    first, last = (parse_duration(str(end)) for end in ends)
+    if not 0 <= first <= last:
+        raise ValueError("a lag goes from 0s upwards: [0h, 6h]")
+    return first, last
+
+
+class Compensate(Strict):
+    """What a channel's values go with, such as the temperature of the same asset."""
+
+    by: str
+    near: Near | None = None
+    network: str | None = None
+    hops: Hops | None = None
+    scope: Scope | None = None
+    lag: Annotated[tuple[int, int], PlainValidator(_lag)] = (0, 0)
+    max_age: SpanValue | None = Field(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_asset(cls, raw: object) -> object:
+        """Look within the asset where nothing is said."""
+        if isinstance(raw, dict) and not raw.keys() & {"near", "network", "hops", "scope"}:
+            return {**raw, "scope": "asset"}
+        return raw
+
+    @model_validator(mode="after")
+    def _whole(self) -> Compensate:
+        if self.by not in QUANTITIES:
+            raise ValueError(f'unknown quantity "{self.by}"{nearest(self.by, list(QUANTITIES))}')
+        one_way(self.near, self.network, self.hops, self.scope)
+        return self
+
+
+def lag_problems(compensate: Compensate, resample_ns: int) -> Iterable[Found]:
+    """Check that lags are whole buckets, and not too many."""
+    first, last = compensate.lag
+    every = format_duration(resample_ns)
+    if first % resample_ns or last % resample_ns:
+        yield ("compensate", "lag"), f"lag: must be whole numbers of resample {every}"
+    elif (last - first) // resample_ns >= MOST_LAGS:
+        said = f"lag: more than {MOST_LAGS} steps of resample {every}: narrow it"
+        yield ("compensate", "lag"), said
+
+
+def companions_of(compensate: Compensate, resample_ns: int, matched: Matched) -> Columns:
+    """Return the nearest companion of each channel, of the same sensor if there is one; or -1."""
+    channels = matched.registry.channels
+    quantity = np.array(channels.quantity, object)
+    candidates = np.flatnonzero((quantity == compensate.by) & channels.alive)
+    near = Nearby(matched.registry, candidates).of(matched.rows, compensate)
+    companion = np.full(len(near), NOTHING, np.int64)
+    for i, (row, others) in enumerate(zip(matched.rows.tolist(), near, strict=True)):
+        sensor = channels.id[row].rpartition("/")[0] + "/"
+        same = [other for other in others if channels.id[other].startswith(sensor)]
+        companion[i] = next(iter([*same, *others]), NOTHING)
+    return {
+        "companion": companion,
+        "max_age_ns": spans_of(compensate.max_age, channels.interval_ns[companion], 3.0),
+        "lag_first": matched.whole(compensate.lag[0] // resample_ns),
+        "lag_last": matched.whole(compensate.lag[1] // resample_ns),
+    }
