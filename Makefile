@@ -2,6 +2,7 @@
 # make test     set up what the tests need (Debian servers too), then run them all
 # make check    format, lint, types
 # make bench    the engine and the store's text, measured beside the obvious alternative
+# make long-life  running statistics after 10⁸ readings of one channel (an hour or two)
 # make setup    only the environment, in .venv
 # make clean    remove .venv and everything that was built
 
@@ -11,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PACKAGES := rules ingest simulators lifeline tests
 
-.PHONY: demo test test-setup check bench setup clean
+.PHONY: demo test test-setup check bench long-life setup clean
 .DEFAULT_GOAL := demo
 
 $(PY):
@@ -56,6 +57,9 @@ check: .make/developing
 bench: .make/installed
 	$(VENV)/bin/lifeline bench engine
 	$(VENV)/bin/lifeline bench store
+
+long-life: .make/developing
+	ROWS=100000000 $(PY) -m pytest -n 2 tests/rules/test_long_life.py
 
 clean:
 	rm -rf $(VENV) .make build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
