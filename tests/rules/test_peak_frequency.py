@@ -156,6 +156,7 @@ def test_a_peak_on_the_edge_of_its_bins_is_one_and_beyond_it_none():
     row = np.array([[1.0, 8.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
     assert peak_of(row)[0] == 0.0
     assert math.isnan(peak_of(np.array([[9.0, 8.0, 1.0, 1.0, 1.0, 1.0, 1.0]]))[0])
+    assert math.isnan(peak_of(np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 8.0, 9.0]]))[0])
     assert math.isnan(peak_of(np.array([[1.0, 2.9, 1.0, 1.0, 1.0, 1.0, 1.0]]))[0])
     assert peak_of(np.array([[1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0]]))[0] == 0.0
     assert peak_of(np.array([[1.0, 16.0, 16.0, 1.0, 1.0, 1.0, 1.0]]))[0] == 0.5
