@@ -65,7 +65,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].after):
         work.rule(rule)
     quality = compile_checks(rules.checks, work.selector, work.problems)
-    work.problems += masks(rules.checks, quality, work.channel_rules, registry)
+    judging = [*work.channel_rules, *work.input_rules]
+    work.problems += masks(rules.checks, quality, judging, registry)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
     raise_errors(problems)
     plan = Plan(

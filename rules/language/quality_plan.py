@@ -258,6 +258,10 @@ def masks(
     return found
 
 
+LIMITS_ON_VALUES = ("threshold", "stat_last", "stat_min", "stat_max", "stat_median")
+"""Kernels whose limits are values of the channel: those of rules, and of conditions in ``all``."""
+
+
 class _Pair:
     """One check and one side of a rule on the channels both are about."""
 
@@ -276,7 +280,7 @@ class _Pair:
         """Return where and how the check hides something."""
         if self.quality.kind == "stuck":
             return self._by_standing_still() if self.blind else []
-        if self.rule.kind != "threshold":
+        if self.rule.kernel not in LIMITS_ON_VALUES:
             return []
         found = self._by_code()
         return found + self._by_span() if self.blind else found

@@ -174,3 +174,16 @@ def test_a_check_that_could_hide_an_alarm_is_an_error(text):
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_check_that_hides_nothing_is_fine(text):
     assert not problems(f"- {{id: a, {text}}}\n")
+
+
+@pytest.mark.parametrize("stat", ["last", "max, window: 5m"])
+def test_a_check_that_could_hide_a_condition_of_a_joint_alarm_is_an_error(stat):
+    joint = (
+        "- {id: both, kind: all, source: estimate, scope: asset, level: orange, inputs: {"
+        f"p: {{quantity: pressure, stat: {stat}, above: 400 kPa}},"
+        " m: {quantity: ch4, stat: last, above: '30 %{LEL}'}}}\n"
+    )
+    loud = RULES[: RULES.index("- {id: quiet")]
+    hides = "- {id: a, kind: range, select: {quantity: pressure}, unit: kPa, fail: [null, 450]}\n"
+    assert "fail: hides" not in problems(hides, loud)
+    assert 'fail: hides values that rule "both/p"' in problems(hides, loud + joint)
