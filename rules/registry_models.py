@@ -72,7 +72,6 @@ TagValue = bool | int | float | str
 Tags = dict[Word, TagValue]
 Attribute = bool | int | float | str | list[str] | list[float]
 LelBasis = Annotated[float, Field(ge=0.1, le=100)]
-Positive = Annotated[int, Field(gt=0)]
 KnownQuantity = Annotated[str, AfterValidator(_quantity)]
 
 

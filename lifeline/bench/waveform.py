@@ -17,11 +17,10 @@ from scipy.stats import median_abs_deviation
 from lifeline.bench.arrival import SEED, T0_NS
 from lifeline.bench.results import Waves
 from lifeline.bench.timing import Stopwatch
-from lifeline.bench.workload import LEVELS, SECOND_NS
+from lifeline.bench.workload import LEVELS, SECOND_NS, STATION, channels_with, registry_with
 from rules.engine import Engine
 from rules.plan import ChannelRule, Plan
 from rules.readings import Block, Record, Tick
-from rules.registry import Assets, Channels, Devices, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from lifeline.bench.results import Ask, Result
     from rules.readings import Body
+    from rules.registry import Registry
 
 CHANNELS, SECONDS = 1_700, 660
 HYDRANT_EVERY = 17  # one channel in so many
@@ -204,7 +204,7 @@ def registry_of(waves: Waveforms) -> Registry:
     gateways = -(-count // GATEWAY_CHANNELS)
     device = [i // GATEWAY_CHANNELS for i in range(count)]
     device += [gateways + i for i in range(len(waves.pressure))]
-    names = [f"000000-bridge-sp-000001/s{i:06d}/v" for i in range(waves.channels)]
+    names = [f"{STATION}/s{i:06d}/v" for i in range(waves.channels)]
     derived: list[dict[str, Any]] = [{} for _ in names]
     for i in range(waves.channels):
         for feature in ACCEL_FEATURES if i < count else PRESSURE_FEATURES:
@@ -223,61 +223,12 @@ def registry_of(waves: Waveforms) -> Registry:
                 "window_ns": WINDOW_S * SECOND_NS,
             }
         )
-    devices = gateways + len(waves.pressure)
-    return Registry(
-        content_hash=f"bench-waveform-{waves.channels}",
-        simulation=True,
-        assets=Assets(
-            id=("000000-bridge-sp-000001",),
-            site=("000000-st-000001",),
-            domain=("bridge",),
-            asset_type=("span",),
-            name=("bench",),
-            name_zh=("测试",),
-            district=("",),
-            zone=("",),
-            lon=np.zeros(1),
-            lat=np.zeros(1),
-            exposed_people=np.zeros(1, np.int64),
-            attributes=({},),
-            alive=np.ones(1, np.bool_),
-        ),
-        devices=Devices(
-            id=tuple(f"000000-bridge-gw-{i:06d}" for i in range(devices)),
-            kind=("gateway",) * devices,
-            transport=("mqtt",) * devices,
-            codec=("compact",) * devices,
-            asset=np.zeros(devices, np.int32),
-            interval_ns=np.full(devices, SECOND_NS),
-            alive=np.ones(devices, np.bool_),
-        ),
-        channels=_channels(tuple(names), np.array(device, np.int32), tuple(derived)),
+    name = f"bench-waveform-{waves.channels}"
+    every_ns = MINUTE_S * SECOND_NS
+    channels = channels_with(
+        tuple(names), np.array(device, np.int32), every_ns, derived=tuple(derived)
     )
-
-
-def _channels(
-    names: tuple[str, ...], device: NDArray[np.int32], derived: tuple[dict[str, Any], ...]
-) -> Channels:
-    n = len(names)
-    return Channels(
-        id=names,
-        asset=np.zeros(n, np.int32),
-        device=device,
-        port=np.arange(n, dtype=np.int32),
-        key=("v",) * n,
-        quantity=("accel",) * n,
-        unit=("m/s2",) * n,
-        klass=("info",) * n,
-        range_lo=np.full(n, -np.inf),
-        range_hi=np.full(n, np.inf),
-        resolution=np.full(n, 0.001),
-        interval_ns=np.full(n, MINUTE_S * SECOND_NS),
-        lel_basis=np.full(n, np.nan),
-        fault_codes=((),) * n,
-        tags=({},) * n,
-        alive=np.ones(n, np.bool_),
-        derived=derived,
-    )
+    return registry_with(name, channels)
 
 
 # -- numpy and scipy, channel by channel -------------------------------------------------------

@@ -7,7 +7,7 @@ slope of the last 60 s by least squares in true time, beyond ±0.1 a second, onc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 GATEWAY_CHANNELS = 100
+STATION = "000000-env-st-000001"
 MAX_GAP_NS = 60 * SECOND_NS
 
 LEVELS = (Level("yellow", 2, "#d4a72c"), Level("red", 4, "#cf222e"))
@@ -87,12 +88,19 @@ _OWN: dict[str, dict[str, int | float]] = {
 
 def registry_of(channels: int) -> Registry:
     """Return a registry of gateways with 100 channels each, without a city around it."""
-    gateways = -(-channels // GATEWAY_CHANNELS)
+    device = np.arange(channels, dtype=np.int32) // GATEWAY_CHANNELS
+    names = tuple(f"{STATION}/s{i:06d}/v" for i in range(channels))
+    return registry_with(f"bench-{channels}", channels_with(names, device, SECOND_NS))
+
+
+def registry_with(name: str, channels: Channels) -> Registry:
+    """Return a registry of one station, and of the gateways that its channels name."""
+    gateways = int(channels.device.max(initial=-1)) + 1
     return Registry(
-        content_hash=f"bench-{channels}",
+        content_hash=name,
         simulation=True,
         assets=Assets(
-            id=("000000-env-st-000001",),
+            id=(STATION,),
             site=("000000-st-000001",),
             domain=("env",),
             asset_type=("station",),
@@ -115,27 +123,34 @@ def registry_of(channels: int) -> Registry:
             interval_ns=np.full(gateways, SECOND_NS),
             alive=np.ones(gateways, np.bool_),
         ),
-        channels=_channels(channels),
+        channels=channels,
     )
 
 
-def _channels(n: int) -> Channels:
-    rows = np.arange(n, dtype=np.int32)
+def channels_with(
+    names: tuple[str, ...],
+    device: NDArray[np.int32],
+    interval_ns: int,
+    derived: tuple[dict[str, Any], ...] = (),
+) -> Channels:
+    """Return channels of the station without a range, numbered one by one within their device."""
+    n = len(names)
     return Channels(
-        id=tuple(f"000000-env-st-000001/s{i:06d}/v" for i in range(n)),
+        id=names,
         asset=np.zeros(n, np.int32),
-        device=rows // GATEWAY_CHANNELS,
-        port=rows % GATEWAY_CHANNELS,
+        device=device,
+        port=np.arange(n, dtype=np.int32) % GATEWAY_CHANNELS,
         key=("v",) * n,
         quantity=("temperature",) * n,
         unit=("Cel",) * n,
         klass=("info",) * n,
-        range_lo=np.full(n, -100.0),
-        range_hi=np.full(n, 100.0),
+        range_lo=np.full(n, -np.inf),
+        range_hi=np.full(n, np.inf),
         resolution=np.full(n, 0.001),
-        interval_ns=np.full(n, SECOND_NS),
+        interval_ns=np.full(n, interval_ns),
         lel_basis=np.full(n, np.nan),
         fault_codes=((),) * n,
         tags=({},) * n,
         alive=np.ones(n, np.bool_),
+        derived=derived,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rules.engine.part import Part
+    from rules.engine.part import Part, Runs
 
 ROW_BITS = 32  # of a key: channel, then row within the part
 NEVER_ROW = np.int64(2**62)
@@ -146,3 +146,30 @@ class View:
         found = np.flatnonzero((place >= 0) & (self._key[place] >> ROW_BITS == channel.ravel()))
         value.ravel()[found] = self._x[place[found]]
         t_ns.ravel()[found] = self._t[place[found]]
+
+
+def fresh_beside(
+    runs: Runs,
+    part: Part,
+    companion: NDArray[np.int64],
+    max_age_ns: NDArray[np.int64],
+    accept: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return what each track's companion last said before each row, [r]; NaN where nothing counts.
+
+    ``companion`` (−1: none), ``max_age_ns`` and the acceptance class are of all tracks, [T]. It
+    counts if it is finite and at most so far away in judged time.
+    """
+    if part.asof is None:
+        raise ValueError("a part for companions needs the last values of channels")
+    found = np.full(len(runs.t), np.nan)
+    classes = np.where(companion[runs.own] >= 0, accept[runs.own], -1)
+    for number in np.unique(classes[classes >= 0]).tolist():
+        rows = np.flatnonzero((classes == number)[runs.segment])
+        track = runs.own[runs.segment[rows]]
+        value, t_ns = part.asof.view(part.judged, number).last(companion[track], runs.at[rows])
+        t, age_ns = runs.t[rows], max_age_ns[track]
+        # compared so that an absent NO_NS cannot overflow
+        fresh = (t_ns >= t - age_ns) & (t_ns <= t + age_ns) & np.isfinite(value)
+        found[rows[fresh]] = value[fresh]
+    return found

@@ -41,13 +41,6 @@ class Tracks:
         """Return the number of tracks."""
         return len(self.channel)
 
-    @property
-    def covers_all(self) -> bool:
-        """Tell whether each channel has exactly one track."""
-        return len(self.channel) == len(self.pointer) - 1 and bool(
-            (self.channel == np.arange(len(self.channel))).all()
-        )
-
     def own(self, name: str, *, fill: float = 0) -> NDArray[Any]:
         """Return a kind-specific parameter of the rules, [T] or [T, k].
 

@@ -15,7 +15,7 @@ from rules.readings import Block
 from rules.segments import ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,6 +116,15 @@ def _without_bad(
 
 
 @dataclass(frozen=True, slots=True)
+class Spans:
+    """Joined samples of one bucket of tracks, one a track; s spans."""
+
+    head: NDArray[np.int64]  # [s] first cell
+    length: NDArray[np.int64]  # [s] samples
+    last_ns: NDArray[np.int64]  # [s] time of the last sample
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
     """What buckets of absolute time cut the pieces into, track by track in order of time.
 
@@ -141,6 +150,20 @@ class Cells:
         if gaps:
             head |= ~self.joined
         return np.flatnonzero(head)
+
+    def spans(self) -> Iterator[Spans]:
+        """Yield spans of joined samples of one bucket, at most one a track at a time."""
+        heads = self.heads(gaps=True)
+        track, length = self.track[heads], np.add.reduceat(self.length, heads)
+        tail = np.append(heads[1:], len(self.track)) - 1
+        last_ns = self.start_ns[tail] + (self.length[tail] - 1) * self.period_ns[tail]
+        first = np.ones(len(heads), np.bool_)
+        first[1:] = track[1:] != track[:-1]
+        number = np.arange(len(heads))
+        wave = number - np.maximum.accumulate(np.where(first, number, 0))
+        for w in range(int(wave.max()) + 1):
+            at = np.flatnonzero(wave == w)
+            yield Spans(heads[at], length[at], last_ns[at])
 
 
 def cells_of(

@@ -75,19 +75,8 @@ class Spectra:
 
     def take(self, x: NDArray[np.float32], cells: Cells) -> Segments | None:
         """Add the samples of a batch; return the segments that a later sample closed."""
-        heads = cells.heads(gaps=True)
-        track = cells.track[heads]
-        length = np.add.reduceat(cells.length, heads)
-        first = np.ones(len(heads), np.bool_)
-        first[1:] = track[1:] != track[:-1]
-        number = np.arange(len(heads))
-        wave = number - np.maximum.accumulate(np.where(first, number, 0))
-        closed = []
-        for w in range(int(wave.max()) + 1):
-            at = np.flatnonzero(wave == w)
-            done = self._span(x, cells, heads[at], length[at])
-            if done is not None:
-                closed.append(done)
+        spans = [self._span(x, cells, span.head, span.length) for span in cells.spans()]
+        closed = [done for done in spans if done is not None]
         if len(closed) < 2:
             return closed[0] if closed else None
         return _joined(closed)

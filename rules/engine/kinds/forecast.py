@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rules.engine.kinds.trend import kendall, quantiles, windows
+from rules.engine.kinds.trend import kendall, quantiles
+from rules.engine.kinds.windowed import windows
 from rules.engine.resample import Resampler, medians
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from rules.engine.kinds.vote import BITS, Votes, rank_of
+from rules.engine.kinds.vote import BITS, Votes, accepted_rows, rank_of
 from rules.segments import ranges
 
 if TYPE_CHECKING:
@@ -203,16 +203,7 @@ class Joint(Votes):
         segment = where[self.fed_channel[fed]]
         some = segment >= 0
         fed, track, segment = fed[some], track[some], segment[some]
-        length = segments.length[segment]
-        places = ranges(segments.start[segment], length)
-        track = np.repeat(track, length)
-        keep = ~np.isnan(part.value[places])
-        if any(mask is not None for mask in part.accepted):
-            accept = np.repeat(self.fed_accept[fed], length)
-            for number, mask in enumerate(part.accepted):
-                if mask is not None:
-                    keep &= (accept != number) | mask[segments.order[places]]
-        return segments.order[places[keep]], track[keep]
+        return accepted_rows(part, segment, track, self.fed_accept[fed])
 
     def named(self, slot: int, votes: float, g: int) -> dict[str, list[Any]]:
         """Return which inputs were on, and what last made each of them stand up to a position."""

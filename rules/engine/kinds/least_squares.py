@@ -57,7 +57,8 @@ class RateLeastSquares(RateDifference):
         else:
             self.window.restore(name, column)
 
-    def _slopes(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the slope of each row of a view; its sums are learned."""
         sums = self._one(view) if view.single else self._whole(view)
         within = np.flatnonzero(((view.first ^ view.row) < BLOCK) & ~few)
         if len(within):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rules.engine.asof import fresh_beside
 from rules.engine.kinds.line import fitted
 from rules.segments import ranges
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 SLOTS = 64  # of a baseline
 RECENT = 16  # shifts remembered
 LONG = 4  # a piece so many times longer than pieces are many is added up on its own
-CHUNK = 1 << 18  # rows looked up at once: bounds memory
 
 
 class Modal:
@@ -85,24 +85,10 @@ class Modal:
 
     def _beside(self, runs: Runs, part: Part) -> NDArray[np.float64]:
         """Return what the companion last said before each row: 0 without one, NaN if unknown."""
-        beside = np.zeros(len(runs.t))
-        companion = self.own["companion"][runs.own]
-        for accept in np.unique(self.accept[runs.own[companion >= 0]]).tolist():
-            mine = (companion >= 0) & (self.accept[runs.own] == accept)
-            rows = np.flatnonzero(mine[runs.segment])
-            asof = part.asof
-            if asof is None:
-                raise ValueError("a part for companions needs the last values of channels")
-            view = asof.view(part, accept)
-            for begin in range(0, len(rows), CHUNK):
-                at = rows[begin : begin + CHUNK]
-                own = runs.own[runs.segment[at]]
-                value, t_ns = view.last(self.own["companion"][own], runs.at[at])
-                t, age = runs.t[at], self.own["max_age_ns"][own]
-                # compared so that an absent NO_NS cannot overflow
-                fresh = (t_ns >= t - age) & (t_ns <= t + age) & np.isfinite(value)
-                beside[at] = np.where(fresh, value, np.nan)
-        return beside
+        companion = self.own["companion"]
+        said = fresh_beside(runs, part, companion, self.own["max_age_ns"], self.accept)
+        said[(companion[runs.own] < 0)[runs.segment]] = 0.0
+        return said
 
     # ---- what is usual --------------------------------------------------------------------------
 

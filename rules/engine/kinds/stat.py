@@ -5,10 +5,13 @@ docs/kinds/composites.md.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rules.engine.kinds.windowed import Windowed, windows
+from rules.engine.resample import medians
 from rules.engine.window import Window
 
 if TYPE_CHECKING:
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
     from rules.engine.part import Part, Runs
     from rules.engine.tracks import Tracks
     from rules.engine.window import View
-
-CELLS = 1 << 20  # values of windows held at once: bounds memory
 
 
 class StatLast:
@@ -46,56 +47,24 @@ class StatLast:
         """Put an array in place: there is none."""
 
 
-class _Windowed:
-    """What the statistics of a window have in common: its rows, as ``View`` tells them."""
+class _Stat(Windowed):
+    """A window that no gap ends."""
 
-    finite: ClassVar[bool] = True
-    aux_names: ClassVar[tuple[str, ...]] = ()
-    least: ClassVar[int] = 1  # rows without which there is no score
+    rows_needed: ClassVar[int] = 1
 
     def __init__(self, tracks: Tracks) -> None:
-        self.window = Window(tracks, gaps=False)
-        self.aux: NDArray[np.float64] | None = None
-
-    def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:  # noqa: ARG002
-        """Return the statistic at each row (NaN: too few rows), and roll the windows on."""
-        score = np.empty(len(runs.t))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for view in self.window.views(runs):
-                few = view.row - view.first + 1 < self.least
-                found = self.of(view)
-                if few.any():
-                    found[few] = np.nan
-                score[view.at] = found
-        score += 0.0  # a zero is never -0.0
-        return score
-
-    def of(self, view: View) -> NDArray[np.float64]:
-        """Return the statistic of each row's window, anything where it has too few rows."""
-        raise NotImplementedError
-
-    def forget(self, own: NDArray[np.int64]) -> None:
-        """Empty the windows of tracks whose clock began a new epoch."""
-        self.window.forget(own)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the state's arrays by name."""
-        return self.window.columns()
-
-    def restore(self, name: str, column: NDArray[Any]) -> None:
-        """Put an array in place."""
-        self.window.restore(name, column)
+        super().__init__(Window(tracks, gaps=False), np.full(len(tracks), self.rows_needed))
 
 
-class StatRise(_Windowed):
+class StatRise(_Stat):
     """Newest less oldest row of the window."""
 
     kernel: ClassVar[str] = "stat_rise"
-    least: ClassVar[int] = 2
+    rows_needed: ClassVar[int] = 2
     sign: ClassVar[float] = 1.0
     share: ClassVar[bool] = False
 
-    def of(self, view: View) -> NDArray[np.float64]:
+    def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the rise (or drop, or its share of the oldest row)."""
         reference = view.values[view.find(view.first)]
         change: NDArray[np.float64] = (view.value - reference) * self.sign
@@ -127,25 +96,19 @@ class StatDropShare(StatDrop):
     share: ClassVar[bool] = True
 
 
-class _Whole(_Windowed):
+class _Whole(_Stat):
     """Statistics that look at every row of a window: windows of one length go together."""
 
-    def of(self, view: View) -> NDArray[np.float64]:
+    def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the statistic of each window."""
         out = np.empty(len(view.t))
-        rows = view.row - view.first + 1
-        for size in np.unique(rows).tolist():
-            alike = np.flatnonzero(rows == size)
-            step = max(1, CELLS // size)
-            for begin in range(0, len(alike), step):
-                at = alike[begin : begin + step]
-                number = view.first[at, None] + np.arange(size)
-                out[at] = self.over(view.values[view.find(number, at)])
+        for at, _, value in windows(view, 1, pairs=False):
+            out[at] = self.over(value)
         return out
 
+    @abstractmethod
     def over(self, held: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the statistic of each row of [n, size]."""
-        raise NotImplementedError
 
 
 class StatMin(_Whole):
@@ -174,7 +137,7 @@ class StatRange(_Whole):
     """Greatest less least value of the window."""
 
     kernel: ClassVar[str] = "stat_range"
-    least: ClassVar[int] = 2
+    rows_needed: ClassVar[int] = 2
 
     def over(self, held: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the span of each row."""
@@ -189,12 +152,7 @@ class StatMedian(_Whole):
 
     def over(self, held: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the median of each row; halved first, so never infinite."""
-        ordered = np.sort(held, axis=1)
-        half = ordered.shape[1] >> 1
-        upper: NDArray[np.float64] = ordered[:, half]
-        if ordered.shape[1] & 1:
-            return upper
-        return ordered[:, half - 1] * 0.5 + upper * 0.5
+        return medians(held, np.full(len(held), held.shape[1]))
 
 
 STATS = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rules.engine.kinds.windowed import Windowed
 from rules.engine.resample import Resampler, medians
 from rules.engine.window import Window
 
@@ -80,37 +81,19 @@ def _medians(
     return out
 
 
-class StepRows:
+class StepRows(Windowed):
     """A step between rows as they come."""
 
     kernel: ClassVar[str] = "step_rows"
-    finite: ClassVar[bool] = True
-    aux_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, tracks: Tracks) -> None:
         self.shift = _Shift(tracks)
-        self.window = Window(tracks, window_ns=2 * self.shift.half_ns, gaps=False)
-        self.aux: NDArray[np.float64] | None = None
+        window = Window(tracks, window_ns=2 * self.shift.half_ns, gaps=False)
+        super().__init__(window, np.ones(len(tracks), np.int64))
 
-    def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:  # noqa: ARG002
-        """Return the shift at each row, and roll the windows on."""
-        score = np.empty(len(runs.t))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for view in self.window.views(runs):
-                score[view.at] = self.shift.of(view)
-        return score
-
-    def forget(self, own: NDArray[np.int64]) -> None:
-        """Empty the windows of tracks whose clock began a new epoch."""
-        self.window.forget(own)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the state's arrays by name."""
-        return self.window.columns()
-
-    def restore(self, name: str, column: NDArray[Any]) -> None:
-        """Put an array in place."""
-        self.window.restore(name, column)
+    def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the shift at each row of a view; NaN where a half has too few rows."""
+        return self.shift.of(view)
 
 
 class StepResampled:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.engine.tracks import Tracks
-    from rules.waveforms.samples import Cells, Samples
+    from rules.waveforms.samples import Cells, Samples, Spans
 
 REACH = 4  # samples the median filter looks back on
 HOPS = 60  # the most hops of a baseline
@@ -83,33 +83,18 @@ class Transient:
         cells = cells_of(samples, self._pointer, self.hop_ns)
         if cells is None:
             return None
-        heads = cells.heads(gaps=True)
-        track = cells.track[heads]
-        length = np.add.reduceat(cells.length, heads)
-        first = np.ones(len(heads), np.bool_)
-        first[1:] = track[1:] != track[:-1]
-        number = np.arange(len(heads))
-        wave = number - np.maximum.accumulate(np.where(first, number, 0))
-        tail = np.append(heads[1:], len(cells.track)) - 1
-        last_ns = cells.start_ns[tail] + (cells.length[tail] - 1) * cells.period_ns[tail]
         found = []
-        for w in range(int(wave.max()) + 1):
-            at = np.flatnonzero(wave == w)
-            found += self._span(samples.x, cells, (heads[at], length[at], last_ns[at]))
+        for spans in cells.spans():
+            found += self._span(samples.x, cells, spans)
         if not found:
             return None
         whole = {name: np.concatenate([getattr(f, name) for f in found]) for name in _COLUMNS}
         order = np.argsort(whole["own"], kind="stable")
         return Scored(**{name: column[order] for name, column in whole.items()})
 
-    def _span(
-        self,
-        x: NDArray[np.float32],
-        cells: Cells,
-        span: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
-    ) -> list[Scored]:
-        """Take one span (first cell, samples, last time) of one hop without a gap, a track."""
-        head, length, last_ns = span
+    def _span(self, x: NDArray[np.float32], cells: Cells, spans: Spans) -> list[Scored]:
+        """Take one span of one hop without a gap, a track."""
+        head, length = spans.head, spans.length
         state, own = self.state, cells.track[head]
         bucket, period = cells.bucket_ns[head], cells.period_ns[head]
         filled = state["held"][own] > state["tail"][own]
@@ -125,7 +110,7 @@ class Transient:
         self._widen(int((at + length).max()))
         put_behind(state["ring"], own, at, x, (cells.begin[head], length))
         state["held"][own] = at + length
-        state["last_ns"][own] = last_ns
+        state["last_ns"][own] = spans.last_ns
         return scored
 
     def _widen(self, samples: int) -> None:

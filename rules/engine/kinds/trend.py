@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rules.engine.kinds.rate import theil_sen
+from rules.engine.kinds.windowed import windows
 from rules.engine.resample import Resampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from rules.engine.part import Part, Runs
     from rules.engine.tracks import Tracks
     from rules.engine.window import View
-
-PAIRS = 1 << 20  # pairs of a pass held at once: bounds memory
 
 
 class Trend:
@@ -86,24 +83,6 @@ class Trend:
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array in place."""
         self.resampler.restore(name, column)
-
-
-def windows(
-    view: View, least: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield places of points [k] with times and values of their windows [k, n], n the same for all.
-
-    Windows of fewer points than ``least`` are left out.
-    """
-    size = view.row - view.first + 1
-    enough = np.flatnonzero(size >= least)
-    for n in np.unique(size[enough]).tolist():
-        alike = enough[size[enough] == n]
-        step = max(1, PAIRS // (n * n))
-        for begin in range(0, len(alike), step):
-            at = alike[begin : begin + step]
-            rows = view.find(view.first[at, None] + np.arange(n), at)
-            yield at, view.times[rows], view.values[rows]
 
 
 def quantiles(share: NDArray[np.float64]) -> NDArray[np.float64]:

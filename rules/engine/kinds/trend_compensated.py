@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rules.engine.asof import fresh_beside
 from rules.engine.kinds.neighbour import MAD_TO_SIGMA
-from rules.engine.kinds.trend import Trend, windows
+from rules.engine.kinds.trend import Trend
+from rules.engine.kinds.windowed import windows
 from rules.engine.part import Runs
 from rules.engine.resample import Resampler, medians
 
@@ -67,7 +69,8 @@ class TrendCompensated(Trend):
         """Return the slope at rows that close a bucket, as ``Trend.score``."""
         score = np.full(len(runs.t), np.nan)
         self.aux = np.full((len(score), len(self.aux_names)), np.nan)
-        rows = (runs.at, runs.t, self._companions(runs, part))
+        said = fresh_beside(runs, part, self.companion, self.max_age_ns, self.accept)
+        rows = (runs.at, runs.t, np.where(np.isnan(said), np.inf, said))
         closed = self.resampler.take(runs, part)
         # the same tracks and times, so the same buckets: both close together
         beside = self.beside.take(Runs(runs.own, runs.start, runs.length, rows), part)
@@ -78,22 +81,6 @@ class TrendCompensated(Trend):
                 row, own, view = mine
                 score[row], self.aux[row] = self._both(own, view, other[2])
         return score
-
-    def _companions(self, runs: Runs, part: Part) -> NDArray[np.float64]:
-        """Return what the companion last said before each row, inf where nothing fresh."""
-        found = np.full(len(runs.t), np.inf)
-        if part.asof is None:
-            raise ValueError("a part for compensated trends needs the last values of channels")
-        classes = self.accept[runs.own]
-        for accept in np.unique(classes).tolist():
-            rows = np.flatnonzero((classes == accept)[runs.segment])
-            track = runs.own[runs.segment[rows]]
-            view = part.asof.view(part.judged, accept)
-            value, t_ns = view.last(self.companion[track], runs.at[rows])
-            t, age_ns = runs.t[rows], self.max_age_ns[track]
-            fresh = (t_ns >= t - age_ns) & (t_ns <= t + age_ns) & np.isfinite(value)
-            found[rows[fresh]] = value[fresh]
-        return found
 
     def _both(
         self, own: NDArray[np.int64], view: View, other: View

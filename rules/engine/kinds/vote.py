@@ -60,6 +60,22 @@ def rank_of(part: Part, g: NDArray[np.int64]) -> NDArray[np.int64]:
     return rank
 
 
+def accepted_rows(
+    part: Part, segment: NDArray[np.int64], track: NDArray[np.int64], accept: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows of segments that their acceptance classes take, none NaN, and their tracks."""
+    segments = part.segments
+    length = segments.length[segment]
+    places = ranges(segments.start[segment], length)
+    keep = ~np.isnan(part.value[places])
+    if any(mask is not None for mask in part.accepted):
+        classes = np.repeat(accept, length)
+        for number, mask in enumerate(part.accepted):
+            if mask is not None:
+                keep &= (classes != number) | mask[segments.order[places]]
+    return segments.order[places[keep]], np.repeat(track, length)[keep]
+
+
 def _bits(voting: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return each row of truths as the bits of one number, the first the lowest."""
     whole = np.zeros((len(voting), 8), np.uint8)
@@ -250,16 +266,7 @@ class Votes:
         segment = np.where(slot >= 0, where[self.members[track, place]], -1)
         some = segment >= 0
         track, slot, segment = track[some], slot[some], segment[some]
-        length = segments.length[segment]
-        places = ranges(segments.start[segment], length)
-        track = np.repeat(track, length)
-        keep = ~np.isnan(part.value[places])
-        if any(mask is not None for mask in part.accepted):
-            accept = np.repeat(self.slots.parameters.accept[slot], length)
-            for number, mask in enumerate(part.accepted):
-                if mask is not None:
-                    keep &= (accept != number) | mask[segments.order[places]]
-        return segments.order[places[keep]], track[keep]
+        return accepted_rows(part, segment, track, self.slots.parameters.accept[slot])
 
     def _votes(
         self, points: Points, changes: Changes, chosen: NDArray[np.int64]

@@ -10,8 +10,7 @@ from rules.civil_time import DAY_NS, day_number
 from rules.durations import parse_duration
 from rules.language.amounts import AmountValue, Limits
 from rules.language.kinds.kind import Kind
-from rules.language.kinds.zscore import lay_floor
-from rules.language.limits import sigma_sides
+from rules.language.kinds.zscore import floored_sides
 from rules.language.models import ChannelBody, Zone
 from rules.strict_models import DurationNs
 
@@ -104,13 +103,6 @@ def _values(body: Any) -> int:
     )
 
 
-def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
-    sides = sigma_sides("sigma", body.sigma, body.side, body, levels)
-    for side in sides:
-        lay_floor(side, body, quantity)
-    return sides
-
-
 def _own(body: Any, side: Side, matched: Matched) -> Columns:
     lowest = min(amount.number for amount in body.sigma.values())
     periods = [PERIODS[period] for period in body.periods]
@@ -148,7 +140,7 @@ SEASONAL = Kind(
         "{{ asset.name_zh }}：{{ quantity_zh }} {{ value }}，与同期相比异常（{{ score }}）",
     ),
     levels_of=lambda body: {"sigma": dict(body.sigma)},
-    sides_of=_sides,
+    sides_of=floored_sides,
     own_of=_own,
     options_of=lambda body: {"zone": body.timezone, "holidays": int(body.holidays is not None)},
     check=_check,

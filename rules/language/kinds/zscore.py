@@ -36,7 +36,8 @@ class ZscoreRule(ChannelBody):
     learn_from: Literal["not_alarmed", "all"] = "not_alarmed"
 
 
-def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
+def floored_sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
+    """Return limits in sigma, with the least sigma in the quantity's unit."""
     sides = sigma_sides("sigma", body.sigma, body.side, body, levels)
     for side in sides:
         lay_floor(side, body, quantity)
@@ -92,7 +93,7 @@ ZSCORE = Kind(
         "{{ asset.name_zh }}：{{ quantity_zh }} {{ value }} 异常（{{ score }}，限值 {{ limit }}）",
     ),
     levels_of=lambda body: {"sigma": dict(body.sigma)},
-    sides_of=_sides,
+    sides_of=floored_sides,
     own_of=_own,
     warn=warn_baseline,
     settable=("sigma", "window", "warmup", "floor"),
