@@ -34,6 +34,7 @@ class Modal:
     learned: list[tuple[float, float]] = field(default_factory=list)  # of the open slot
     slots: list[tuple[float, float]] = field(default_factory=list)
     line: tuple[float, float] = (math.nan, 0.0)  # level and slope
+    usual: float = math.nan  # for rows that do not know the companion
     recent: list[float] = field(default_factory=list)
     recent_ns: int = 0
     said: dict[str, float] = field(default_factory=dict)
@@ -61,18 +62,21 @@ class Modal:
 
     def score(self, t: int, x: float) -> float:
         beside = self.known_beside(t)
-        if not math.isfinite(x) or x <= 0 or beside is None:
+        if not math.isfinite(x) or x <= 0:
             return NOT_A_ROW
         if self.open_slot != t // self.slot_ns:
             self.close()
             self.open_slot = t // self.slot_ns
         level, slope = self.line
-        expected = level + slope * beside
+        if beside is None:
+            expected, slope = self.usual, math.nan
+        else:
+            expected = level + slope * beside
         shift = (x - expected) / expected * 100.0 if expected > 0 else math.nan
         self.said = {"expected": expected if expected > 0 else math.nan, "slope": slope}
         if not math.isfinite(shift):
             shift = math.nan
-        if not self.direction * shift >= self.exclude:
+        if beside is not None and not self.direction * shift >= self.exclude:
             self.learned.append((x, beside))
         if math.isnan(shift):
             return NOT_A_ROW
@@ -100,6 +104,7 @@ class Modal:
             self.draw()
 
     def draw(self) -> None:
+        self.usual = median([x for x, _ in self.slots])
         besides = [y for _, y in self.slots]
         reach = max(besides) - min(besides)
         slope = 0.0

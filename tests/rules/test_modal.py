@@ -106,12 +106,17 @@ def test_a_shift_that_stays_is_not_learned_unless_all_is():
     assert [e.type for e in events_of(f, own={"exclude": NAN})] == ["RAISED", "CLEARED"]
 
 
-def test_without_the_temperature_nothing_is_judged():
+def test_without_the_temperature_a_shift_is_told_uncompensated_and_teaches_nothing():
     temperature = weather(30)
     f = mode(temperature)
-    f[20 * DAY :] *= 0.9
-    temperature[20 * DAY - 10 :] = np.nan
-    assert events_of(f, temperature) == []
+    f[20 * DAY : 22 * DAY] *= 0.9
+    temperature[20 * DAY - 10 : 22 * DAY + 10] = np.nan
+    told = events_of(f, temperature)
+    assert [(e.type, e.severity) for e in told][:1] == [("RAISED", 3)]
+    assert told[0].score == pytest.approx(-10, abs=1.5)
+    assert "slope" not in told[0].evidence or math.isnan(told[0].evidence["slope"])
+    assert told[-1].type == "CLEARED"
+    assert day_of(told[-1]) < 22.2
 
 
 def test_shifts_before_a_gap_count_no_more_after_it():

@@ -35,14 +35,14 @@ def fitted(
         rise = value[at][:, j] - value[at][:, i]
         slopes = np.where(far, rise / np.where(far, run, 1.0), np.inf)
         slopes.sort(axis=1)
-        slope[at] = _middle(slopes, far.sum(axis=1))
+        slope[at] = middle(slopes, far.sum(axis=1))
     rest = np.sort(value - slope[:, None] * beside, axis=1)
-    level = _middle(rest, np.full(m, n))
+    level = middle(rest, np.full(m, n))
     level[~np.isfinite(rest).all(axis=1)] = np.nan
     return level + 0.0, slope + 0.0
 
 
-def _middle(ranked: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
+def middle(ranked: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the median of the first ``count`` of each sorted row; no sum can overflow."""
     row, half = np.arange(len(count)), count >> 1
     upper = ranked[row, half]

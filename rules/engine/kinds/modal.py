@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rules.engine.asof import fresh_beside
-from rules.engine.kinds.line import fitted
+from rules.engine.kinds.line import fitted, middle
 from rules.segments import ranges
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Modal:
             "open_beside": np.zeros(count),
             "level": np.full(count, np.nan),  # of the line at 0 of the companion; NaN = unknown
             "slope": np.zeros(count),
+            "usual": np.full(count, np.nan),  # the median as it is, where the companion is silent
             "recent": np.zeros((count, RECENT)),  # newest first
             "recents": np.zeros(count, np.int64),
             "recent_ns": np.zeros(count, np.int64),
@@ -72,7 +73,7 @@ class Modal:
         n = len(runs.t)
         score, self.aux = np.full(n, np.nan), np.full((n, len(self.aux_names)), np.nan)
         beside = self._beside(runs, part)
-        at = np.flatnonzero(~np.isnan(beside) & (runs.value > 0))
+        at = np.flatnonzero(runs.value > 0)
         if not len(at):
             return score
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -121,14 +122,16 @@ class Modal:
             self._turn(tracks, slot[start[pieces]])
             rows = ranges(start[pieces], length[pieces])
             track = own[rows]
-            slope = self.state["slope"][track]
+            blind = np.isnan(beside[rows])
+            slope = np.where(blind, np.nan, self.state["slope"][track])
             expected = self.state["level"][track] + slope * beside[rows]
+            expected[blind] = self.state["usual"][track[blind]]
             expected[~(expected > 0)] = np.nan
             found = (value[rows] - expected) / expected * 100.0
             found[~np.isfinite(found)] = np.nan
             shift[rows] = found
             self.aux[at[rows]] = np.stack([expected, slope], axis=1)
-            learned = ~(self.own["direction"][track] * found >= self.exclude[track])
+            learned = ~(self.own["direction"][track] * found >= self.exclude[track]) & ~blind
             self._learn(tracks, length[pieces], learned, (value[rows], beside[rows]))
         return shift
 
@@ -185,6 +188,7 @@ class Modal:
             value, beside = state["slot_value"][at, :n], state["slot_beside"][at, :n]
             spread = np.where(self.own["companion"][at] >= 0, self.spread[at], np.inf)
             state["level"][at], state["slope"][at] = fitted(value, beside, spread)
+            state["usual"][at] = middle(np.sort(value, axis=1), np.full(len(at), n))
 
     # ---- the last shifts ------------------------------------------------------------------------
 
