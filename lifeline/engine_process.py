@@ -28,6 +28,7 @@ from ingest.journal import (
 from ingest.journal.segments import segments
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.errors import Missing
+from lifeline.series_log import SeriesLog
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
@@ -215,7 +216,7 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
     """
     texts, snapshots = SiteTexts(data), SnapshotFolder(data / "snapshots")
     engine = _restored(data, texts, snapshots)
-    log = EventLog(data)
+    log, series = EventLog(data), SeriesLog(data)
     log.rerun_from(engine.next_offset)
     follower = Follower(
         data / "journal", start=engine.next_offset, wake=data / "run" / "journal.sock"
@@ -226,31 +227,42 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
     next_cursor_s = 0.0
     try:
         while not stop.is_set():
-            _fold_waiting(engine, log, follower, stop)
+            _fold_waiting(engine, (log, series), follower, stop)
             now_s = time.monotonic()
             if now_s >= next_cursor_s:
                 LAG.set(follower.lag())
                 Cursor(offset=follower.offset).save_if_room(cursor_path)
                 next_cursor_s = now_s + CURSOR_S
             if now_s >= next_snapshot_s and engine.next_offset > snapshots.newest:
+                series.commit()
                 snapshots.fork(engine, texts.hashes)
                 next_snapshot_s = now_s + snapshot_s
+        series.commit()
         snapshots.write(engine, texts.hashes)
         Cursor(offset=follower.offset).save_if_room(cursor_path)
     finally:
         snapshots.close()
         follower.close()
+        series.close()
         log.close()
 
 
-def _fold_waiting(engine: Engine, log: EventLog, follower: Follower, stop: threading.Event) -> None:
+def _fold_waiting(
+    engine: Engine,
+    logs: tuple[EventLog, SeriesLog],
+    follower: Follower,
+    stop: threading.Event,
+) -> None:
     """Fold what is there, or wait for more."""
+    log, series = logs
     if not follower.wait(WAIT_S):
+        series.commit()
         return
     records = follower.read(max_rows=BATCH_ROWS)
     if records:
         events = engine.fold(records)
         log.append(events, records[-1].offset + 1, stop)
+        series.append(engine.series(), records[-1].offset + 1)
         ROWS.inc(len(records))
         if engine.unknown_rows:
             UNKNOWN.inc(engine.unknown_rows)
@@ -264,10 +276,10 @@ def _restored(data: Path, texts: SiteTexts, snapshots: SnapshotFolder) -> Engine
     end = durable_end(journal) if journal.is_dir() else 0
     found = snapshots.load(until=end)
     if found is None:
-        return Engine(*empty_site(), resolve=texts.resolve)
+        return Engine(*empty_site(), resolve=texts.resolve, reads_out=True)
     state, hashes = found
     texts.hashes = hashes
-    engine = Engine(*(texts.load() or empty_site()), resolve=texts.resolve)
+    engine = Engine(*(texts.load() or empty_site()), resolve=texts.resolve, reads_out=True)
     for event in engine.restore(state):
         LOG.error("an alarm's rule is not in the snapshot's own rules", key=event.alarm_key)
     if state["numpy"] != np.__version__:

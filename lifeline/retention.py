@@ -2,7 +2,8 @@
 
 Needed is what the archive has not taken, what the InfluxDB writer has not written, and what an
 engine restored from the second-newest snapshot would read. On a full disk the InfluxDB writer's
-backlog may go, loudly; what the engine or the archive need never does.
+backlog may go, loudly; what the engine or the archive need never does. The engine's scores go as
+soon as the writer has them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import structlog
 from prometheus_client import Counter
 
-from ingest.journal import Cursor, JournalError, retain
+from ingest.journal import ALL_READ, Cursor, JournalError, retain
 from ingest.store.errors import ManifestDamaged
 from ingest.store.manifest import Manifest
 
@@ -68,6 +69,17 @@ def keep_journal(data: Path, bounds: Bounds, *, now_ns: int) -> Retained:
     )
 
 
+def keep_series(data: Path, bounds: Bounds) -> Retained:
+    """Remove what the InfluxDB writer has taken of the engine's scores; without one, all.
+
+    The last segment always stays: it says how far the engine has told.
+    """
+    cursor = Cursor.load(data / "cursors" / "store-series").offset if bounds.store else ALL_READ
+    return retain(
+        data / "series", keep_from=cursor, max_bytes=1, min_free_bytes=bounds.min_free_bytes
+    )
+
+
 def _engine_from(data: Path) -> int:
     """Return the offset of the second-newest snapshot: the newest may prove damaged."""
     offsets = sorted(int(path.stem) for path in (data / "snapshots").glob("*.snap"))
@@ -93,9 +105,12 @@ class Retention(threading.Thread):
         """Remove what may go and say what went."""
         try:
             done = keep_journal(self._data, self._bounds, now_ns=self._clock.now_ns())
+            lost = keep_series(self._data, self._bounds).forced
         except (JournalError, ManifestDamaged, OSError) as error:
             LOG.warning("the journal is not tidied", reason=str(error))
             return
+        if lost is not None:
+            LOG.error("scores went before InfluxDB had them: the disk is full", first_last=lost)
         if done.forced is not None:
             LOST.inc(done.forced[1] - done.forced[0] + 1)
             LOG.critical(str(done))

@@ -16,8 +16,8 @@ from ingest.journal.errors import (
     UnknownFormat,
 )
 from ingest.journal.files import OS_FILES, FileLayer
-from ingest.journal.reader import JournalReader, compare_cursor, last_events
-from ingest.journal.record import EventLines
+from ingest.journal.reader import JournalReader, compare_cursor, last_events, last_series
+from ingest.journal.record import EventLines, SeriesRows
 from ingest.journal.retention import ALL_READ, Retained, retain
 from ingest.journal.segments import Damage, durable_end
 from ingest.journal.wake import WakeClient, WakeServer, socket_address
@@ -43,6 +43,7 @@ __all__ = [
     "OffsetGone",
     "RecordTooLarge",
     "Retained",
+    "SeriesRows",
     "TimeWentBack",
     "UnknownFormat",
     "WakeClient",
@@ -50,6 +51,7 @@ __all__ = [
     "compare_cursor",
     "durable_end",
     "last_events",
+    "last_series",
     "retain",
     "socket_address",
 ]

@@ -5,6 +5,8 @@ The schema is fixed per format version and not repeated in a record. No column h
 
 from __future__ import annotations
 
+import json
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from rules.readings import READINGS_DTYPES, Block, Readings
+from rules.series import Series, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,6 +182,50 @@ def block(data: bytes, at: int, length: int, _rows: int) -> Block:
     samples = batch.column(1).values.to_numpy().reshape(batch.num_rows, -1)
     first = {name: batch.column(2 + i)[0].as_py() for i, name in enumerate(_BLOCK_NUMBERS)}
     return Block(channel=batch.column(0).to_numpy(), samples=samples, **first)
+
+
+# ---- series: a JSON head of names, then a batch whose width the head tells --------------------
+
+_SERIES_NUMBERS: dict[str, Any] = {
+    "g": np.int64, "source": np.int32, "subject": np.int32, "judged_ns": np.int64,
+    "value": np.float64, "score": np.float64,
+}  # fmt: skip
+
+
+def _series_schema(extra: int) -> Any:
+    types = {name: _pa.from_numpy_dtype(dtype) for name, dtype in _SERIES_NUMBERS.items()}
+    return _schema(**types, **{f"extra{i}": _pa.float64() for i in range(extra)})
+
+
+def series_message(through: int, body: Series) -> bytes:
+    """Return the message of ``body``, which holds what journal records below ``through`` gave."""
+    extra = body.extra.shape[1]
+    named = {
+        "through": through,
+        "sources": body.sources,
+        "subjects": body.subjects,
+        "extra": extra,
+    }
+    head = json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    columns = [np.ascontiguousarray(getattr(body, n), d) for n, d in _SERIES_NUMBERS.items()]
+    columns += [np.ascontiguousarray(body.extra[:, i], np.float64) for i in range(extra)]
+    batch = _message([_pa.array(column) for column in columns], _series_schema(extra))
+    return b"".join((struct.pack("<Q", len(head)), head, batch))
+
+
+def series(data: bytes, at: int, length: int) -> tuple[int, Series]:
+    """Return (through, Series) at ``at``."""
+    (size,) = struct.unpack_from("<Q", data, at)
+    begin = at + 8 + size
+    head = json.loads(data[at + 8 : begin])
+    batch = _batch(data, begin, length - 8 - size, _series_schema(head["extra"]))
+    columns = [column.to_numpy() for column in batch.columns]
+    count = len(_SERIES_NUMBERS)
+    extra = np.stack(columns[count:], axis=1) if head["extra"] else np.empty((batch.num_rows, 0))
+    sources = tuple(Source(rule, kind, tuple(names)) for rule, kind, names in head["sources"])
+    named = dict(zip(_SERIES_NUMBERS, columns[:count], strict=True))
+    return head["through"], Series(sources, tuple(head["subjects"]), extra=extra, **named)
 
 
 def frames_message(body: Frames) -> bytes:

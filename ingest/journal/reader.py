@@ -7,7 +7,7 @@ and skips; nothing is skipped in silence.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from ingest.journal.columns import Frames
 from ingest.journal.errors import CursorAhead, OffsetGone
@@ -16,6 +16,7 @@ from ingest.journal.record import (
     Entry,
     EventLines,
     Header,
+    SeriesRows,
     decode,
     parse_header,
     payload_is_good,
@@ -32,9 +33,11 @@ from ingest.journal.segments import (
 from rules.readings import Body, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
+Found = TypeVar("Found", EventLines, SeriesRows)
 _CHUNK_BYTES = 4 << 20
 
 
@@ -77,6 +80,11 @@ class JournalReader:
         """Return (offset, lines) of the next records of an event log; other kinds are left out."""
         entries = self._entries(until=until, max_rows=max_rows, max_bytes=64 << 20)
         return [(offset, entry) for offset, entry in entries if isinstance(entry, EventLines)]
+
+    def series(self, *, until: int, max_rows: int = 100_000) -> list[tuple[int, SeriesRows]]:
+        """Return (offset, rows) of the next records of a series log; other kinds are left out."""
+        entries = self._entries(until=until, max_rows=max_rows, max_bytes=64 << 20)
+        return [(offset, entry) for offset, entry in entries if isinstance(entry, SeriesRows)]
 
     def frames(self, *, until: int, max_rows: int = 100_000) -> list[tuple[int, Frames]]:
         """Return (offset, frames) of the next records of a raw log or a quarantine."""
@@ -248,12 +256,23 @@ def compare_cursor(folder: Path, offset: int, durable: int) -> None:
 
 def last_events(folder: Path, *, until: int) -> tuple[int, EventLines] | None:
     """Return (offset, lines) of the newest event record below ``until``, or None."""
+    return _last(folder, until, lambda reader: reader.events(until=until))
+
+
+def last_series(folder: Path, *, until: int) -> tuple[int, SeriesRows] | None:
+    """Return (offset, rows) of the newest series record below ``until``, or None."""
+    return _last(folder, until, lambda reader: reader.series(until=until))
+
+
+def _last(
+    folder: Path, until: int, read: Callable[[JournalReader], list[tuple[int, Found]]]
+) -> tuple[int, Found] | None:
     for segment in reversed(segments(folder)):
         if segment.first >= until:
             continue
         with JournalReader(folder, start=segment.first) as reader:
             newest = None
-            while some := reader.events(until=until):
+            while some := read(reader):
                 newest = some[-1]
         if newest is not None:
             return newest

@@ -22,6 +22,8 @@ from rules.readings import Block, Control, Readings, Tick
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.series import Series
+
 MAGIC = b"\xc1JRN"
 VERSION = 1
 FIELDS = struct.Struct("<4sBBHIIQQqQI")  # magic … payload CRC; the header's own CRC follows
@@ -30,7 +32,7 @@ HEADER_BYTES = FIELDS.size + CRC.size
 ALIGNMENT = 8  # records start at multiples of it, so Arrow buffers can be viewed in place
 MAX_PAYLOAD_BYTES = 256 << 20
 
-READINGS, BLOCK, TICK, CONTROL, EVENT_LINES, FRAMES = 1, 2, 3, 4, 5, 6
+READINGS, BLOCK, TICK, CONTROL, EVENT_LINES, FRAMES, SERIES = 1, 2, 3, 4, 5, 6, 7
 
 assert HEADER_BYTES == 56  # noqa: S101 - the format
 
@@ -43,7 +45,15 @@ class EventLines:
     lines: tuple[bytes, ...]
 
 
-Entry = Readings | Block | Tick | Control | EventLines | Frames
+@dataclass(frozen=True, slots=True)
+class SeriesRows:
+    """Series log record: scores and features of journal records below ``through``."""
+
+    through: int
+    series: Series
+
+
+Entry = Readings | Block | Tick | Control | EventLines | Frames | SeriesRows
 
 
 class Header(NamedTuple):
@@ -100,6 +110,9 @@ def _payload(body: Entry) -> tuple[int, int, bytes]:
         return CONTROL, 1, _control_payload(body)
     if isinstance(body, EventLines):
         return EVENT_LINES, max(1, len(body.lines)), _event_payload(body)
+    if isinstance(body, SeriesRows):
+        message = columns.series_message(body.through, body.series)
+        return SERIES, max(1, len(body.series)), message
     return FRAMES, max(1, len(body)), columns.frames_message(body)
 
 
@@ -171,6 +184,10 @@ def _tick(data: bytes, at: int, _length: int, _rows: int) -> Tick:
     return Tick(struct.unpack_from("<q", data, at)[0])
 
 
+def _series_rows(data: bytes, at: int, length: int, _rows: int) -> SeriesRows:
+    return SeriesRows(*columns.series(data, at, length))
+
+
 _DECODERS: dict[int, Callable[[bytes, int, int, int], Entry]] = {
     READINGS: columns.readings,
     BLOCK: columns.block,
@@ -178,6 +195,7 @@ _DECODERS: dict[int, Callable[[bytes, int, int, int], Entry]] = {
     CONTROL: _control,
     EVENT_LINES: _event_lines,
     FRAMES: columns.frames,
+    SERIES: _series_rows,
 }
 
 

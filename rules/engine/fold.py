@@ -19,6 +19,7 @@ from rules.engine.lifecycle import SlotRows, Ticks
 from rules.engine.outcome import advance, announced, to_events
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
+from rules.engine.readout import Readout
 from rules.engine.second import SecondStage, waiting_rows
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
 from rules.engine.taking import heard_of, kept_segments, rows_of, ticks_of
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
+    from rules.series import Series
     from rules.waveforms.samples import Samples
 
     Resolve = Callable[[Control], tuple[Plan, Registry] | None]
@@ -51,12 +53,22 @@ class Engine:
     """All rules of a plan over all channels of a registry.
 
     ``resolve`` gives the plan and registry a ``registry`` or ``rules`` Control names, or None to
-    go on as before; without it those records change nothing.
+    go on as before; without it those records change nothing. With ``reads_out`` it also keeps
+    what charts want, until ``series`` takes it.
     """
 
-    def __init__(self, plan: Plan, registry: Registry, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        registry: Registry,
+        resolve: Resolve | None = None,
+        *,
+        reads_out: bool = False,
+    ) -> None:
         self.plan, self.registry = plan, registry
         self._resolve = resolve
+        self._reads_out = reads_out
+        self._told_before: list[Series] = []  # under earlier plans
         self.judge = Judge(len(registry.channels.id))
         self.next_offset = 0
         self.unknown_rows = 0  # of channels no registry record named
@@ -90,6 +102,15 @@ class Engine:
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
         self._scratch = np.zeros(count, np.int64)
+        read = Readout(self.slots, self.scorers, channels) if self._reads_out else None
+        self.readout: Readout | None = read
+
+    def series(self) -> list[Series]:
+        """Return the scores and features since the last call, in order of the journal."""
+        told, self._told_before = self._told_before, []
+        if self.readout is not None and len(now := self.readout.drain()):
+            told.append(now)
+        return told
 
     @property
     def keepers(self) -> dict[str, Scorer | Sampler | Votes]:
@@ -145,6 +166,8 @@ class Engine:
         judged = verdicts.verdict == JUDGED
         segments = kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
+        if self.readout is not None and samples is not None:
+            self.readout.features(rows, g, judged)
         waves = self.blocks.rows(samples)
         accepted = acceptance(rows, self.slots)
         events += self._first_stage(rows, g, verdicts)
@@ -230,7 +253,9 @@ class Engine:
         """Score every kind, then let one lifecycle decide over all of them."""
         found: list[SlotRows] = []
         if len(part.segments.order) or part.wide is not None:
-            several = [scored_rows(part, self.slots, each) for each in self.scorers.values()]
+            several = [
+                scored_rows(part, self.slots, each, self.readout) for each in self.scorers.values()
+            ]
             if len(part.segments.order):
                 several.insert(0, self.threshold.rows(part, self.slots))
                 self.threshold.remember(part)
@@ -325,6 +350,7 @@ class Engine:
         from rules.engine.snapshot import carry_over  # noqa: PLC0415 - it needs this class
 
         before = self.snapshot()
+        self._told_before = self.series()
         old_levels, quality = self.plan.levels, self.quality
         self.plan, self.registry = plan, registry
         self.judge.grow(len(registry.channels.id))

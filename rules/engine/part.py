@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rules.engine.asof import AsOf
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.lifecycle import Ticks
+    from rules.engine.readout import Readout
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
     from rules.readings import Readings
@@ -167,7 +168,9 @@ def runs_of(
     return runs if len(runs.own) else None
 
 
-def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
+def scored_rows(
+    part: Part, slots: Slots, scorer: Scorer, readout: Readout | None = None
+) -> SlotRows | None:
     """Score all rows of a kernel, and return those of slots that have something to do."""
     tracks = slots.tracks[scorer.kernel]
     if part.wide is not None and takes_late(scorer):
@@ -178,6 +181,8 @@ def scored_rows(part: Part, slots: Slots, scorer: Scorer) -> SlotRows | None:
     if runs is None:
         return None
     score = scorer.score(runs, part)
+    if readout is not None:
+        readout.take(scorer.kernel, part, runs, (score, scorer.aux))
     if gathers(scorer):
         runs.value = score
     return moving_rows(part, slots, tracks, runs, score, scorer.aux)

@@ -80,6 +80,8 @@ def take(engine: Engine) -> dict[str, Any]:
             "meaning": tracks.meaning.copy(),
         }
         state[f"kernel_{kernel}"] = {k: v.copy() for k, v in scorer.columns().items()}
+    if engine.readout is not None:
+        state["readout"] = {k: v.copy() for k, v in engine.readout.minute.items()}
     for check in engine.quality.checks:
         checks = check.tracks
         state[f"track_{checks.kernel}"] = {
@@ -123,7 +125,10 @@ def carry_over(
     engine.blocks.restore(state)
     for kernel, scorer in engine.keepers.items():
         if f"track_{kernel}" in state:
-            _move_kernel(slots.tracks[kernel], scorer, state, names)
+            mine, theirs = _move_kernel(slots.tracks[kernel], scorer, state, names)
+            told = state.get("readout", {}).get(kernel)
+            if engine.readout is not None and told is not None:
+                engine.readout.minute[kernel][mine] = told[theirs]
     _move_quality(engine, state)
     silences = _move_deadman(engine, state)
     for number, flags in enumerate(slots.accept_flags):
@@ -188,8 +193,8 @@ def _move_kernel(
     scorer: Scorer | Sampler | Votes | Check,
     state: dict[str, Any],
     names: _Names,
-) -> None:
-    """Move the windows or statistics of one kernel."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Move the windows or statistics of one kernel; return the places (new, old) of its tracks."""
     held = state[f"track_{tracks.kernel}"]
     mine, theirs = names.match(
         (tracks.rule, tracks.channel, tracks.meaning),
@@ -202,6 +207,7 @@ def _move_kernel(
             column = np.zeros((len(column), *theirs_column.shape[1:]), column.dtype)  # noqa: PLW2901
         column[mine] = theirs_column[theirs]
         scorer.restore(name, column)
+    return mine, theirs
 
 
 def _move_deadman(engine: Engine, state: dict[str, Any]) -> set[int]:
