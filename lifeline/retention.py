@@ -57,7 +57,7 @@ def keep_journal(data: Path, bounds: Bounds, *, now_ns: int) -> Retained:
         A reader's place cannot be told; then nothing is removed.
     """
     always = min(_engine_from(data), Manifest.load(data / "archive").next_offset)
-    store = Cursor.load(data / "cursors" / "store").offset if bounds.store else always
+    store = _store_from(data) if bounds.store else always
     return retain(
         data / "journal",
         keep_from=min(always, store),
@@ -78,6 +78,17 @@ def keep_series(data: Path, bounds: Bounds) -> Retained:
     return retain(
         data / "series", keep_from=cursor, max_bytes=1, min_free_bytes=bounds.min_free_bytes
     )
+
+
+def _store_from(data: Path) -> int:
+    """Return the lowest offset that a reader of the InfluxDB writer still needs."""
+    offsets = [Cursor.load(data / "cursors" / "store").offset]
+    alarms = Cursor.load(data / "cursors" / "store-events").extra
+    if "journal" in alarms:  # acknowledgements, registry and rules
+        offsets.append(int(alarms["journal"]))
+    if (waveforms := data / "cursors" / "store-waveforms").exists():
+        offsets.append(Cursor.load(waveforms).offset)
+    return min(offsets)
 
 
 def _engine_from(data: Path) -> int:

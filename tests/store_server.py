@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import re
 import socket
 import struct
 import threading
@@ -55,11 +56,12 @@ class Answering(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.points = {}  # (series, time) -> fields
         self.script = []
         self.requests = []  # (monotonic time, bytes, status)
         self.most_bytes = 1 << 30
-        self.bucket = "b"
+        # by bucket: (series, time) -> fields
+        self.buckets = {name: {} for name in ("b", "b_features", "b_waveforms")}
+        self.points = self.buckets["b"]
         self.malformed = b"MALFORMED"
         self.conflicting = b"CONFLICT"
         self.refuse_all = False
@@ -85,7 +87,7 @@ class Answering(ThreadingHTTPServer):
                 handler.give(204)
         elif forced == "stored, then reset":
             with self.lock:
-                self._keep(body.splitlines())
+                self._keep(body.splitlines(), query["bucket"])
             handler.reset()
         elif isinstance(forced, tuple):
             handler.give(forced[0], forced[1], forced[2] if len(forced) > 2 else ())
@@ -95,7 +97,7 @@ class Answering(ThreadingHTTPServer):
     def _decide(self, handler, query, body):
         if handler.headers.get("Authorization") != f"Token {TOKEN}":
             return 401, "unauthorized access"
-        if query.get("bucket") != self.bucket:
+        if query.get("bucket") not in self.buckets:
             return 404, f'bucket "{query.get("bucket")}" not found'
         if query.get("precision") != "ns" or self.refuse_all:
             return 400, "invalid request"
@@ -106,16 +108,17 @@ class Answering(ThreadingHTTPServer):
         if bad:
             return 400, f"unable to parse '{bad[0].decode()}': missing fields"
         dropped = [line for line in lines if self.conflicting in line]
-        self._keep([line for line in lines if self.conflicting not in line])
+        kept = [line for line in lines if self.conflicting not in line]
+        self._keep(kept, query["bucket"])
         if dropped:
             return 422, f"failure writing points: partial write: conflict dropped={len(dropped)}"
         return 204, ""
 
-    def _keep(self, lines):
+    def _keep(self, lines, bucket):
         for line in lines:
             head, _, when = line.rpartition(b" ")
-            series, _, fields = head.rpartition(b" ")
-            self.points[series, int(when)] = fields
+            series, fields = re.split(rb"(?<!\\) ", head, maxsplit=1)
+            self.buckets[bucket][series, int(when)] = fields
 
 
 class _Proxy(ThreadingHTTPServer):

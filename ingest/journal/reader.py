@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 from ingest.journal.columns import Frames
 from ingest.journal.errors import CursorAhead, OffsetGone
 from ingest.journal.record import (
+    CONTROL,
     HEADER_BYTES,
     Entry,
     EventLines,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from rules.readings import Control
+
 Found = TypeVar("Found", EventLines, SeriesRows)
 _CHUNK_BYTES = 4 << 20
 
@@ -51,6 +54,7 @@ class JournalReader:
         self.folder = folder
         self.next_offset = start
         self.damage: list[Damage] = []
+        self.time_ns = 0  # kept by controls()
         self._file = -1
         self._segment = Segment(-1, folder)
         self._journal: int | None = None
@@ -85,6 +89,24 @@ class JournalReader:
         """Return (offset, rows) of the next records of a series log; other kinds are left out."""
         entries = self._entries(until=until, max_rows=max_rows, max_bytes=64 << 20)
         return [(offset, entry) for offset, entry in entries if isinstance(entry, SeriesRows)]
+
+    def controls(self, *, until: int, most: int = 10_000) -> list[tuple[int, int, Control]]:
+        """Return (offset, time, record) of the Control records among the next ``most``.
+
+        The time is the newest one received up to there; ``time_ns`` is that of all passed.
+        """
+        held: list[tuple[int, int, Control]] = []
+        self._chunk = b""
+        while most and (found := self._find(until)) is not None:
+            data, at, header = found
+            self.time_ns = header.time_ns
+            if header.kind == CONTROL:
+                record = cast("Control", decode(data, at, header))
+                held.append((header.offset, header.time_ns, record))
+            self._at += header.total
+            self.next_offset += 1
+            most -= 1
+        return held
 
     def frames(self, *, until: int, max_rows: int = 100_000) -> list[tuple[int, Frames]]:
         """Return (offset, frames) of the next records of a raw log or a quarantine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import structlog
@@ -18,18 +18,20 @@ from rules.registry_file import registry_from_bytes
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from ingest.journal import EventLines
+    from ingest.journal import EventLines, SeriesRows
     from ingest.journal.cursor import Extra
     from rules.judge import Verdicts
-    from rules.readings import Record
+    from rules.readings import Control, Record
     from rules.registry import Registry
 
 log: Any = structlog.get_logger("store")
 
+Got = TypeVar("Got")
 WAIT_S = 0.2  # how long one wait lasts at most, so that a stop is seen
 POLL_S = 0.02  # where nobody wakes us
 RECOVERY_S = 2.0  # how long an end before our cursor may be that of a writer still recovering
@@ -89,18 +91,28 @@ class Follower:
 
     def read(self, *, max_rows: int) -> list[Record]:
         """Return the next whole records, [] when there are none."""
-        try:
-            return self._reader.read(until=self._end, max_rows=max_rows)
-        except OffsetGone as error:
-            self._pass_over(error)
-            return []
-        finally:
-            self._tell_damage()
+        return self._read(lambda end: self._reader.read(until=end, max_rows=max_rows))
 
     def events(self, *, max_rows: int) -> list[tuple[int, EventLines]]:
         """Return the next records of an event log, [] when there are none."""
+        return self._read(lambda end: self._reader.events(until=end, max_rows=max_rows))
+
+    def series(self, *, max_rows: int) -> list[tuple[int, SeriesRows]]:
+        """Return the next records of a series log, [] when there are none."""
+        return self._read(lambda end: self._reader.series(until=end, max_rows=max_rows))
+
+    def controls(self, *, until: int) -> list[tuple[int, int, Control]]:
+        """Return (offset, time, record) of Control records among those passed, all below until."""
+        return self._read(lambda end: self._reader.controls(until=min(until, end)))
+
+    @property
+    def time_ns(self) -> int:
+        """Return the time of what ``controls`` passed."""
+        return self._reader.time_ns
+
+    def _read(self, read: Callable[[int], list[Got]]) -> list[Got]:
         try:
-            return self._reader.events(until=self._end, max_rows=max_rows)
+            return read(self._end)
         except OffsetGone as error:
             self._pass_over(error)
             return []

@@ -111,6 +111,8 @@ class InfluxWriter:
         self._token_refused = False
         self._said_at = -SAY_EVERY_S
         self._down_since_s = 0.0
+        self._down_since = metrics.DOWN_SINCE.labels(settings.bucket)
+        self._down_since.set(0)
 
     @property
     def down_since_s(self) -> float:
@@ -185,7 +187,7 @@ class InfluxWriter:
             log.info("the store answers again", url=self._settings.url)
         self._down_since_s = 0.0
         self._said_at = -SAY_EVERY_S
-        metrics.DOWN_SINCE.set(0)
+        self._down_since.set(0)
         return lost, reason
 
     def _wait_s(self, state: tenacity.RetryCallState) -> float:
@@ -202,7 +204,7 @@ class InfluxWriter:
         error = _error_of(state)
         metrics.RETRIES.labels(error.kind).inc()
         self._down_since_s = self._down_since_s or time.time()
-        metrics.DOWN_SINCE.set(self._down_since_s)
+        self._down_since.set(self._down_since_s)
         now = time.monotonic()
         if now - self._said_at < SAY_EVERY_S:
             return

@@ -1,4 +1,4 @@
-"""Line protocol by whole columns: readings and events as bytes ready to be posted.
+"""Line protocol by whole columns: readings as bytes ready to be posted.
 
 A line is three pieces: a prefix cached per (channel, quality, late), the value and the time. The
 numbers of a batch are written by one call of orjson a column (shortest text that reads back as
@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
-from ingest.store.schema import (
-    EVENTS,
-    QUALITIES,
-    UNUSABLE,
-    escape_string,
-    prefix,
-    tags,
-)
+from ingest.store.schema import QUALITIES, UNUSABLE, prefix
 from rules.judge import CONFLICT, DUPLICATE, HEARD, LATE
 
 if TYPE_CHECKING:
@@ -28,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rules.events import Event
     from rules.readings import Readings
     from rules.registry import Registry
 
@@ -113,37 +105,3 @@ class LineEncoder:
                     self._prefixes[k] = made
             found = self._prefixes[key].tolist()
         return found
-
-
-def event_lines(events: Iterable[Event], *, simulation: bool) -> Lines:
-    """Return the events as points of the series EVENTS, one line each.
-
-    Level and type are tags, since two steps of one alarm may carry the same event time (a tick
-    may raise a level on a sample that raised a lower one); so each event is a point of its own,
-    and writing it again changes nothing. Numbers that are not finite are left out of the line.
-    """
-    lines = [_event_line(event, simulation=simulation) for event in events]
-    return Lines(b"".join(lines), len(lines))
-
-
-def _event_line(event: Event, *, simulation: bool) -> bytes:
-    named = {
-        "channel": event.subject,
-        "level": str(event.severity),
-        "rule": event.rule,
-        "side": "high" if event.side > 0 else "low",
-        "sim": "1" if simulation else "",
-        "type": event.type.value,
-    }
-    numbers = {"limit": event.limit, "score": event.score, "value": event.value}
-    fields = {
-        "alarm": f'"{escape_string(event.alarm_id)}"',
-        "announce": str(event.announce).lower(),
-        "confirmed": str(event.confirmed).lower(),
-        "onset_ns": f"{event.onset_ns}i",
-        "previous": f"{event.previous}i",
-        "receive_ns": f"{event.receive_ns}i",
-        "severity": f"{event.severity}i",
-    } | {k: repr(float(v)) for k, v in numbers.items() if v is not None and np.isfinite(v)}
-    text = ",".join(f"{k}={v}" for k, v in sorted(fields.items()))
-    return f"{EVENTS}{tags(named)} {text} {event.event_ns}\n".encode()

@@ -16,7 +16,9 @@ QUARANTINE_REMOVED = Counter(
     "lifeline_store_quarantine_removed_total", "Quarantine segments removed at the limit"
 )
 LAG = Gauge("lifeline_store_lag_records", "Journal records not yet answered for", ["input"])
-DOWN_SINCE = Gauge("lifeline_store_down_since_seconds", "Unix time since when down; 0 = up")
+DOWN_SINCE = Gauge(
+    "lifeline_store_down_since_seconds", "Unix time since when down; 0 = up", ["bucket"]
+)
 
 ARCHIVED = Counter("lifeline_archive_rows_total", "Rows archived, by verdict", ["verdict"])
 ARCHIVE_FILES = Gauge("lifeline_archive_files", "Files the manifest names")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from ingest.store import metrics
 from ingest.store.influx import Stopped
 
 if TYPE_CHECKING:
-    import threading
     from pathlib import Path
 
     from ingest.store.influx import Written
@@ -31,6 +31,7 @@ class RefusedLines:
         self._folder = folder
         self._max_bytes = max_bytes
         self._journal: JournalWriter | None = None
+        self._lock = threading.Lock()  # readers of several logs share it
 
     def keep(self, written: Written, *, path: str, stop: threading.Event) -> None:
         """Keep the bad lines and the reasons of drops of a batch; on disk when it returns.
@@ -55,7 +56,8 @@ class RefusedLines:
             return
         while True:
             try:
-                self._append(Frames.of(kept))
+                with self._lock:
+                    self._append(Frames.of(kept))
             except (JournalFull, OSError) as error:
                 if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
@@ -68,10 +70,12 @@ class RefusedLines:
     def _append(self, frames: Frames) -> None:
         if self._journal is None:
             self._journal = JournalWriter(self._folder, segment_bytes=8 << 20)
-        journal = self._journal
-        if journal.next_offset == journal.durable_offset:  # else it waits from the last try
-            journal.append(frames)
-        journal.commit()
+        self._journal.append(frames)
+        try:
+            self._journal.commit()
+        except JournalFull:
+            self._journal.discard()  # it is taken again when it is tried again
+            raise
         gone = retain(self._folder, keep_from=ALL_READ, max_bytes=self._max_bytes)
         metrics.QUARANTINE_REMOVED.inc(len(gone.removed))
 

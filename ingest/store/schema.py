@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 EVENTS: Final = "alarm_state"
+LIMITS: Final = "limits"
+SCORE: Final = "score"
+FORECAST: Final = "forecast"
+ASSET_STATE: Final = "asset_state"
+KPI: Final = "kpi"
+PIPELINE: Final = "pipeline"
+WAVEFORM: Final = "waveform"
 OTHER: Final = "other"
+LEVELS: Final = ("blue", "yellow", "orange", "red")  # by severity 1 to 4
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "gas": ("ch4", "h2s", "co", "o2"),

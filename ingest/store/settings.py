@@ -21,6 +21,8 @@ class InfluxSettings(BaseModel):
     url: str = Field(pattern=r"^https?://[^/\s]+(/[^\s?]*)?$")
     org: str = Field(default="", max_length=256)
     bucket: str = Field(min_length=1, max_length=256)
+    waveforms: bool = False
+    """Whether samples of waveforms are written too, to a bucket of their own."""
     token: SecretStr | None = None
     token_env: str = "LIFELINE_INFLUX_TOKEN"  # noqa: S105 - the variable's name
     token_file: Path | None = None
@@ -34,6 +36,16 @@ class InfluxSettings(BaseModel):
     most_retry_s: float = Field(default=60.0, gt=0, le=3600)
     refused_retry_s: float = Field(default=30.0, gt=0, le=3600)
     """Between tries while the server refuses us (401, 404): a person has to act first."""
+
+    @property
+    def features_bucket(self) -> str:
+        """Return where computed channels go."""
+        return f"{self.bucket}_features"
+
+    @property
+    def waveforms_bucket(self) -> str:
+        """Return where samples of waveforms go."""
+        return f"{self.bucket}_waveforms"
 
     def secret(self) -> str:
         """Return the token, or "" where there is none (a server that asks for none).

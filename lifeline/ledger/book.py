@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import delete, func, insert, select
 
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
-from rules.alarms import Ack, Alarm, AlarmFold, Condition, Data, Hold, Suppression
+from rules.alarm_text import alarm_of, state_of
+from rules.alarms import Alarm, AlarmFold
 from rules.events import Event, EventType, encode
 
 if TYPE_CHECKING:
@@ -71,24 +72,6 @@ class Written:
     alarms: tuple[Alarm, ...]
     last_seq: int
     outbox: dict[str, int]  # rows by status
-
-
-def state_of(alarm: Alarm) -> str:
-    """Return the alarm as JSON."""
-    return json.dumps(asdict(alarm), ensure_ascii=False, separators=(",", ":"))
-
-
-def alarm_of(state: str) -> Alarm:
-    """Return the alarm of its JSON."""
-    raw = json.loads(state)
-    holds = tuple(Suppression(**{**s, "hold": Hold(s["hold"])}) for s in raw["suppression"])
-    raw |= {
-        "condition": Condition(raw["condition"]),
-        "ack": Ack(raw["ack"]),
-        "data": Data(raw["data"]),
-        "suppression": holds,
-    }
-    return Alarm(**raw)
 
 
 def next_seq(connection: Connection) -> int:

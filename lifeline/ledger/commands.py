@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select
 
 from lifeline import metrics
-from lifeline.ledger.book import Writing, alarm_of, append, next_seq, own_event
+from lifeline.ledger.book import Writing, append, next_seq, own_event
 from lifeline.ledger.errors import Conflict, Refused, Unknown
 from lifeline.ledger.tables import ALARM, COMMAND
+from rules.alarm_text import alarm_of
 from rules.alarms import Ack, Alarm
 from rules.events import EventType
 

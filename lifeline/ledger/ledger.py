@@ -24,7 +24,6 @@ from lifeline.ledger.book import (
     Outlet,
     Writing,
     Written,
-    alarm_of,
     append,
     facts,
     next_seq,
@@ -40,6 +39,7 @@ from lifeline.ledger.tables import (
     OUTBOX,
     open_database,
 )
+from rules.alarm_text import alarm_of
 from rules.alarms import LATCH, Alarm
 from rules.events import Event, EventType, decode
 

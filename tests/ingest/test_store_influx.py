@@ -117,7 +117,7 @@ def test_a_wrong_token_or_bucket_is_said_with_its_remedy_and_loses_nothing(
     assert all(s[0] == status for _, _, s in server.requests)
     assert writer.down_since_s > 0
     if status == 404:
-        server.bucket = "elsewhere"  # someone makes the bucket: it goes on by itself
+        server.buckets["elsewhere"] = {}  # someone makes the bucket: it goes on by itself
         thread.join(5)
         assert result[0].stored == 5
         assert writer.down_since_s == 0.0

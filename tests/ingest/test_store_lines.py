@@ -7,8 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.store.lines import LineEncoder, event_lines
-from rules.events import Event, EventType
+from ingest.store.lines import LineEncoder
 from rules.judge import CONFLICT, DUPLICATE, HEARD, JUDGED, LATE
 from rules.readings import Readings
 from tests import store_twin
@@ -130,37 +129,3 @@ def test_a_faulty_device_s_value_is_written_with_quality_4():
 def test_no_rows_give_no_bytes():
     lines = LineEncoder(store_twin.registry()).encode(Readings.empty(), np.zeros(0, np.uint8))
     assert (lines.body, lines.count) == (b"", 0)
-
-
-def test_an_event_is_one_point_with_its_level_and_type_as_tags():
-    event = Event(
-        type=EventType.RAISED,
-        offset=3,
-        row=1,
-        rule="gas, high",
-        subject="410100-gas-mh-000001/s00/ch4",
-        severity=3,
-        value=1.25,
-        score=math.inf,
-        limit=1.0,
-        event_ns=42,
-        receive_ns=43,
-        onset_ns=40,
-    )
-    line = event_lines([event], simulation=True).body.decode()
-    head, fields = line.rstrip("\n").split(" alarm=")
-    assert head == (
-        "alarm_state,channel=410100-gas-mh-000001/s00/ch4,level=3,rule=gas\\,\\ high,"
-        "side=high,sim=1,type=RAISED"
-    )
-    assert "severity=3i,value=1.25 42" in fields
-    assert "score=" not in fields  # infinite: InfluxDB has no such number
-
-
-def test_two_steps_of_one_alarm_at_one_time_are_two_points():
-    steps = [
-        Event(type=EventType.ESCALATED, offset=o, row=0, rule="r", subject="s", severity=s)
-        for o, s in ((7, 2), (9, 3))
-    ]
-    one, two = event_lines(steps, simulation=False).body.splitlines()
-    assert one.split(b" ")[0] != two.split(b" ")[0]

@@ -1,6 +1,5 @@
 """Journal and event log into real stores: each reading once, whatever is killed or refused."""
 
-import contextlib
 import json
 import threading
 import urllib.request
@@ -11,49 +10,10 @@ import pytest
 from ingest.journal import Cursor, CursorAhead, JournalReader, durable_end
 from ingest.store import follow, service
 from ingest.store.errors import RegistryMissing
-from ingest.store.settings import InfluxSettings
 from rules.judge import Judge
 from rules.readings import Readings, Tick, position
-from rules.registry_file import content_hash, registry_bytes, registry_from_bytes
 from tests import servers, store_data, store_server, store_twin
-
-
-def _registry(**options):
-    text = registry_bytes(store_twin.registry(**options))
-    made = registry_from_bytes(text)
-    assert made.content_hash == content_hash(text)
-    return made
-
-
-def _settings(server, **options):
-    given = {
-        "url": server.url, "org": "o", "bucket": "b", "token": store_server.TOKEN,
-        "flush_interval_s": 0.05, "first_retry_s": 0.02, "most_retry_s": 0.2, "batch_rows": 500,
-        "refused_retry_s": 0.1,
-    } | options  # fmt: skip
-    return InfluxSettings(**given)
-
-
-@contextlib.contextmanager
-def _running(data, registry, settings):
-    stop = threading.Event()
-    failed = []
-
-    def run():
-        try:
-            service.run_store(data=data, registry=registry, settings=settings, stop=stop)
-        except Exception as error:  # noqa: BLE001 - shown by the test
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
-        assert failed == []
+from tests.store_run import cursor_of, registry_of, running, settings_of
 
 
 def _expected(bodies, registry):
@@ -75,25 +35,21 @@ def _of_server(server):
     return {
         (series.decode(), when): float(fields.rpartition(b"value=")[2])
         for (series, when), fields in server.points.items()
-        if not series.startswith(b"alarm_state")
+        if series.partition(b",")[0] in (b"gas", b"hydraulic")
     }
-
-
-def _cursor(data, name="store"):
-    return Cursor.load(data / "cursors" / name).offset
 
 
 @pytest.mark.parametrize("batch_rows", [7, 90, 100_000])
 def test_every_judged_and_late_row_is_stored_once_at_any_cut(tmp_path, batch_rows):
-    registry = _registry()
+    registry = registry_of()
     bodies = list(store_data.stream(seed=1, records=120, rows=40))
     last = bodies[-1].receive_ns[-1] if isinstance(bodies[-1], Readings) else bodies[-1].tick_ns
     bodies.append(store_data.conflicting(last + 5, last + 5, 1.0))
     bodies.append(store_data.conflicting(last + 5, last + 6, 2.0))
     end = store_data.write_journal(tmp_path, bodies)
     with store_server.answering() as server:
-        with _running(tmp_path, registry, _settings(server, batch_rows=batch_rows)):
-            store_data.until(lambda: _cursor(tmp_path) == end)
+        with running(tmp_path, registry, settings_of(server, batch_rows=batch_rows)):
+            store_data.until(lambda: cursor_of(tmp_path) == end)
         expected = _expected(bodies, registry)
         assert _of_server(server) == expected
         assert any(",late=1," in series for series, _ in expected)
@@ -101,8 +57,8 @@ def test_every_judged_and_late_row_is_stored_once_at_any_cut(tmp_path, batch_row
 
 
 def test_rows_are_named_by_the_registry_of_their_time_also_after_a_restart(tmp_path):
-    before = _registry(quantities=("ch4",), district="Old")
-    after = _registry(quantities=("ch4", "pressure"), district="New", simulation=True)
+    before = registry_of(quantities=("ch4",), district="Old")
+    after = registry_of(quantities=("ch4", "pressure"), district="New", simulation=True)
     store_data.registry_text(tmp_path, before)
     store_data.registry_text(tmp_path, after)
     rows = [
@@ -112,11 +68,11 @@ def test_rows_are_named_by_the_registry_of_their_time_also_after_a_restart(tmp_p
     bodies = [Tick(1), store_data.change(before), rows[0], store_data.change(after), rows[1]]
     with store_server.answering() as server:
         store_data.write_journal(tmp_path, bodies)
-        with _running(tmp_path, before, _settings(server)):
-            store_data.until(lambda: _cursor(tmp_path) == 5)
+        with running(tmp_path, before, settings_of(server)):
+            store_data.until(lambda: cursor_of(tmp_path) == 5)
         store_data.write_journal(tmp_path, [rows[2]])
-        with _running(tmp_path, before, _settings(server)):
-            store_data.until(lambda: _cursor(tmp_path) == 6)
+        with running(tmp_path, before, settings_of(server)):
+            store_data.until(lambda: cursor_of(tmp_path) == 6)
         series = [s.decode() for s, _ in sorted(server.points, key=lambda p: p[1])]
     assert ["district=Old" in s for s in series] == [True, False, False]
     assert [",sim=1" in s for s in series] == [False, True, True]
@@ -124,18 +80,18 @@ def test_rows_are_named_by_the_registry_of_their_time_also_after_a_restart(tmp_p
 
 
 def test_an_outage_is_only_lag_and_the_server_s_return_brings_all(tmp_path):
-    registry = _registry()
+    registry = registry_of()
     bodies = list(store_data.stream(seed=2, records=60, rows=20))
     end = store_data.write_journal(tmp_path, bodies)
     with store_server.answering() as server:
         server.script = [(503, "down"), "reset", (429, "slow"), "stored, then reset"] * 3
-        with _running(tmp_path, registry, _settings(server, batch_rows=200)):
-            store_data.until(lambda: _cursor(tmp_path) == end)
+        with running(tmp_path, registry, settings_of(server, batch_rows=200)):
+            store_data.until(lambda: cursor_of(tmp_path) == end)
         assert _of_server(server) == _expected(bodies, registry)
 
 
 def test_a_refused_line_is_in_quarantine_with_the_server_s_reason_before_the_cursor_moves(tmp_path):
-    registry = _registry()
+    registry = registry_of()
     bodies = [
         Readings.of(
             {
@@ -148,8 +104,8 @@ def test_a_refused_line_is_in_quarantine_with_the_server_s_reason_before_the_cur
     store_data.write_journal(tmp_path, bodies)
     with store_server.answering() as server:
         server.malformed, server.conflicting = b"value=17.0 ", b"value=23.0 "
-        with _running(tmp_path, registry, _settings(server)):
-            store_data.until(lambda: _cursor(tmp_path) == 1)
+        with running(tmp_path, registry, settings_of(server)):
+            store_data.until(lambda: cursor_of(tmp_path) == 1)
         assert len(server.points) == 48
     folder = tmp_path / "quarantine" / "store"
     ((_, kept),) = JournalReader(folder).frames(until=durable_end(folder))
@@ -167,15 +123,15 @@ def test_a_journal_that_lost_its_tail_is_said_and_not_written_over(tmp_path, mon
     stop = threading.Event()
     with store_server.answering() as server, pytest.raises(CursorAhead, match="tail was lost"):
         service.run_store(
-            data=tmp_path, registry=_registry(), settings=_settings(server), stop=stop
+            data=tmp_path, registry=registry_of(), settings=settings_of(server), stop=stop
         )
 
 
 def test_a_missing_registry_text_names_the_file_and_the_remedy(tmp_path):
-    store_data.write_journal(tmp_path, [store_data.change(_registry(district="gone"))])
+    store_data.write_journal(tmp_path, [store_data.change(registry_of(district="gone"))])
     with store_server.answering() as server, pytest.raises(RegistryMissing, match="restore"):
         service.run_store(
-            data=tmp_path, registry=_registry(), settings=_settings(server),
+            data=tmp_path, registry=registry_of(), settings=settings_of(server),
             stop=threading.Event(),
         )  # fmt: skip
 
@@ -196,7 +152,7 @@ run_store(data=data, registry=registry, settings=settings, stop=threading.Event(
 
 
 def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_path):
-    registry = _registry()
+    registry = registry_of()
     store_data.registry_text(tmp_path, registry)
     bodies = [store_data.change(registry), *store_data.stream(seed=3, records=250, rows=100)]
     end = store_data.write_journal(tmp_path, bodies)
@@ -208,10 +164,10 @@ def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_pat
         for more in (5, 14):
             enough = proxy.requests + more
             store_data.run_and_kill(program, when=lambda n=enough: proxy.requests >= n)
-            reached.append(_cursor(tmp_path))
-        with _running(tmp_path, registry, _settings(proxy, batch_rows=5_000)):
-            store_data.until(lambda: _cursor(tmp_path) == end)
-            store_data.until(lambda: _cursor(tmp_path, "store-events") == 40)
+            reached.append(cursor_of(tmp_path))
+        with running(tmp_path, registry, settings_of(proxy, batch_rows=5_000)):
+            store_data.until(lambda: cursor_of(tmp_path) == end)
+            store_data.until(lambda: cursor_of(tmp_path, "store-events") == 40)
         expected = _expected(bodies, registry)
         found = {}
         for measurement in ("gas", "hydraulic"):
@@ -239,7 +195,7 @@ def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_pat
 
 
 def test_victoria_metrics_takes_the_same_requests(tmp_path):
-    registry = _registry()
+    registry = registry_of()
     bodies = [
         Readings.of(
             {
@@ -251,8 +207,8 @@ def test_victoria_metrics_takes_the_same_requests(tmp_path):
     ]
     store_data.write_journal(tmp_path, bodies)
     with servers.victoria_metrics() as metrics:
-        with _running(tmp_path, registry, _settings(metrics)):
-            store_data.until(lambda: _cursor(tmp_path) == 1)
+        with running(tmp_path, registry, settings_of(metrics)):
+            store_data.until(lambda: cursor_of(tmp_path) == 1)
         found = []
 
         def read_back():

@@ -80,6 +80,17 @@ def test_the_slowest_reader_holds_it(data: Path, where: dict, kept_from: int):
     assert oldest(data) == kept_from
 
 
+def test_acknowledgements_and_waveforms_that_influxdb_lacks_hold_it_too(data: Path):
+    places(data, snapshots=(19, 20), archive=20, store=20)
+    Cursor(0, {"journal": 12}).save(data / "cursors" / "store-events")
+    keep_journal(data, OLD, now_ns=NOW_NS)
+    assert oldest(data) == 12
+    Cursor(14).save(data / "cursors" / "store-waveforms")
+    Cursor(0, {"journal": 20}).save(data / "cursors" / "store-events")
+    keep_journal(data, OLD, now_ns=NOW_NS)
+    assert oldest(data) == 14
+
+
 def test_a_city_without_influxdb_does_not_wait_for_it(data: Path):
     places(data, snapshots=(19, 20), archive=20, store=0)
     keep_journal(data, Bounds(keep_ns=100), now_ns=NOW_NS)
