@@ -43,7 +43,7 @@ def run_city(workload: str, ask: Ask) -> list[Result]:
     rows: list[Result] = []
     staged: list[Result] = []
     for name, together in (("10 s", 1), ("50 s", CATCHING_UP)):
-        engine, watch, events = Engine(plan, city.registry), Stopwatch(), 0
+        engine, watch, events = Engine(plan, city.registry, reads_out=True), Stopwatch(), 0
         stages = Stages() if ask.profile else None
         for done, batch in enumerate(live(city, steps, together=together), 1):
             count = readings_in(batch)
@@ -53,6 +53,7 @@ def run_city(workload: str, ask: Ask) -> list[Result]:
                 else:
                     with stages.watch(engine, count):
                         events += len(engine.fold(batch))
+            engine.series()
             ask.tell(f"{workload} {name}", done * together, steps)
         rows.append(Row(workload, name, channels, watch.readings_per_s, loop, None, events, None))
         staged += stages.rows(workload, name) if stages is not None else []

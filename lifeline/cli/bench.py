@@ -16,7 +16,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the figures her
 @app.command("engine")
 def engine(
     workload: Annotated[
-        str, typer.Option(help="T1, T2, T3, city, rules, scale, latency, state or start.")
+        str, typer.Option(help="T1, T2, T3, city, waveform, rules, scale, latency, state or start.")
     ] = "T2",
     channels: Annotated[int | None, typer.Option(min=1)] = None,
     rounds: Annotated[
