@@ -14,7 +14,7 @@ from ingest.journal import Cursor, CursorDamaged
 from ingest.store import metrics
 from ingest.store.alarm_book import HOUR_NS, AlarmBook
 from ingest.store.follow import Follower, registry_at
-from ingest.store.limits import limit_points
+from ingest.store.limits import Limits
 from ingest.store.points import point
 from ingest.store.schema import EVENTS
 from ingest.store.site_at import SiteAt
@@ -51,6 +51,7 @@ class AlarmsInput:
         known = registry_at(data, saved.get("registry", registry.content_hash), known=registry)
         self.site = SiteAt(data, known, rules=saved.get("rules", ""))
         self._book = AlarmBook(self.site)
+        self._limits = Limits(self.site)
         if "book" in saved:
             self._book.restore(saved["book"])
         self._hour = saved.get("hour", -1)
@@ -127,7 +128,9 @@ class AlarmsInput:
             event = self._book.acknowledgement(control.data, offset, time_ns)
             if event is not None:
                 yield from self._take(event)
-        self._changed |= self.site.take(control)
+        if self.site.take(control):
+            self._changed = True
+            self._limits.forget()
 
     def _take(self, event: Event) -> Iterator[bytes]:
         self.newest_ns = max(self.newest_ns, event.receive_ns)
@@ -191,7 +194,7 @@ class AlarmsInput:
         if self._changed or hour != self._hour:
             begun = self._hour < 0 or self._changed
             at_ns = now_ns if begun else hour * HOUR_NS
-            yield from limit_points(self.site, at_ns)
+            yield from self._limits.at(at_ns)
             yield from self._book.assets(at_ns)
         self._hour, self._changed = hour, False
 

@@ -14,8 +14,27 @@ if TYPE_CHECKING:
     from rules.plan import ChannelRule
 
 
-def limit_points(site: SiteAt, time_ns: int) -> Iterator[bytes]:
-    """Yield a line a rule, side and channel, all of one time."""
+class Limits:
+    """A line a rule, side and channel; made once a site and given out with any time."""
+
+    def __init__(self, site: SiteAt) -> None:
+        self._site = site
+        self._heads: list[bytes] | None = None
+
+    def forget(self) -> None:
+        """Registry or rules are others now."""
+        self._heads = None
+
+    def at(self, time_ns: int) -> Iterator[bytes]:
+        """Yield the lines, all of one time."""
+        if self._heads is None:
+            self._heads = [line.removesuffix(b" 0\n") for line in _lines(self._site)]
+        tail = b" %d\n" % time_ns
+        for head in self._heads:
+            yield head + tail
+
+
+def _lines(site: SiteAt) -> Iterator[bytes]:
     if site.plan is None:
         return
     levels = [level.name for level in site.plan.levels]
@@ -26,14 +45,14 @@ def limit_points(site: SiteAt, time_ns: int) -> Iterator[bytes]:
             "rule": rule.rule_id,
             "side": "high" if rule.side > 0 else "low",
         }
-        yield from _of_rule(site, rule, levels, said, time_ns)
+        yield from _of_rule(site, rule, levels, said)
 
 
 def _of_rule(
-    site: SiteAt, rule: ChannelRule, levels: list[str], said: dict[str, str], time_ns: int
+    site: SiteAt, rule: ChannelRule, levels: list[str], said: dict[str, str]
 ) -> Iterator[bytes]:
     names = site.registry.channels.id
     where = {"source": rule.source, "approved_by": rule.approved_by}
     for row, at in zip(rule.channel.tolist(), rule.raise_at.tolist(), strict=True):
         tagged = {**site.tags(names[row]), **said, "channel": names[row]}
-        yield point(LIMITS, tagged, dict(zip(levels, at, strict=True)) | where, time_ns)
+        yield point(LIMITS, tagged, dict(zip(levels, at, strict=True)) | where, 0)
