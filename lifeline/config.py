@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "city.toml"
 DAY_NS: Final = 86_400 * 10**9
+HOUR_NS: Final = 3_600 * 10**9
+Key = tuple[str, str]  # (table, key)
+_REMEDIES: Final[dict[Key, str]] = {
+    ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
+}
 _SECRETS: Final = {"password": "password_file", "token": "token_file", "secret": "secret_file"}
+
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
+Kept = Annotated[DurationNs, Field(ge=HOUR_NS)]  # InfluxDB keeps nothing for less than an hour
 
 
 class SiteEntry(Strict):
@@ -72,6 +79,12 @@ class InfluxEntry(Strict):
     token_env: str | None = None
     ca_file: str | None = None
     verify_tls: bool = True
+    keep: Kept = 90 * DAY_NS  # what `lifeline influx setup` gives the buckets
+    features_keep: Kept = 400 * DAY_NS
+    minutes_keep: Kept = 400 * DAY_NS
+    hours_keep: Kept = 3650 * DAY_NS
+    waveforms: bool = False
+    waveforms_keep: Kept = 7 * DAY_NS
 
 
 class JournalEntry(Strict):
@@ -144,8 +157,8 @@ class CityConfig:
         return os.environ.get(variable, "") if variable else ""
 
 
-def load_config(folder: Path) -> CityConfig:
-    """Return the configuration in ``folder``.
+def load_config(folder: Path, *, to_be_made: frozenset[Key] = frozenset()) -> CityConfig:
+    """Return the configuration in ``folder``; files named by ``to_be_made`` may be missing.
 
     Raises
     ------
@@ -160,10 +173,12 @@ def load_config(folder: Path) -> CityConfig:
     except OSError as error:
         said = f"{error.strerror}; `lifeline init {folder}` writes one to start from"
         raise Invalid([Problem(str(path), 0, 0, "", said, noun="key")]) from error
-    return config_of(folder, text, name=str(path))
+    return config_of(folder, text, name=str(path), to_be_made=to_be_made)
 
 
-def config_of(folder: Path, text: str, *, name: str = FILE_NAME) -> CityConfig:
+def config_of(
+    folder: Path, text: str, *, name: str = FILE_NAME, to_be_made: frozenset[Key] = frozenset()
+) -> CityConfig:
     """Return the configuration of a text; see load_config."""
     document = read_toml(name, text)
     raise_errors(document.problems)
@@ -171,7 +186,7 @@ def config_of(folder: Path, text: str, *, name: str = FILE_NAME) -> CityConfig:
     entry = validated(CityEntry, document.value, document, (), noun="key")
     if entry is not None:
         config = CityConfig(folder, entry)
-        _check_values(config, document)
+        _check_values(config, document, to_be_made)
         _check_folders(config, document)
         raise_errors(document.problems)
         return config
@@ -188,7 +203,7 @@ def _refuse_secrets(document: TomlDocument) -> None:
             del keys[key]
 
 
-def _check_values(config: CityConfig, document: TomlDocument) -> None:
+def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozenset[Key]) -> None:
     zone = config.entry.site.timezone
     try:
         ZoneInfo(zone)
@@ -199,7 +214,10 @@ def _check_values(config: CityConfig, document: TomlDocument) -> None:
         document.problem((), "needs [mqtt] or [coap]: nothing would ever arrive", noun="key")
     for table, key, value in _named(config.entry):
         if key.endswith("_file") and not os.access(config.path(value), os.R_OK):
-            said = f"{key}: {config.path(value)} cannot be read; make it, for this user only"
+            if (table, key) in to_be_made and not config.path(value).exists():
+                continue
+            remedy = _REMEDIES.get((table, key), "make it, for this user only")
+            said = f"{key}: {config.path(value)} cannot be read; {remedy}"
             document.problem((table, key), said, noun="key")
         if key.endswith("_env") and not os.environ.get(value):
             said = f"{key}: the environment variable {value} is not set; export it first"

@@ -38,7 +38,9 @@ port = 5683
 # url = "http://127.0.0.1:8086"
 # org = "city"
 # bucket = "lifeline"
-# token_file = "secrets/influx"             # or: token_env = "LIFELINE_INFLUX_TOKEN"
+# token_file = "secrets/influx"             # `lifeline influx setup` writes it
+# keep = "90d"                # of readings and alarms; longer than the journal's
+# waveforms = true            # the samples too, not only what is computed from them
 
 [journal]                     # everything that arrived, in order; the rest is made from it
 keep = "30d"

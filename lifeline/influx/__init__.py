@@ -1,0 +1,1 @@
+"""What InfluxDB must hold for the store: made, examined and brought up to date."""

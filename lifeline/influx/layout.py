@@ -1,0 +1,165 @@
+"""The buckets, mappings, tasks and rights that City Lifeline wants in InfluxDB, as data.
+
+docs/influxdb.md tells users the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ingest.store.schema import GROUPS, OTHER
+from rules.readings import QC_FAIL
+
+if TYPE_CHECKING:
+    from lifeline.config import InfluxEntry
+
+SCHEMA: Final = 2
+"""The version of the layout; 1 was a single bucket without a mark."""
+POLICY: Final = "autogen"
+READINGS: Final = (*GROUPS, OTHER)
+"""The measurements that hold readings, in alphabetical order of no importance."""
+
+_MARK: Final = re.compile(r"City Lifeline schema (\d+)")
+_SECOND_NS: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBucket:
+    """A bucket; ``keep_s`` is its retention, ``written`` says that the store writes to it."""
+
+    name: str
+    keep_s: int
+    holds: str
+    written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTask:
+    """A task that runs each ``every_s`` seconds."""
+
+    name: str
+    every_s: int
+    flux: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All that is wanted; the first bucket is the one of the readings and carries the mark."""
+
+    org: str
+    buckets: tuple[WantedBucket, ...]
+    tasks: tuple[WantedTask, ...]
+
+    @property
+    def main(self) -> WantedBucket:
+        """Return the bucket of readings and alarms."""
+        return self.buckets[0]
+
+
+def wanted_layout(entry: InfluxEntry) -> Layout:
+    """Return what the table ``[influx]`` asks for."""
+    name = entry.bucket
+    written = [
+        (name, entry.keep, "readings, what the rules say, alarms"),
+        (f"{name}_features", entry.features_keep, "what is computed from waveforms"),
+    ]
+    if entry.waveforms:
+        written.append((f"{name}_waveforms", entry.waveforms_keep, "waveforms, sample by sample"))
+    sampled = [
+        (f"{name}_1m", entry.minutes_keep, "readings by the minute"),
+        (f"{name}_1h", entry.hours_keep, "readings by the hour"),
+    ]
+    buckets = [
+        WantedBucket(bucket, keep_ns // _SECOND_NS, holds, written=stored)
+        for group, stored in ((written, True), (sampled, False))
+        for bucket, keep_ns, holds in group
+    ]
+    tasks = (
+        WantedTask(
+            f"{name}_1m", 300, _down_sampling(name, "1m", every="5m", lag="30s", back="20m")
+        ),
+        WantedTask(f"{name}_1h", 3600, _down_sampling(name, "1h", every="1h", lag="5m", back="3h")),
+    )
+    return Layout(entry.org, tuple(buckets), tasks)
+
+
+def marked(description: str, holds: str) -> str:
+    """Return a bucket's description with the mark of this version; the owner's words stay."""
+    mark = f"City Lifeline schema {SCHEMA}"
+    if _MARK.search(description):
+        return _MARK.sub(mark, description)
+    return f"{description} ({mark})" if description else f"{mark}: {holds}"
+
+
+def mark_of(description: str) -> int | None:
+    """Return the layout's version a description names, None where it names none."""
+    found = _MARK.search(description)
+    return int(found[1]) if found else None
+
+
+_FLUX: Final = """\
+import "date"
+import "influxdata/influxdb"
+
+option task = {{name: {name}, every: {every}, offset: {lag}}}
+
+stop = date.truncate(t: now(), unit: {unit})
+start = date.sub(d: {back}, from: stop)
+
+from(bucket: {source})
+    |> range(start: start, stop: stop)
+    |> filter(fn: (r) => {measurements})
+    |> filter(fn: (r) => r._field == "value" or r._field == "quality")
+    |> filter(fn: (r) => not exists r.late)
+    |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+    |> filter(fn: (r) => r.quality != {failed})
+    |> window(every: {unit})
+    |> reduce(
+        identity: {{count: 0, sum: 0.0, min: 0.0, max: 0.0, last: 0.0}},
+        fn: (r, accumulator) => ({{
+            count: accumulator.count + 1,
+            sum: accumulator.sum + r.value,
+            min:
+                if accumulator.count == 0 or r.value < accumulator.min then
+                    r.value
+                else
+                    accumulator.min,
+            max:
+                if accumulator.count == 0 or r.value > accumulator.max then
+                    r.value
+                else
+                    accumulator.max,
+            last: r.value,
+        }}),
+    )
+    |> map(fn: (r) => ({{r with _time: r._start, mean: r.sum / float(v: r.count)}}))
+    |> drop(columns: ["sum"])
+    |> influxdb.wideTo(bucket: {target})
+"""
+
+
+def _down_sampling(bucket: str, unit: str, *, every: str, lag: str, back: str) -> str:
+    """Return the task's Flux: each run makes the windows of the last ``back`` once more.
+
+    So rows that arrive late by less than ``back`` still count; a point written again takes the
+    place of the one before.
+    """
+    return _FLUX.format(
+        name=quoted(f"{bucket}_{unit}"),
+        source=quoted(bucket),
+        target=quoted(f"{bucket}_{unit}"),
+        measurements=" or ".join(f"r._measurement == {quoted(m)}" for m in READINGS),
+        failed=QC_FAIL,
+        unit=unit,
+        every=every,
+        lag=lag,
+        back=back,
+    )
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` as a string of Flux."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "\\${")
