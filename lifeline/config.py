@@ -7,6 +7,7 @@ variable that holds them.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -29,6 +30,8 @@ Key = tuple[str, str]  # (table, key)
 _REMEDIES: Final[dict[Key, str]] = {
     ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
 }
+LEAST_TOKEN: Final = 32  # characters of the token a proxy shows to the page
+_LOOPBACK: Final = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
 _SECRETS: Final = {"password": "password_file", "token": "token_file", "secret": "secret_file"}
 
 
@@ -97,10 +100,13 @@ class JournalEntry(Strict):
 
 
 class PageEntry(Strict):
-    """The operator's page. It has no login yet: loopback only."""
+    """The operator's page. It has no login yet: loopback only, or a proxy that has one."""
 
-    bind: Annotated[str, Field(pattern=r"^(127\.\d+\.\d+\.\d+|::1|localhost)$")] = "127.0.0.1"
+    bind: Name = "127.0.0.1"
     port: Port = 8480
+    origin: Annotated[str, Field(pattern=r"^https://[^/\s]+$")] | None = None  # of the proxy
+    token_file: str | None = None  # what the proxy shows; both or neither
+    token_env: str | None = None
 
 
 class WebhookEntry(Strict):
@@ -188,6 +194,7 @@ def config_of(
         config = CityConfig(folder, entry)
         _check_values(config, document, to_be_made)
         _check_folders(config, document)
+        _check_page(config, document)
         raise_errors(document.problems)
         return config
     raise Invalid(document.problems)
@@ -224,9 +231,32 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
             document.problem((table, key), said, noun="key")
 
 
+def _check_page(config: CityConfig, document: TomlDocument) -> None:
+    """Let the page leave loopback only where a proxy with a login and a token stands before it."""
+    page = config.entry.page
+    if page.token_file is not None and not os.access(config.path(page.token_file), os.R_OK):
+        return  # told by _check_values
+    key, said = "", ""
+    if page.origin is not None:
+        length = len(config.secret(page.token_file, page.token_env))
+        if length < LEAST_TOKEN:
+            key = "token_file" if page.token_file else "token_env" if page.token_env else "origin"
+            said = f"the proxy's token has {length} characters; name a file of {LEAST_TOKEN} or "
+            said += "more: openssl rand -hex 32"
+    elif page.token_file or page.token_env:
+        key = "token_file" if page.token_file else "token_env"
+        said = 'a token alone is for nobody; add origin = "https://…" as browsers see the proxy'
+    elif not _LOOPBACK.fullmatch(page.bind):
+        key = "bind"
+        said = f"{page.bind}: the page has no login, so beyond loopback it needs a reverse proxy "
+        said += "that has one: add origin and token_file, see docs/deploy.md"
+    if said:
+        document.problem(("page", key), f"{key}: {said}", noun="key")
+
+
 def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
     """Yield (table, key, value) of every key that names a file or a variable."""
-    for table in ("mqtt", "influx", "webhook"):
+    for table in ("mqtt", "influx", "page", "webhook"):
         part = getattr(entry, table)
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)

@@ -29,4 +29,8 @@ HOT_ROWS = Counter("lifeline_hot_rows_total", "Readings put into the hot buffer"
 READER_DAMAGE = Counter(
     "lifeline_serve_skipped_total", "Records serve had to skip, by where they stood", ["log"]
 )
+# Told as 0 from the start: a first one would otherwise come out of nothing, and alert nobody.
+OUTBOX.labels("given_up")
+for _log in ("journal", "events", "event line", "retention"):
+    READER_DAMAGE.labels(_log)
 HTTP_REFUSED = Counter("lifeline_http_refused_total", "Requests refused by the page", ["reason"])

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,17 +34,25 @@ def metrics_folder(data: Path) -> Path:
 class MetricsFile(threading.Thread):
     """Writes this process's metrics every EVERY_S, so that serve can show them."""
 
-    def __init__(self, data: Path, name: str, *, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        data: Path,
+        name: str,
+        *,
+        stop: threading.Event,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
         super().__init__(name="metrics", daemon=True)
         self._path = metrics_folder(data) / f"{name}{_ENDING}"
         self._stop_event = stop
+        self._registry = registry
 
     def run(self) -> None:
         """Write until stopped; what cannot be written is told once and tried again."""
         told = ""
         while not self._stop_event.wait(EVERY_S):
             try:
-                self._write(generate_latest())
+                self._write(generate_latest(self._registry))
                 told = ""
             except OSError as error:
                 if told != str(error):

@@ -9,6 +9,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TOPIC = "lifeline/v1/production"
 ANSWER_WITHIN_S = 5.0
+RETRY_S = 10.0
+LOG: Any = structlog.get_logger("mark")
 
 
 class ProductionBroker(Unreachable):
@@ -60,8 +63,29 @@ def put_mark(settings: MqttSettings | None, name: str) -> None:
         client.loop_stop()
 
 
-def read_mark(host: str, port: int, *, user: str = "", password: str = "") -> str:
-    """Return the city a broker serves, "" where it is not marked.
+class MarkLater(threading.Thread):
+    """Puts the mark as soon as the broker takes it, for a service that does not wait for it."""
+
+    def __init__(self, settings: MqttSettings | None, name: str, *, stop: threading.Event) -> None:
+        super().__init__(name="mark", daemon=True)
+        self._settings, self._name, self._stop_event = settings, name, stop
+
+    def run(self) -> None:
+        """Try until it is taken or ``stop`` is set."""
+        while not self._stop_event.is_set():
+            try:
+                put_mark(self._settings, self._name)
+            except Unreachable as error:
+                LOG.warning("the broker is not marked as production yet", cause=str(error))
+                self._stop_event.wait(RETRY_S)
+            else:
+                return
+
+
+def read_mark(
+    host: str, port: int, *, user: str = "", password: str = "", ca_file: str | None = None
+) -> str:
+    """Return the city a broker serves, "" where it is not marked; with ``ca_file`` over TLS.
 
     Raises
     ------
@@ -82,6 +106,8 @@ def read_mark(host: str, port: int, *, user: str = "", password: str = "") -> st
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
     if user:
         client.username_pw_set(user, password)
+    if ca_file is not None:
+        client.tls_set(ca_file)
     client.on_connect = on_connect
     client.on_message = on_message
     client.on_subscribe = lambda *_: subscribed.set()
@@ -106,9 +132,11 @@ def read_mark(host: str, port: int, *, user: str = "", password: str = "") -> st
     return found[0] if found else ""
 
 
-def refuse_production(host: str, port: int, *, user: str = "", password: str = "") -> None:
+def refuse_production(
+    host: str, port: int, *, user: str = "", password: str = "", ca_file: str | None = None
+) -> None:
     """Raise ProductionBroker where the broker serves a real city."""
-    if name := read_mark(host, port, user=user, password=password):
+    if name := read_mark(host, port, user=user, password=password, ca_file=ca_file):
         raise ProductionBroker(
             f"broker {host}:{port} serves the city {name!r} (retained {TOPIC}); simulated data go "
             "to a broker of their own"

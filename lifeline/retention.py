@@ -8,12 +8,13 @@ soon as the writer has them.
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from ingest.journal import ALL_READ, Cursor, JournalError, retain
 from ingest.store.errors import ManifestDamaged
@@ -28,6 +29,8 @@ LOG: Any = structlog.get_logger("retention")
 LOST = Counter(
     "lifeline_journal_unread_removed_total", "Journal records removed before InfluxDB had them"
 )
+DISK_FREE = Gauge("lifeline_data_disk_free_bytes", "Free on the disk of the data folder")
+DISK_SIZE = Gauge("lifeline_data_disk_size_bytes", "Size of the disk of the data folder")
 EVERY_S = 60.0
 
 
@@ -109,11 +112,13 @@ class Retention(threading.Thread):
 
     def run(self) -> None:
         """Look each ``every_s``."""
+        self.weigh()
         while not self._stopping.wait(self._every_s):
             self.look()
 
     def look(self) -> None:
         """Remove what may go and say what went."""
+        self.weigh()
         try:
             done = keep_journal(self._data, self._bounds, now_ns=self._clock.now_ns())
             lost = keep_series(self._data, self._bounds).forced
@@ -127,6 +132,16 @@ class Retention(threading.Thread):
             LOG.critical(str(done))
         elif done.removed:
             LOG.info(str(done), oldest_offset=done.oldest_offset)
+
+    def weigh(self) -> None:
+        """Tell how full the disk is, so that somebody acts before it is full."""
+        try:
+            disk = shutil.disk_usage(self._data)
+        except OSError as error:
+            LOG.warning("the disk's size is not told", reason=str(error))
+            return
+        DISK_FREE.set(disk.free)
+        DISK_SIZE.set(disk.total)
 
     def __enter__(self) -> Self:
         self.start()

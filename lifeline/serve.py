@@ -74,6 +74,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # who is near is told by the connection, never by a header
             timeout_graceful_shutdown=2,
         )
     )

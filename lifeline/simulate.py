@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from lifeline.clock import Clock
 from lifeline.errors import Missing
-from lifeline.production_mark import refuse_production
+from lifeline.production_mark import machine_authorities, refuse_production
 from rules.durations import parse_duration
 from rules.problems import Invalid, Problem
 from rules.registry_file import load_registry
@@ -45,6 +45,8 @@ def send_scenario(
     stats: Path | None,
     user: str,
     password_file: Path | None,
+    ca_file: Path | None,
+    only: list[str],
     stop: threading.Event,
 ) -> dict[str, Any]:
     """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
@@ -56,12 +58,13 @@ def send_scenario(
     ProductionBroker
         The broker serves a real city.
     """
-    mqtt = _address(to, "mqtt", 1883)
-    post = _address(coap, "coap", 5683) if coap else None
+    scheme, host, port = _address(to, {"mqtt": 1883, "mqtts": 8883})
+    post = _address(coap, {"coap": 5683}) if coap else None
+    tls_ca = _authority(ca_file, scheme)
     scenario = load_scenario(name)
     now_ns = time.time_ns()
     password = _secret(password_file)
-    refuse_production(*mqtt, user=user, password=password)
+    refuse_production(host, port, user=user, password=password, ca_file=tls_ca)
     clock = _EndingClock(
         now_ns, now_ns, factor, stop=stop, end_ns=now_ns + _length(scenario, lasts)
     )
@@ -71,11 +74,16 @@ def send_scenario(
         scenario=scenario,
         clock=clock,
         mqtt=MqttTarget(
-            host=mqtt[0], port=mqtt[1], username=user or None, password=password or None
+            host=host,
+            port=port,
+            username=user or None,
+            password=password or None,
+            tls_ca=tls_ca,
         ),
-        coap=CoapTarget(host=post[0], port=post[1]) if post else None,
+        coap=CoapTarget(host=post[1], port=post[2]) if post else None,
         stop=stop,
         stats_file=stats,
+        only=only,
     )
 
 
@@ -114,13 +122,25 @@ def _length(scenario: Scenario, lasts: str) -> int:
     return _lasts(lasts) or scenario.lasts_ns
 
 
-def _address(text: str, scheme: str, port: int) -> tuple[str, int]:
-    said = f"not an address; write {scheme}://127.0.0.1:{port}"
+def _authority(file: Path | None, scheme: str) -> str | None:
+    """Return the authority's file for TLS, None where the scheme has none."""
+    if scheme != "mqtts":
+        if file is not None:
+            raise Missing(f"--ca-file {file}: without TLS nobody looks at it; --to mqtts://…")
+        return None
+    if file is not None and not file.is_file():
+        raise Missing(f"{file}: no such file; --ca-file names the broker's authority")
+    return str(file) if file is not None else machine_authorities()
+
+
+def _address(text: str, ports: dict[str, int]) -> tuple[str, str, int]:
+    """Return (scheme, host, port); ``ports`` are the schemes and their usual ports."""
+    said = f"not an address; write {' or '.join(f'{s}://127.0.0.1:{p}' for s, p in ports.items())}"
     try:
         parts = urlsplit(text)
         host, named = parts.hostname, parts.port
     except ValueError as error:
         raise Invalid([Problem(text, 0, 0, "", said)]) from error
-    if parts.scheme != scheme or not host or parts.username:
+    if parts.scheme not in ports or not host or parts.username:
         raise Invalid([Problem(text, 0, 0, "", said)])
-    return host, named or port
+    return parts.scheme, host, named or ports[parts.scheme]

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
+from prometheus_client import CollectorRegistry, Counter
 
 from lifeline.errors import EXIT_CODE, Crashed
+from lifeline.metrics_files import MetricsFile
 from lifeline.processes import command
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -40,6 +42,15 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_AFTER_S: Final = 60.0  # up for so long, a process has earned its first pause back
 MOST_CRASHES: Final = 20  # in a row; then a person must look
+
+# A registry of its own: the modules the supervisor imports have metrics it never counts.
+COUNTED: Final = CollectorRegistry()
+RESTARTS: Final = Counter(
+    "lifeline_process_restarts_total",
+    "Processes that ended by themselves and were started again",
+    ["name"],
+    registry=COUNTED,
+)
 
 
 @dataclass(slots=True)
@@ -65,6 +76,7 @@ class Supervisor:
     json_logs: bool = False
     children: dict[str, Child] = field(default_factory=dict)
     on_restart: Callable[[str, int, float], None] | None = None
+    _left: threading.Event = field(default_factory=threading.Event)
 
     def start(self, name: str) -> None:
         """Start one process now."""
@@ -87,6 +99,7 @@ class Supervisor:
             if stream is not None:
                 stream.close()
         child.started_s, child.wanted = time.monotonic(), True
+        RESTARTS.labels(name)  # told as 0 from the first start on, so that the first crash is seen
 
     def start_all(self) -> None:
         """Start what is not running."""
@@ -115,6 +128,7 @@ class Supervisor:
                 self._ended(child, code, now_s)
             if child.process is None and now_s >= child.due_s:
                 child.restarts += 1
+                RESTARTS.labels(child.name).inc()
                 self.start(child.name)
 
     def _ended(self, child: Child, code: int, now_s: float) -> None:
@@ -172,6 +186,7 @@ class Supervisor:
             self.watch()
 
     def __enter__(self) -> Self:
+        MetricsFile(self.context.data, "supervisor", stop=self._left, registry=COUNTED).start()
         return self
 
     def __exit__(
@@ -180,4 +195,5 @@ class Supervisor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._left.set()
         self.stop_all()

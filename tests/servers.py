@@ -114,9 +114,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def _running(
-    build: Callable[[Path, int], list[str]], ready: Callable[[Server], bool], port: int | None
+def running(
+    build: Callable[[Path, int], list[str]],
+    ready: Callable[[Server], bool],
+    port: int | None = None,
 ) -> Iterator[Server]:
+    """Run the command that ``build(folder, port)`` returns, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="lifeline-test-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         server = _started(build, ready, folder, port)
@@ -212,7 +215,7 @@ def mosquitto(
         config.write_text("\n".join([*lines, extra, ""]))
         return [program("mosquitto"), "-c", str(config)]
 
-    return _running(build, listens, port)
+    return running(build, listens, port)
 
 
 def influxd(*, port: int | None = None) -> contextlib.AbstractContextManager[Server]:
@@ -242,7 +245,7 @@ level = "warn"
         )
         return [program("influxd"), "-config", str(config)]
 
-    return _running(build, answers("/ping"), port)
+    return running(build, answers("/ping"), port)
 
 
 def victoria_metrics(*, port: int | None = None) -> contextlib.AbstractContextManager[Server]:
@@ -257,4 +260,4 @@ def victoria_metrics(*, port: int | None = None) -> contextlib.AbstractContextMa
             "-memory.allowedPercent=5",
         ]
 
-    return _running(build, answers("/health"), port)
+    return running(build, answers("/health"), port)

@@ -19,7 +19,9 @@ recording = typer.Typer(help="Recordings: others' files in and out.", no_args_is
 def simulate(
     scenario: Annotated[str, typer.Argument(help="A shipped scenario's name, or a file.")],
     *,
-    to: Annotated[str, typer.Option(help="A broker: mqtt://HOST:PORT.")] = "",
+    to: Annotated[
+        str, typer.Option(help="A broker: mqtt://HOST:PORT, with TLS mqtts://HOST:PORT.")
+    ] = "",
     coap: Annotated[str, typer.Option(help="Where modules post, with --to: coap://HOST:PORT")] = "",
     out: Annotated[Path | None, typer.Option(help="A recording's folder, or a .zip.")] = None,
     factor: Annotated[float, typer.Option(min=0.01, help="Speed with --to; 1 is real time.")] = 1.0,
@@ -30,6 +32,12 @@ def simulate(
     stats: Annotated[Path | None, typer.Option(help="Write what was sent here, as JSON.")] = None,
     user: Annotated[str, typer.Option(help="Of the broker.")] = "",
     password_file: Annotated[Path | None, typer.Option(help="Its password's file.")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Its authority, with mqtts; the machine's own.")
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Only this one speaks; may be given again.")
+    ] = None,
 ) -> None:
     """Let a simulated city speak to a broker, or write a recording of it at full speed."""
     from lifeline.simulate import record_scenario, send_scenario
@@ -52,6 +60,8 @@ def simulate(
             stats=stats,
             user=user,
             password_file=password_file,
+            ca_file=ca_file,
+            only=device or [],
             stop=stop,
         )
     said.print(f"sent {told['readings_sent']} readings, {told['readings_acked']} acknowledged")

@@ -45,7 +45,7 @@ def run(
     from lifeline.preflight import preflight
     from lifeline.processes import Context
     from lifeline.processes.ingest import mqtt_settings
-    from lifeline.production_mark import put_mark
+    from lifeline.production_mark import MarkLater, put_mark
     from lifeline.supervisor import Supervisor
 
     said = Console(stderr=True, highlight=False)
@@ -55,8 +55,10 @@ def run(
         said.print(f"{folder}: configuration, registry, rules and servers are in order")
         return
     configure_logs(json_lines=json_logs, process="supervisor")
-    if ask and not config.entry.site.simulation:
-        put_mark(mqtt_settings(config), config.entry.site.name)
+    real = not config.entry.site.simulation
+    broker = mqtt_settings(config)
+    if ask and real:
+        put_mark(broker, config.entry.site.name)
     names = ["ingest", "engine", "archive", "serve", "probe"] + (
         ["store"] if config.entry.influx else []
     )
@@ -67,7 +69,10 @@ def run(
         Supervisor(Context(site=folder, data=where), names, json_logs=json_logs) as supervisor,
     ):
         supervisor.start_all()
+        if real and not ask:
+            MarkLater(broker, config.entry.site.name, stop=stop).start()
         page = config.entry.page
-        said.print(f"{config.entry.site.name}: page at http://{page.bind}:{page.port}/")
+        address = page.origin or f"http://{page.bind}:{page.port}"
+        said.print(f"{config.entry.site.name}: page at {address}/")
         supervisor.run(stop)
         said.print("stopping")

@@ -1,4 +1,4 @@
-"""The page's API: what an operator reads and orders, over HTTP on loopback.
+"""The page's API: what an operator reads and orders, over HTTP; `guard.py` says who may ask.
 
 Times are Unix milliseconds. Commands carry an id of their own (``command``), so that a repeated
 request does nothing twice, and what the person had seen (``expected_seq``).
@@ -82,7 +82,8 @@ def create_app(desk: Desk) -> FastAPI:
     _commands(app, desk)
     _stream(app, desk)
     _pages(app)
-    app.add_middleware(Guard, hosts=local_hosts(desk.settings.port))
+    settings = desk.settings
+    app.add_middleware(Guard, hosts=local_hosts(settings.port), proxy=settings.proxy)
     return app
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.clock import Clock
+    from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
     from lifeline.notify import WebhookSettings
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """How `serve` is set up. Loopback only, until there is a login."""
+    """How `serve` is set up. Loopback only, or a proxy with a login before it."""
 
     host: str = "127.0.0.1"
+    proxy: Proxy | None = None
     port: int = 8480
     zone: str = "Asia/Shanghai"  # IANA name; how times are shown
     simulation: bool = False  # the data folder holds a demo or a replay
@@ -35,10 +37,10 @@ class ServeSettings:
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
 
     def __post_init__(self) -> None:
-        if self.host not in ("127.0.0.1", "localhost", "::1"):
+        if self.proxy is None and self.host not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(
                 f"host = {self.host!r}: the page has no login yet, so it listens on loopback "
-                "only; use 127.0.0.1 and an SSH tunnel"
+                "only; use 127.0.0.1 and an SSH tunnel, or a proxy with a login and its token"
             )
 
 

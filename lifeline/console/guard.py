@@ -2,11 +2,15 @@
 
 A page on loopback is open to every web site the same browser visits: by DNS rebinding (their name,
 our address: the Host header tells) and by cross-site requests (Origin, Sec-Fetch-Site and the
-content type tell). Plain ASGI, so that a stream is not buffered.
+content type tell). From beyond loopback only a reverse proxy with a login is answered: it shows a
+token, which no browser has. Plain ASGI, so that a stream is not buffered.
 """
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -32,6 +36,23 @@ SECURITY_HEADERS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A reverse proxy that asks people for a login and then speaks for them.
+
+    It sends ``Authorization: Bearer <token>``; browsers see its page at ``origin``, an https one.
+    Prometheus may show the same token.
+    """
+
+    origin: str
+    token: str = field(repr=False)
+
+    def shown(self, headers: Headers) -> bool:
+        """Tell whether a request carries the token."""
+        given = headers.get("authorization", "").encode()
+        return hmac.compare_digest(given, f"Bearer {self.token}".encode())
+
+
 def local_hosts(port: int) -> tuple[str, ...]:
     """Return the names a browser on this machine may call us by."""
     names = ("127.0.0.1", "localhost", "[::1]")
@@ -39,11 +60,12 @@ def local_hosts(port: int) -> tuple[str, ...]:
 
 
 class Guard:
-    """Refuses strangers with 403, too long bodies with 413, and adds the security headers."""
+    """Refuses strangers with 401 or 403, too long bodies with 413; adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], proxy: Proxy | None = None) -> None:
         self._app = app
         self._hosts = frozenset(h.lower() for h in hosts)
+        self._proxy = proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or refuse it."""
@@ -51,7 +73,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        reason = self._refusal(scope["method"], headers)
+        reason = self._refusal(scope, headers)
         if reason:
             metrics.HTTP_REFUSED.labels(reason[0]).inc()
             await problem(reason[1], reason[2], **reason[3])(scope, receive, send)
@@ -65,16 +87,22 @@ class Guard:
         await self._app(scope, receive, with_headers)
 
     def _refusal(
-        self, method: str, headers: Headers
+        self, scope: Scope, headers: Headers
     ) -> tuple[str, int, str, dict[str, str]] | None:
         host = headers.get("host", "").lower()
-        if host not in self._hosts:
+        ours = f"http://{host}"
+        if self._proxy is not None and self._proxy.shown(headers):
+            ours = self._proxy.origin.lower()
+        elif not _near(scope):
+            said = {"field": "Authorization", "value": "", "remedy": "come through the proxy"}
+            return "token", 401, "beyond loopback only the proxy with its token is answered", said
+        elif host not in self._hosts:
             said = {"field": "Host", "value": host, "remedy": f"open http://{min(self._hosts)}/"}
             return "host", 403, "this page answers only to this machine's own names", said
-        if method in ("GET", "HEAD"):
+        if scope["method"] in ("GET", "HEAD"):
             return None
         origin = headers.get("origin", "").lower()
-        if origin and origin != f"http://{host}":
+        if origin and origin != ours:
             said = {"field": "Origin", "value": origin, "remedy": "use the page itself"}
             return "origin", 403, "commands are taken from this page only", said
         site = headers.get("sec-fetch-site", "same-origin")
@@ -92,3 +120,9 @@ class Guard:
             said = {"field": "Content-Length", "value": length, "remedy": remedy}
             return "length", 413, "the body is too long or of unknown length", said
         return None
+
+
+def _near(scope: Scope) -> bool:
+    """Tell whether the connection itself comes from this machine; headers cannot say so."""
+    client = scope.get("client")
+    return client is not None and ip_address(client[0]).is_loopback

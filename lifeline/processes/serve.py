@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifeline.console.guard import Proxy
 from lifeline.notify.webhook import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
 
@@ -19,6 +20,7 @@ def run(context: Context) -> None:
     settings = ServeSettings(
         host=page.bind,
         port=page.port,
+        proxy=_proxy(config),
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
@@ -26,6 +28,13 @@ def run(context: Context) -> None:
     )
     clock = context.origin.clock()
     run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)
+
+
+def _proxy(config: CityConfig) -> Proxy | None:
+    page = config.entry.page
+    if page.origin is None:
+        return None
+    return Proxy(origin=page.origin, token=config.secret(page.token_file, page.token_env))
 
 
 def _webhook(config: CityConfig) -> WebhookSettings | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from rules.problems import Invalid, Problem, nearest
 from simulators.devices.coap import CoapLine, CoapTarget
 from simulators.devices.counters import Stats, write_atomically
 from simulators.devices.fleet import Fleet, count_delivered, count_emitted
@@ -14,7 +15,7 @@ from simulators.signals import Signals
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from rules.registry import Registry
@@ -52,24 +53,29 @@ def run_city(
     stats_file: Path | None = None,
     begin_ns: int | None = None,
     boot: int | None = None,
+    only: Collection[str] = (),
 ) -> dict[str, Any]:
     """Run the city until ``stop`` is set; return the last stats document.
 
-    Devices whose transport has no target are left out. ``begin_ns`` is when the scenario begins, or
-    began before a restart (default: now); ``boot`` must rise from start to start (default: the
-    wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be delivered, so that
-    the counts add up.
+    Devices whose transport has no target are left out, and all but those in ``only`` where it names
+    any: a broker may give each device an account of its own. ``begin_ns`` is when the scenario
+    begins, or began before a restart (default: now); ``boot`` must rise from start to start
+    (default: the wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be
+    delivered, so that the counts add up.
 
     Raises
     ------
     rules.problems.Invalid
-        The scenario's places do not fit the registry.
+        The scenario's places do not fit the registry, or it has no such device.
     """
+    if unknown := sorted(set(only) - set(registry.device_row)):
+        said = f"no such device{nearest(unknown[0], registry.device_row)}; see the registry"
+        raise Invalid([Problem(unknown[0], 0, 0, "", said)])
     begin = clock.now_ns() if begin_ns is None else begin_ns
     factor = 1.0 / max(clock.wall_s(1_000_000_000), 1e-9)
     incidents = scenario.place(registry, begin, factor=factor)
     start = int(time.time()) if boot is None else boot
-    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start)
+    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start, only=only)
     return asyncio.run(city.run(mqtt, coap, stop, stats_file))
 
 
@@ -83,8 +89,10 @@ class _City:
         *,
         begin_ns: int,
         boot: int,
+        only: Collection[str],
     ) -> None:
         self._registry = registry
+        self._only = frozenset(only)
         self._clock = clock
         self._incidents = incidents
         signals = Signals(registry, seed=scenario.seed, changes=incidents)
@@ -110,7 +118,7 @@ class _City:
         senders = []
         for row, device in self._fleet.devices.items():
             target = mqtt if device.transport == "mqtt" else coap
-            if target is not None:
+            if target is not None and (not self._only or device.id in self._only):
                 self._queues[row] = asyncio.Queue(MAX_WAITING)
                 senders.append(asyncio.create_task(self._sender(row, target), name=device.id))
         told_s = 0.0

@@ -1,11 +1,19 @@
 """simulate, replay, recording, rules and bench from the command line."""
 
 import json
+import threading
 
 import pytest
 
 from ingest.sources.mqtt import MqttSettings
-from lifeline.production_mark import ProductionBroker, put_mark, read_mark, refuse_production
+from lifeline import production_mark
+from lifeline.production_mark import (
+    MarkLater,
+    ProductionBroker,
+    put_mark,
+    read_mark,
+    refuse_production,
+)
 from tests import servers
 from tests.terminal import lifeline
 
@@ -71,6 +79,21 @@ def test_simulated_data_keep_away_from_a_broker_of_a_real_city():
 
 
 @pytest.mark.real
+def test_a_service_that_did_not_wait_for_its_broker_marks_it_when_it_comes(monkeypatch):
+    monkeypatch.setattr(production_mark, "RETRY_S", 0.1)
+    port, stop = servers.free_port(), threading.Event()
+    later = MarkLater(MqttSettings(host="127.0.0.1", port=port), "Zhengzhou", stop=stop)
+    later.start()
+    later.join(0.5)
+    assert later.is_alive()
+    with servers.mosquitto(port=port):
+        later.join(15)
+        assert not later.is_alive()
+        assert read_mark("127.0.0.1", port) == "Zhengzhou"
+    stop.set()
+
+
+@pytest.mark.real
 def test_a_broker_that_wants_a_password_says_so(tmp_path):
     passwords = tmp_path / "passwords"
     passwords.write_text("")
@@ -89,6 +112,8 @@ def test_a_broker_that_wants_a_password_says_so(tmp_path):
     [
         (["simulate", "gasleak", "--out", "x"], 'did you mean "gas-leak"'),
         (["simulate", "quiet", "--to", "http://x"], "mqtt://127.0.0.1:1883"),
+        (["simulate", "quiet", "--to", "mqtts://x", "--ca-file", "absent"], "absent: no such file"),
+        (["simulate", "quiet", "--to", "mqtt://x", "--ca-file", "x"], "--to mqtts://"),
         (["replay", "nowhere"], "no such file or folder"),
         (["replay", "nowhere", "--speed", "fast"], "a number above 0, or max"),
         (["recording", "export", "nowhere", "x.csv"], "nowhere"),

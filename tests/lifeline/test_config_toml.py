@@ -75,6 +75,31 @@ def test_a_secret_is_read_from_its_file_beside_the_configuration(folder):
     assert config.secret(config.entry.mqtt.password_file, None) == "s3cret"
 
 
+BEYOND = '[page]\nbind = "0.0.0.0"\n'
+ORIGIN = 'origin = "https://console.example"\n'
+
+
+def test_the_page_leaves_loopback_only_behind_a_proxy_that_shows_a_token(folder):
+    (folder / "token").write_text("x" * 32 + "\n")
+    (folder / "short").write_text("x" * 31 + "\n")
+    (line,) = told(folder, GOOD + BEYOND)
+    assert line.startswith("city.toml:7:8: bind: 0.0.0.0: the page has no login")
+    assert "add origin and token_file" in line
+    (line,) = told(folder, GOOD + BEYOND + ORIGIN)
+    assert "the proxy's token has 0 characters" in line
+    (line,) = told(folder, GOOD + BEYOND + ORIGIN + 'token_file = "short"\n')
+    assert line.startswith("city.toml:9:14: ")
+    assert "31 characters" in line
+    (line,) = told(folder, GOOD + BEYOND + 'token_file = "token"\n')
+    assert "add origin" in line
+    (line,) = told(folder, GOOD + BEYOND + ORIGIN + 'token_file = "absent"\n')
+    assert "absent cannot be read" in line
+    (line,) = told(folder, GOOD + BEYOND + 'origin = "http://console.example"\n')
+    assert line.startswith("city.toml:8:10: ")
+    config = config_of(folder, GOOD + BEYOND + ORIGIN + 'token_file = "token"\n')
+    assert config.entry.page.bind == "0.0.0.0"  # noqa: S104
+
+
 def test_a_city_without_any_source_is_refused(folder):
     (line,) = told(folder, '[site]\nname = "x"\n')
     assert "needs [mqtt] or [coap]" in line

@@ -384,8 +384,3 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
                 clock=None,
                 stop=threading.Event(),
             )
-
-
-def test_the_page_listens_on_loopback_only():
-    with pytest.raises(ValueError, match="loopback"):
-        ServeSettings(host="192.0.2.1")

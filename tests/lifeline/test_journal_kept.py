@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 from ingest.journal import Cursor, JournalWriter
 from ingest.journal import retention as segments_retention
 from ingest.store.manifest import Manifest
-from lifeline.retention import Bounds, Retention, keep_journal
+from lifeline.retention import DISK_FREE, DISK_SIZE, Bounds, Retention, keep_journal
 from rules.readings import Tick
 
 if TYPE_CHECKING:
@@ -51,6 +52,15 @@ def oldest(data: Path) -> int:
 
 
 OLD = Bounds(keep_ns=100, store=True, min_free_bytes=0)
+
+
+def test_how_full_the_disk_is_stands_in_the_metrics(data: Path):
+    DISK_FREE.set(0)
+    with Retention(data, OLD, clock=At(), every_s=3600):
+        pass
+    disk = shutil.disk_usage(data)
+    assert DISK_SIZE._value.get() == disk.total
+    assert 0 < DISK_FREE._value.get() <= disk.total
 
 
 def test_what_is_old_and_read_by_all_goes(data: Path):

@@ -11,6 +11,7 @@ import pytest
 from lifeline.broker import become_broker, program, wait_until_up, write_config
 from lifeline.data_folder import DataFolder, holder_pid
 from lifeline.errors import Crashed, Missing, NewerFolder, Occupied, Unreachable
+from lifeline.metrics_files import metrics_folder
 from lifeline.new_site import write_new_site
 from lifeline.processes import Context
 from lifeline.supervisor import Supervisor
@@ -50,6 +51,15 @@ def test_a_killed_process_is_started_again_and_that_is_told(context, tmp_path):
         wait_until(again, "the engine again")
         second = supervisor.children["engine"].process.pid
         assert second != first
+        told_metrics = metrics_folder(context.data) / "supervisor.prom"
+        wait_until(
+            lambda: (
+                told_metrics.exists()
+                and 'restarts_total{name="engine"} 1.0' in told_metrics.read_text()
+            ),
+            "the restart in the metrics",
+        )
+        assert "lifeline_readings" not in told_metrics.read_text(), "only what it counts itself"
     assert told == [("engine", -signal.SIGKILL, 0.5)]
     with pytest.raises(ProcessLookupError):
         os.kill(second, 0)
