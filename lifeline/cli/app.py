@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, rules, site
+from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, rules, site
 
 app = typer.Typer(
     name="lifeline",
@@ -45,5 +45,6 @@ app.command("replay")(feeds.replay)
 app.add_typer(feeds.recording, name="recording")
 app.add_typer(rules.app, name="rules")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
