@@ -168,48 +168,17 @@ def variables(*names: str, begin: dict[str, str] | None = None) -> tuple[Variabl
 
 def state_row(question: str, city: City, *, of: Sequence[str], condition: str = "") -> Row:
     """Return the first row of every dashboard: what is open, and what this view is worth."""
-    colours = tuple(
-        Override(
-            name=level.name,
-            properties={
-                "displayName": severity_word(level.severity),
-                "thresholds": {
-                    "mode": "absolute",
-                    "steps": [
-                        {"color": GREY, "value": None},
-                        {"color": level.colour, "value": 1},
-                    ],
-                },
-            },
-        )
-        for level in city.levels
-    )
-    simulated = where_simulated(of)
     return Row(
         question,
         (
-            Panel(
-                kind="stat",
-                title=both("Open alarms by level", "各等级未结束报警"),
-                width=11,
-                height=4,
-                queries=(Query(queries.counts(city.levels, condition, of=of), table=True),),
-                steps=((None, GREY), (1, GREY)),
-                overrides=colours,
-                no_value="0",
-                text="value_and_name",
-                look_back=KEPT,
-            ),
+            _open_by_level(city, of=of, condition=condition),
             Panel(
                 kind="stat",
                 title=both("Are these real readings?", "是否真实数据"),
                 width=5,
                 height=4,
-                queries=(Query(simulated, table=True),),
-                mappings=(
-                    {"from": 1, "to": None, "text": "演练 / 仿真 · SIMULATED"},
-                    {"0": both("live", "实时")},
-                ),
+                queries=(Query(where_simulated(of), table=True),),
+                mappings=({"from": 1, "to": None, "text": "演练 / 仿真 · SIMULATED"},),
                 no_value=both("live", "实时"),
             ),
             Panel(
@@ -237,6 +206,39 @@ def state_row(question: str, city: City, *, of: Sequence[str], condition: str = 
             ),
         ),
     )
+
+
+def _open_by_level(city: City, *, of: Sequence[str], condition: str) -> Panel:
+    """Return the counts of open alarms: grey at zero, else in the level's colour."""
+    colours = tuple(
+        Override(
+            name=level.name,
+            properties={
+                "displayName": severity_word(level.severity),
+                "thresholds": steps_from_one(level.colour),
+            },
+        )
+        for level in city.levels
+    )
+    return Panel(
+        kind="stat",
+        title=both("Open alarms by level", "各等级未结束报警"),
+        width=11,
+        height=4,
+        queries=(Query(queries.counts(city.levels, condition, of=of), table=True),),
+        steps=((None, GREY), (1, GREY)),
+        overrides=colours,
+        no_value=both("no data", "无数据"),
+        calculation="sum",
+        text="value_and_name",
+        look_back=KEPT,
+    )
+
+
+def steps_from_one(colour: str) -> Properties:
+    """Return thresholds of a count: grey at 0, a colour from 1 on."""
+    steps = [{"color": GREY, "value": None}, {"color": colour, "value": 1}]
+    return {"mode": "absolute", "steps": steps}
 
 
 def where_simulated(of: Iterable[str]) -> str:

@@ -3,7 +3,8 @@
 Each takes only what Grafana fills in: ``$timeFilter``, ``$__interval`` and the variables, these
 always within an anchored regular expression, as their values hold ``/`` and may be many.
 A count of nothing is no row in InfluxQL; so levels are counted by sums of 0 and 1, which
-polynomials of the severity make, and a quiet city shows zeros and not "no data".
+polynomials of the severity make, and every asset whose state is known adds 0: a quiet city shows
+zeros, and one that nobody watches shows "no data".
 """
 
 from __future__ import annotations
@@ -56,16 +57,26 @@ def rate_per_minute(quantity: str, condition: str, *, of: Iterable[str]) -> str:
     return trend(quantity, condition, of=of, value='derivative(mean("value"), 1m)')
 
 
-def counts(levels: Sequence[Level], condition: str, *, of: Iterable[str], by: str = "") -> str:
-    """Return how many alarms are open now, a column a level; ``by`` a tag, one row each."""
+def counts(levels: Sequence[Level], condition: str, *, of: Sequence[str], by: str = "") -> str:
+    """Return how many alarms are open now, a column a level; ``by`` a tag, so many rows each.
+
+    What is open and what is watched come as rows of their own, which the panel adds up: InfluxQL
+    keeps the measurements of a union apart.
+    """
     indicators = ", ".join(f'{_IS[level.severity]} AS "{level.name}"' for level in levels)
     sums = ", ".join(f'sum("{level.name}") AS "{level.name}"' for level in levels)
     last = (
         f'SELECT last("severity") AS "s" FROM "alarm_state" {where(condition, of=of)}'
         f" GROUP BY {ALARM}"
     )
+    nothing = ", ".join(f'0 * last("open") AS "{level.name}"' for level in levels)
+    watched = (
+        f'SELECT {nothing} FROM "asset_state"'
+        f" {where(condition, of=[name for name in of if name != 'channel'])}"
+        ' GROUP BY "asset", "domain"'
+    )
     grouped = f' GROUP BY "{by}"' if by else ""
-    return f"SELECT {sums} FROM (SELECT {indicators} FROM ({last})){grouped}"
+    return f"SELECT {sums} FROM (SELECT {indicators} FROM ({last})), ({watched}){grouped}"
 
 
 def open_alarms(condition: str, *, of: Iterable[str]) -> str:
@@ -88,10 +99,10 @@ def history(condition: str, *, of: Iterable[str], limit: int = 200) -> str:
     )
 
 
-def marks(*, of: Iterable[str]) -> str:
+def marks(condition: str = "", *, of: Iterable[str]) -> str:
     """Return what is marked on charts: alarms as they are raised, with their sentence."""
     raised = '"type" =~ /^(RAISED|ESCALATED|LATE_FINDING)$/'
-    return f'SELECT "text", "level" FROM "alarm_state" {where(raised, of=of)}'
+    return f'SELECT "text", "level" FROM "alarm_state" {where(raised, condition, of=of)}'
 
 
 def assets(condition: str, *, of: Iterable[str]) -> str:

@@ -259,15 +259,12 @@ def _link(link: Link) -> Any:
     return dashboards.DashboardLink(link.title).url(link.url).target_blank(link.new_tab)
 
 
-def _reduced() -> Any:
-    return common_builders.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)
-
-
 def _stat(said: Panel) -> Any:
+    reduced = common_builders.ReduceDataOptions().calcs([said.calculation])
     coloured = common.BigValueColorMode.VALUE if said.steps else common.BigValueColorMode.NONE
     return (
         stat.Panel()
-        .reduce_options(_reduced())
+        .reduce_options(reduced.fields("").values(False))
         .graph_mode(common.BigValueGraphMode.NONE)
         .color_mode(coloured)
         .text_mode(common.BigValueTextMode(said.text))

@@ -72,6 +72,7 @@ class Panel:
     look_back: str = ""  # a range of its own, such as 90d
     interval: str = "1m"  # the shortest $__interval
     no_value: str = ""
+    calculation: str = "lastNotNull"  # of a stat's rows
     text: Literal["auto", "value_and_name", "name"] = "auto"
     repeat: str = ""
 

@@ -21,7 +21,6 @@ _KNOWN: Final = {
     "dBm": "dBm",
     "Hz": "hertz",
     "t": "masst",
-    "[pH]": "pH",
     "s": "s",
     "1": "none",
 }

@@ -48,7 +48,7 @@ def modal(city: City) -> Board:
         variables=panels.variables(*OF),
         links=(panels.BACK,),
         begin="now-24h",
-        marks=((both("alarms", "报警"), queries.marks(of=OF), "orange"),),
+        marks=((both("alarms", "报警"), queries.marks(HERE, of=OF), "orange"),),
         rows=rows,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifeline.grafana import panels, queries
-from lifeline.grafana.city import STATISTICAL
 from lifeline.grafana.shapes import GREY, Board, Override, Panel, Query, Row, Variable
 from lifeline.grafana.units import grafana_unit
 from lifeline.grafana.words import both, where_from
@@ -202,9 +201,9 @@ def _value_panel(city: City) -> Panel:
 
 def _score_panel(city: City) -> Panel:
     """Return what each statistical rule made of it, with the limits of its score."""
-    rules = {rule.rule_id: rule for rule in city.rules_of(*STATISTICAL)}
+    rules = {rule.rule_id: rule for rule in city.plan.channel_rules if rule.kind != "threshold"}
     units = tuple(
-        Override(regex=f"/{rule_id}$/", properties={"unit": grafana_unit(rule.unit)})
+        Override(regex=f"/ {rule_id}$/", properties={"unit": grafana_unit(rule.unit)})
         for rule_id, rule in sorted(rules.items())
     )
     lines = queries.limit_lines(city.levels, "score", of=OF)

@@ -54,7 +54,7 @@ def rain_and_drainage(city: City) -> Board:
         ),
         variables=panels.variables(*OF),
         links=(panels.BACK,),
-        marks=((both("alarms", "报警"), queries.marks(of=OF), "orange"),),
+        marks=((both("alarms", "报警"), queries.marks(HERE, of=OF), "orange"),),
         rows=rows,
     )
 

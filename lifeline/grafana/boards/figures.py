@@ -33,41 +33,40 @@ def alarm_figures(city: City) -> Board:
                 both("Can the operators keep up?", "值班员应付得过来吗？"), city, of=OF
             ),
             Row(both("How is the last day?", "最近一天如何？"), _numbers()),
-            Row(
-                both("How many alarms come?", "报警有多少？"),
-                (
-                    _figure("raised", both("Raised in ten minutes", "每十分钟新报警"), target=2),
-                    _by_level(city),
-                    _figure(
-                        "flood", both("Floods: more than 10 in ten minutes", "报警泛滥"), target=1
-                    ),
-                ),
+            *_questions(city),
+        ),
+    )
+
+
+def _questions(city: City) -> tuple[Row, ...]:
+    """Return the figures over time."""
+    most = both("Raised in ten minutes, most", "每十分钟最多新报警")
+    floods = both("Floods: more than 10 in ten minutes", "报警泛滥")
+    stale = both("Open for more than a day", "超过一天未结束")
+    soon = both("Mean time to acknowledge", "平均确认时间")
+    return (
+        Row(
+            both("How many alarms come?", "报警有多少？"),
+            (
+                _figure("raised", most, value="max", target=2),
+                _by_level(city),
+                _figure("flood", floods, value="max", target=1),
             ),
-            Row(
-                both("How many stand, and for how long?", "有多少长期未结束？"),
-                (
-                    _figure("open", both("Open", "未结束"), value="max"),
-                    _figure(
-                        "standing",
-                        both("Open for more than a day", "超过一天未结束"),
-                        value="max",
-                        target=10,
-                    ),
-                    _figure("chattering", both("Chattering", "抖动报警"), value="max", target=1),
-                ),
+        ),
+        Row(
+            both("How many stand, and for how long?", "有多少长期未结束？"),
+            (
+                _figure("open", both("Open", "未结束"), value="max"),
+                _figure("standing", stale, value="max", target=5),
+                _figure("chattering", both("Chattering", "抖动报警"), value="max", target=1),
             ),
-            Row(
-                both("How soon are they acknowledged?", "多久得到确认？"),
-                (
-                    _figure("unacked", both("Unacknowledged", "未确认"), value="max"),
-                    _figure(
-                        "ack_s",
-                        both("Mean time to acknowledge", "平均确认时间"),
-                        value="mean",
-                        unit="s",
-                    ),
-                    _figure("acked", both("Acknowledged", "已确认")),
-                ),
+        ),
+        Row(
+            both("How soon are they acknowledged?", "多久得到确认？"),
+            (
+                _figure("unacked", both("Unacknowledged", "未确认"), value="max"),
+                _figure("ack_s", soon, value="mean", unit="s"),
+                _figure("acked", both("Acknowledged", "已确认")),
             ),
         ),
     )
@@ -79,13 +78,13 @@ def _numbers() -> tuple[Panel, ...]:
         ("mean", "raised", both("Raised in ten minutes, mean", "十分钟平均新报警"), 1.0, 2),
         ("max", "raised", both("Raised in ten minutes, most", "十分钟最多新报警"), 10.0, 0),
         ("sum", "flood", both("Ten minutes of flood", "泛滥时段"), 1.0, 0),
-        ("last", "standing", both("Open for more than a day", "超过一天未结束"), 10.0, 0),
+        ("last", "standing", both("Open for more than a day", "超过一天未结束"), 5.0, 0),
         ("max", "chattering", both("Chattering, most", "最多抖动报警"), 1.0, 0),
     )
     targets = {
         "raised": both("target: 1 in ten minutes, at most 10", "目标：平均 1 次，最多 10 次"),
         "flood": both("target: none", "目标：无"),
-        "standing": both("target: below 10", "目标：少于 10"),
+        "standing": both("target: none, at most 4", "目标：无，最多 4"),
         "chattering": both("target: none", "目标：无"),
     }
     held = [
@@ -149,6 +148,10 @@ def _by_level(city: City) -> Panel:
     return Panel(
         kind="series",
         title=both("Raised by level", "各等级新报警"),
+        description=both(
+            "Target: 80 % of the lowest level, 15, 5, and below 1 % of the highest.",
+            "目标：由低到高各占 80 %、15 %、5 %、不足 1 %。",
+        ),
         width=8,
         queries=tuple(
             Query(

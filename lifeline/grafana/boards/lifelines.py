@@ -53,7 +53,7 @@ def lifeline(city: City, domain: str) -> Board:
         description=both("One lifeline: what is wrong, and where?", "单个专项：哪里有问题？"),
         variables=panels.variables(*OF),
         links=(panels.BACK,),
-        marks=((both("alarms", "报警"), queries.marks(of=OF), "orange"),),
+        marks=((both("alarms", "报警"), queries.marks(here, of=OF), "orange"),),
         rows=tuple(row for row in rows if row.panels),
     )
 

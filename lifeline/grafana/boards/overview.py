@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifeline.grafana.shapes import Properties
 
 OF = ("district", "lifeline")
+SEVEN = f'"domain" =~ /^({"|".join(LIFELINES)})$/'
 
 
 def overview(city: City) -> Board:
@@ -49,34 +50,35 @@ def _by_lifeline(city: City) -> Panel:
     """Return the open alarms of each lifeline by level: the way down to it."""
     colours = tuple(
         Override(
-            name=level.name,
+            name=f"{level.name} (sum)",
             properties={
                 "displayName": severity_word(level.severity),
                 "custom.width": 92,
                 "custom.cellOptions": {"type": "color-text"},
                 "color": {"mode": "thresholds"},
-                "thresholds": {
-                    "mode": "absolute",
-                    "steps": [{"color": GREY, "value": None}, {"color": level.colour, "value": 1}],
-                },
+                "thresholds": panels.steps_from_one(level.colour),
             },
         )
         for level in city.levels
     )
     down = Link(both("Lifeline", "专项"), "/d/lifeline-${__data.fields.domain}?${__url_time_range}")
     names = panels.value_map(panels.lifeline_names())
+    added: Properties = {"domain": {"operation": "groupby", "aggregations": []}}
+    added |= {
+        level.name: {"operation": "aggregate", "aggregations": ["sum"]} for level in city.levels
+    }
     return Panel(
         kind="table",
         title=both("By lifeline", "各专项"),
         width=7,
         height=9,
-        queries=(Query(queries.counts(city.levels, "", of=OF, by="domain"), table=True),),
+        queries=(Query(queries.counts(city.levels, SEVEN, of=OF, by="domain"), table=True),),
         look_back=panels.KEPT,
         overrides=(
             panels.column("domain", both("lifeline", "专项"), down, mappings=[names]),
             *colours,
         ),
-        transformations=(panels.hidden("Time"),),
+        transformations=(("groupBy", {"fields": added}),),
     )
 
 

@@ -198,17 +198,17 @@ def _losses() -> tuple[Panel, ...]:
 def _service() -> tuple[Panel, ...]:
     return (
         _series(
-            both("Open alarms in the ledger", "台账中的未结束报警"),
-            ("sum by (severity) (lifeline_alarms_open)", "severity {{severity}}"),
+            both("Events taken into the ledger", "台账收到的事件"),
+            (_rate("lifeline_ledger_events_total", "type"), "{{type}}"),
+            unit="eps",
         ),
         _series(
             both("Orders not yet in the journal", "尚未写入日志的指令"),
             ("max(lifeline_commands_not_in_journal)", "waiting"),
         ),
         _series(
-            both("Events written", "写入的事件"),
-            ("sum(rate(lifeline_engine_events_total[$__rate_interval]))", "engine"),
-            ("sum(rate(lifeline_ledger_events_total[$__rate_interval]))", "ledger"),
+            both("Events written by the engine", "引擎写入的事件"),
+            (_rate("lifeline_engine_events_total", "type"), "{{type}}"),
             unit="eps",
         ),
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from lifeline.grafana import panels, queries
 from lifeline.grafana.boards.lifelines import trend_panel
-from lifeline.grafana.shapes import Board, Override, Panel, Query, Row
-from lifeline.grafana.words import QUALITIES, both
+from lifeline.grafana.shapes import Board, Panel, Query, Row
+from lifeline.grafana.words import both
 
 if TYPE_CHECKING:
     from lifeline.grafana.city import City
@@ -79,7 +79,7 @@ def data_quality(city: City) -> Board:
 
 def _flags() -> Panel:
     indicators = ", ".join(f'{how} AS "{name}"' for name, how in FLAGS.items())
-    sums = ", ".join(f'sum("{name}")' for name in FLAGS)
+    sums = ", ".join(f'sum("{name}") AS "{name}"' for name in FLAGS)
     text = (
         f"SELECT {sums} FROM (SELECT {indicators} FROM {queries.READINGS} {queries.where(of=OF)})"
         " WHERE $timeFilter GROUP BY time($__interval) fill(none)"
@@ -88,19 +88,13 @@ def _flags() -> Panel:
         kind="series",
         title=both("Suspect and failed readings", "可疑与故障数据"),
         width=8,
-        queries=(Query(text, "$col"),),
+        queries=(Query(text, "$col $measurement"),),  # one series a group of quantities
         unit="short",
         decimals=0,
         lowest=0,
         stacked=True,
+        legend=False,
         interval="10m",
-        overrides=(
-            Override(
-                regex="/^sum_?$/",
-                properties={"displayName": QUALITIES[3]},
-            ),
-            Override(regex="/^sum_1$/", properties={"displayName": QUALITIES[4]}),
-        ),
     )
 
 
@@ -114,7 +108,8 @@ def _late() -> Panel:
         kind="series",
         title=both("Late readings by lifeline", "各专项迟到数据"),
         width=8,
-        queries=(Query(text, "$tag_domain"),),
+        queries=(Query(text, "$tag_domain $measurement"),),
+        legend=False,
         unit="short",
         decimals=0,
         lowest=0,

@@ -56,7 +56,7 @@ def metered_areas(city: City) -> Board:
         ),
         variables=panels.variables(*OF),
         links=(panels.BACK,),
-        marks=((both("alarms", "报警"), queries.marks(of=OF), "orange"),),
+        marks=((both("alarms", "报警"), queries.marks(HERE, of=OF), "orange"),),
         rows=tuple(rows),
     )
 
