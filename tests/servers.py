@@ -261,3 +261,23 @@ def victoria_metrics(*, port: int | None = None) -> contextlib.AbstractContextMa
         ]
 
     return running(build, answers("/health"), port)
+
+
+def prometheus(*targets: str, port: int | None = None) -> contextlib.AbstractContextManager[Server]:
+    """Run Prometheus, which reads ``/metrics`` of the targets (host:port) every second."""
+
+    def build(folder: Path, chosen: int) -> list[str]:
+        config = folder / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 1s}\n"
+            "scrape_configs:\n"
+            f"- {{job_name: lifeline, static_configs: [{{targets: {list(targets)}}}]}}\n"
+        )
+        return [
+            program("prometheus"),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address={HOST}:{chosen}",
+        ]
+
+    return running(build, answers("/-/ready"), port)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, influx, rules, site
+from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site
 
 app = typer.Typer(
     name="lifeline",
@@ -46,5 +46,6 @@ app.add_typer(feeds.recording, name="recording")
 app.add_typer(rules.app, name="rules")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(influx.app, name="influx")
+app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")

@@ -36,6 +36,7 @@ MODELS: dict[tuple[str, ...], m.Model] = {
     ("bridge", "strain", "mean"): m.strain_mean,
     ("bridge", "deflection"): m.deflection_peak,
     ("bridge", "accel"): m.accel_rms,
+    ("bridge", "frequency"): m.first_frequency,
     ("bridge", "displacement"): m.joint,
     ("bridge", "tilt"): m.tilt,
     ("bridge", "gvw"): m.trucks,

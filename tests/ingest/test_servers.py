@@ -6,8 +6,10 @@ import pytest
 
 from tests import servers
 
+STARTS = [servers.mosquitto, servers.influxd, servers.victoria_metrics, servers.prometheus]
 
-@pytest.mark.parametrize("start", [servers.mosquitto, servers.influxd, servers.victoria_metrics])
+
+@pytest.mark.parametrize("start", STARTS)
 def test_a_server_is_up_within_its_block_and_gone_after_it(start):
     with start() as server:
         pid, port = server.pid, server.port

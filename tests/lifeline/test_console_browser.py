@@ -150,3 +150,31 @@ def test_a_lost_connection_is_said_across_the_page(browser, city):
         expect(page.locator("#age")).to_contain_text("data")
     expect(page.locator("#lost")).to_contain_text("CONNECTION LOST", timeout=15_000)
     page.close()
+
+
+def test_a_link_opens_its_alarm_asset_or_channel(browser, city):
+    with serving(city.data) as http:
+        city.send(GAS, 1.6)
+        city.send(GAS, 1.7)
+        until(lambda: http.get("/api/alarms").json()["alarms"])
+        alarm = http.get("/api/alarms").json()["alarms"][0]["id"]
+        page = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 850})
+        troubles: list[str] = []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{http.base_url}/#alarm={alarm}")
+        selected = page.locator("#selected")
+        expect(selected.locator(".sentence")).to_contain_text("methane 1.60 %vol")
+        page.evaluate(f"location.hash = 'channel={OTHER_GAS}'")  # the page is open already
+        expect(selected).to_contain_text(OTHER_GAS)
+        page.goto("about:blank")
+        page.goto(f"{http.base_url}/#channel={GAS.replace('/', '%2F')}")
+        expect(selected).to_contain_text(GAS)
+        expect(selected.locator("#now")).to_contain_text("above the orange limit")
+        page.goto("about:blank")
+        page.goto(f"{http.base_url}/#asset={LEVEL.split('/')[0]}")
+        expect(selected).to_contain_text("Jingguang underpass")
+        page.goto("about:blank")
+        page.goto(f"{http.base_url}/#alarm=000000000000")
+        expect(page.locator("#toast")).to_contain_text("000000000000 is over")
+        assert troubles == []
+        page.close()

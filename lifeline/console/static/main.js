@@ -125,6 +125,21 @@ function open(found) {
   if (found) map.centre(found.at);
   draw();
 }
+// Links from elsewhere, such as a dashboard: #alarm=<id>, #asset=<id>, #channel=<id>.
+function follow() {
+  const [name, ...rest] = location.hash.slice(1).split("=");
+  let id = rest.join("=");
+  try { id = decodeURIComponent(id); } catch { /* a stray % stands for itself */ }
+  if (!id || !["alarm", "asset", "channel"].includes(name)) return;
+  if (name === "alarm") {
+    if (held.has(id)) choose(id);
+    else tell(say("noSuchAlarm", id));
+    return;
+  }
+  const place = id.split("/")[0];
+  open(map.assetById(place) ?? { id: place, name: { en: place, zh: place } });
+  if (name === "channel") { channel = id; draw(); }
+}
 function back() {
   if (channel) channel = "";
   else if (asset) asset = null;
@@ -299,9 +314,13 @@ setInterval(() => {
 }, 1000);
 setTimeout(library, 3000);
 panel.clear();
-map.start(() => ask("/api/map"), open).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
+// A link is followed once there is something to show: the map's assets and the first state.
+const drawn = map.start(() => ask("/api/map"), open).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
+let arrived;
+Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
+addEventListener("hashchange", follow);
 const source = listen({
-  state: take, pulse: beat,
+  state: (answer) => { take(answer); arrived(); }, pulse: beat,
   heard: () => { heardAt = performance.now(); lostSince = 0; },
 });
 addEventListener("pagehide", () => source.close());

@@ -45,6 +45,7 @@ const WORDS = {
   history: ["History", "经过"], channels: ["Measured here", "监测项目"], openAlarms: ["Open alarms", "未结束报警"],
   back: ["List", "返回列表"], onMap: ["Map (m)", "地图 (m)"], allMap: ["whole city", "全市"],
   find: ["Find an asset or a sensor", "查找设施或测点"], nothingFound: ["Nothing found.", "未找到。"],
+  noSuchAlarm: ["Alarm {0} is over; its history is in Grafana and in `lifeline alarms list --all`.", "报警 {0} 已结束，历史可在 Grafana 或用 lifeline alarms list --all 查看。"],
   newAlarm: ["New alarm, {0}: {1}", "新报警，{0}：{1}"], legendPipes: ["mains", "管线"],
   counts: ["open alarms by lifeline and level", "各专项各等级报警数"], list: ["alarms", "报警列表"], map: ["map of the city", "城市地图"], detail: ["selected", "所选报警"],
   kinds: { gas_main: ["gas main", "燃气管"], water_main: ["water main", "供水管"], drain_main: ["drain", "排水管"], heat_main: ["heat main", "供热管"] },

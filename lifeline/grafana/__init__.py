@@ -1,0 +1,1 @@
+"""Grafana's dashboards, generated from a registry and its rules: docs/grafana.md."""
