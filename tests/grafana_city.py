@@ -11,13 +11,15 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.journal import Cursor, durable_end
+from ingest.journal import Cursor, JournalWriter, durable_end
 from ingest.store import service
 from ingest.store.settings import InfluxSettings
+from lifeline.demo.folder import write_rules
 from lifeline.engine_process import run_engine
 from lifeline.grafana.city import City
 from lifeline.processes.store import Sentences
-from rules.language import compile_plan
+from rules.language import compile_plan, load_rules
+from rules.readings import Control, Tick
 from rules.registry_file import load_registry
 from simulators.city import write_registry
 from simulators.recording import replay, simulate
@@ -25,6 +27,7 @@ from simulators.scenario import load_scenario
 from tests import servers, store_data, store_server
 
 HOUR_NS = 3600 * 10**9
+MINUTE_NS = 60 * 10**9
 BEGIN_NS = 1_773_100_800 * 10**9  # 2026-03-10T08:00:00+08:00
 DB = "b"
 FEATURES = f"{DB}_features"
@@ -62,20 +65,31 @@ def stored():
         simulate(
             load_scenario("demo"), out=folder / "recording", registry=registry, begin_ns=BEGIN_NS
         )
-        done = replay(folder / "recording", data=data)
+        write_rules(folder / "rules")
+        done = replay(folder / "recording", data=data, rules=load_rules(folder / "rules"))
         plan, _ = compile_plan(done.rules, done.registry)
         shutil.rmtree(data / "events")  # the engine's process makes it again, and its scores
-        end = durable_end(data / "journal")
+        end = _acknowledged(data, done)
         _until(data, "engine", end, lambda stop: run_engine(data=data, stop=stop))
         with servers.influxd() as influxd, store_server.v2_proxy(influxd) as proxy:
             for database in (DB, FEATURES):
                 store_server.query(influxd, f"CREATE DATABASE {database}")
-            _store(data, done, proxy.url, end)
+            _store(data, done, (influxd, proxy.url), end)
             city = City(done.registry, plan)
             yield Stored(influxd, city, done.begin_ns - HOUR_NS, done.end_ns + HOUR_NS)
 
 
-def _store(data, done, url, end):
+def _acknowledged(data, done):
+    """Let an operator acknowledge the first orange alarm, and time go on for a while."""
+    first = next(e for e in done.events if e.type == "RAISED" and e.severity >= 3)
+    with JournalWriter(data / "journal") as journal:
+        journal.append(Control("ack", {"alarm": first.alarm_id, "by": "op", "command": "1"}))
+        journal.append(Tick(done.end_ns + 15 * MINUTE_NS))
+        return journal.commit()
+
+
+def _store(data, done, servers_of, end):
+    influxd, url = servers_of
     settings = InfluxSettings(
         url=url, org="o", bucket=DB, token=store_server.TOKEN, flush_interval_s=0.05,
         first_retry_s=0.02,
@@ -94,6 +108,7 @@ def _store(data, done, url, end):
             and alarms.extra.get("journal", 0) >= end
             and Cursor.load(data / "cursors" / "store-series").offset
             >= durable_end(data / "series")
+            and store_server.query(influxd, "SELECT last(lag_s) FROM pipeline")
         )
 
     before, service.PIPELINE_S = service.PIPELINE_S, 1.0

@@ -19,6 +19,7 @@ from ingest.store.points import point
 from ingest.store.schema import EVENTS
 from ingest.store.site_at import SiteAt
 from rules import events
+from rules.events import EventType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,7 +137,8 @@ class AlarmsInput:
         self.newest_ns = max(self.newest_ns, event.receive_ns)
         step = self._book.take(event)
         yield from step.points
-        yield self._point(event, step.alarm)
+        if event.type is not EventType.HEARTBEAT:  # one each 30 s, and no alarm
+            yield self._point(event, step.alarm)
 
     def _events(self, records: list[tuple[int, EventLines]]) -> Iterator[Event]:
         for offset, held in records:

@@ -6,12 +6,15 @@ import hashlib
 import json
 import re
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.config import FILE_NAME
 from lifeline.errors import Missing
 from lifeline.grafana.boards import boards
-from lifeline.grafana.city import City
+from lifeline.grafana.city import BUCKET, City
+from lifeline.grafana.features import asking_both
 from lifeline.grafana.sdk import dashboard_json
 from lifeline.packs import copy_packs
 from rules.language import compile_plan, load_rules
@@ -52,13 +55,23 @@ def site_city(site: Path | None) -> City:
 def _city(folder: Path) -> City:
     registry = load_registry(folder / "registry")
     plan, _warnings = compile_plan(load_rules(folder / "rules"), registry)
-    return City(registry, plan)
+    return City(registry, plan, bucket=_bucket(folder))
+
+
+def _bucket(folder: Path) -> str:
+    """Return the bucket a site's file names; its secrets need not be there."""
+    path = folder / FILE_NAME
+    held = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return str(held.get("influx", {}).get("bucket", BUCKET))
 
 
 def files(city: City) -> Iterator[tuple[str, str]]:
     """Yield (file name, text) of every dashboard, in the order of the menu."""
     for board in boards(city):
-        yield f"{board.uid}.json", marked(dashboard_json(board))
+        held = dashboard_json(board)
+        if any(city.registry.channels.derived):
+            held = asking_both(held, f"{city.bucket}_features")
+        yield f"{board.uid}.json", marked(held)
 
 
 def marked(dashboard: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ STATISTICAL: Final = (
     "ewma", "zscore", "cusum", "seasonal", "neighbour", "trend", "step", "modal", "stuck", "count",
 )  # fmt: skip
 """Kinds whose score is drawn as it is; a rate is drawn as a derivative, a forecast by its times."""
+BUCKET: Final = "lifeline"  # unless the site's file names another
 _NUMBER: Final = re.compile(r"-[0-9]+$")
 
 
@@ -57,6 +58,7 @@ class City:
 
     registry: Registry
     plan: Plan
+    bucket: str = BUCKET
 
     @property
     def levels(self) -> tuple[Level, ...]:

@@ -42,7 +42,7 @@ SPAN_SENSORS = (
     sense("df", "peak", "deflection", "mm", -500, 500, 0.01),
     sense("ac", "rms", "accel", "m/s2", 0, 20, 0.0001),
     sense("ts", "struct", "temperature", "Cel", -40, 80, 0.1, klass="info"),
-    sense("fq", "f1", "frequency", "Hz", 0.5, 20, 0.001, every="10m"),
+    sense("fq", "f1", "frequency", "Hz", 0.5, 20, 0.001, every="2m"),
 )
 
 
