@@ -46,7 +46,7 @@ def test_the_account_and_the_folders_are_made(tmp_path):
         "systemd-tmpfiles", f"--root={tmp_path}", "--create", DEPLOY / "systemd/tmpfiles.conf"
     )
     assert folders.returncode == 0, folders.stderr
-    assert (tmp_path / "etc/lifeline/secrets").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "etc/lifeline/secrets").stat().st_mode & 0o777 == 0o711
     account = run(
         "systemd-sysusers", f"--root={tmp_path}", "--dry-run", DEPLOY / "systemd/sysusers.conf"
     )
