@@ -47,7 +47,8 @@ keep = "30d"
 # max_gb = 200                # whichever comes first
 raw_keep = "3d"               # frames as they came, to decode again after a wrong scale
 
-[page]                        # it has no login yet: loopback only; reach it by an SSH tunnel
+[page]                        # it has no login yet: loopback only; reach it by an SSH tunnel,
+                              # or by a proxy with a login: docs/deploy.md
 port = 8480
 
 # [webhook]                   # alarms, signed with HMAC-SHA-256

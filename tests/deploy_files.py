@@ -57,4 +57,7 @@ def broker(secrets: Path, *, inside: int) -> contextlib.AbstractContextManager[s
         config.write_text(f"{text}\nuser root\n")  # the secrets belong to the container's account
         return [servers.program("mosquitto"), "-c", str(config)]
 
-    return servers.running(build, servers.listens)
+    def both(server: servers.Server) -> bool:
+        return servers.listens(server) and servers.accepts(server.host, inside)
+
+    return servers.running(build, both)

@@ -150,9 +150,14 @@ def _started(
 
 
 def listens(server: Server) -> bool:
-    """Return whether the port accepts a connection."""
+    """Return whether the server's port accepts a connection."""
+    return accepts(server.host, server.port)
+
+
+def accepts(host: str, port: int) -> bool:
+    """Return whether a port accepts a connection."""
     try:
-        with socket.create_connection((server.host, server.port), 0.5):
+        with socket.create_connection((host, port), 0.5):
             return True
     except OSError:
         return False

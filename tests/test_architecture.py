@@ -23,6 +23,7 @@ FORBIDDEN_NAMES = ("utils", "util", "helpers", "helper", "base", "manager", "com
 MAX_FILE, MAX_FUNCTION = 400, 60
 SOURCES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 PYTHON = SOURCES + sorted((ROOT / "tests").rglob("*.py"))
+DEPLOYED = sorted(p for p in (ROOT / "deploy").rglob("*") if p.is_file())
 
 
 def name(path: Path) -> str:
@@ -90,6 +91,19 @@ def test_every_file_is_referenced():
     assert not left_over
 
 
+def test_every_file_of_the_deployment_is_used_or_told_of():
+    """By its own path: in a compose file, a page, or a test that runs it."""
+    compose = (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+    readers = [*ROOT.glob("docs/*.md"), *(ROOT / "tests" / "deploy").glob("*.py")]
+    told = compose + "\n".join(p.read_text(encoding="utf-8") for p in readers)
+    left_over = [
+        name(p)
+        for p in DEPLOYED
+        if p.name not in told and f"./{p.relative_to(ROOT / 'deploy').parts[0]}:" not in compose
+    ]
+    assert not left_over
+
+
 def test_every_process_module_is_one_that_is_started():
     folder = ROOT / "lifeline" / "processes"
     found = {p.stem for p in folder.glob("*.py")} - {"__init__", "__main__", "context"}
@@ -130,7 +144,12 @@ def test_nothing_is_left_to_be_done():
     mark = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
     found = [
         f"{name(path)}:{number}"
-        for path in [*PYTHON, *ROOT.glob("gateway-firmware-sim/src/*"), ROOT / "Makefile"]
+        for path in [
+            *PYTHON,
+            *DEPLOYED,
+            *ROOT.glob("gateway-firmware-sim/src/*"),
+            ROOT / "Makefile",
+        ]
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if mark.search(line)
     ]
