@@ -117,7 +117,7 @@ def test_every_variable_that_is_used_is_defined(name):
     for text in strings(board):
         used |= set(re.findall(r"\$(\w+)", text)) | set(re.findall(r"\$\{(\w+)[:}]", text))
     aliases = {"tag_channel", "tag_quantity", "tag_side", "tag_rule", "tag_part", "tag_domain"}
-    aliases |= {"col", "measurement", "__all"}
+    aliases |= {"col", "0", "__all"}
     assert used - aliases - BUILT_IN <= defined
     order = [variable["name"] for variable in board["templating"]["list"]]
     shared = [n for n in ("district", "lifeline", "asset", "channel") if n in order]

@@ -51,7 +51,7 @@ def test_every_variable_has_values_and_every_mark_its_text(stored, boards):
     for name, board in boards.items():
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
-                assert rows(stored.ask(variable["query"]["query"])) > 0, (name, variable["name"])
+                assert rows(stored.ask(variable["query"])) > 0, (name, variable["name"])
         for mark in board.get("annotations", {}).get("list", ()):
             found = stored.ask(mark["target"]["query"])
             domain = board["uid"].removeprefix("lifeline-")

@@ -97,8 +97,8 @@ def test_every_expression_is_answered_with_rows_while_the_pipeline_runs(tmp_path
             time.sleep(1)
             silent = [one for one in silent if not ask(prometheus, one[1])]
         assert silent == [], (tmp_path / "demo.log").read_text()[-2000:]
-        (connected,) = ask(prometheus, "min(lifeline_mqtt_connected)")
-        assert connected["value"][1] == "1"
+        lost = next(text for title, text in asked if title.startswith("Broker lost"))
+        assert [one["value"][1] for one in ask(prometheus, lost)] == ["0"]
 
 
 def test_an_expression_that_is_wrong_is_refused(tmp_path):

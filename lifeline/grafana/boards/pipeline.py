@@ -77,6 +77,7 @@ def _rate(metric: str, by: str) -> str:
 
 
 def _chain() -> tuple[Panel, ...]:
+    # Of gauges the largest counts: processes that only import a module show 0 for them.
     return (
         _stat(both("Blind", "监测中断"), "max(lifeline_blind)", unit="bool_yes_no", bad=1),
         _stat(
@@ -87,10 +88,10 @@ def _chain() -> tuple[Panel, ...]:
         ),
         _stat(both("Newest data", "最新数据"), "max(lifeline_data_age_seconds)", unit="s", bad=60),
         _stat(
-            both("Broker connected", "代理连接"),
-            "min(lifeline_mqtt_connected)",
+            both("Broker lost", "代理断开"),
+            "1 - max(lifeline_mqtt_connected)",
             unit="bool_yes_no",
-            bad=2,
+            bad=1,
         ),
         _stat(both("Disk full", "磁盘满"), "max(lifeline_disk_full)", unit="bool_yes_no", bad=1),
         _stat(

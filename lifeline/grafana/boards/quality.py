@@ -88,7 +88,7 @@ def _flags() -> Panel:
         kind="series",
         title=both("Suspect and failed readings", "可疑与故障数据"),
         width=8,
-        queries=(Query(text, "$col $measurement"),),  # one series a group of quantities
+        queries=(Query(text, "$col $0"),),  # one series a group of quantities
         unit="short",
         decimals=0,
         lowest=0,
@@ -108,7 +108,7 @@ def _late() -> Panel:
         kind="series",
         title=both("Late readings by lifeline", "各专项迟到数据"),
         width=8,
-        queries=(Query(text, "$tag_domain $measurement"),),
+        queries=(Query(text, "$tag_domain $0"),),
         legend=False,
         unit="short",
         decimals=0,
