@@ -20,7 +20,7 @@ ALL = object()  # rights of an all-access token
 OK, CREATED, NOTHING = 200, 201, 204
 
 
-class No(Exception):
+class No(Exception):  # noqa: N818 - reads as what it says
     """An answer that is no."""
 
     def __init__(self, status, message):

@@ -69,7 +69,7 @@ def test_the_value_of_a_computed_channel_is_found_in_its_bucket(tmp_path):
             db="zz",
         )
     (variable,) = [v for v in board["templating"]["list"] if v["name"] == "channel"]
-    assert '"limits"' in variable["query"]["query"]
+    assert '"limits"' in variable["query"]
     assert {value for series in names for _, value in series["values"]} == {T, F1}
 
 
