@@ -109,7 +109,8 @@ class InfluxWriter:
         service: Any = WriteService
         self._service = service(self._client.api_client)
         self._token_refused = False
-        self._said_at = -SAY_EVERY_S
+        self._said_at = self._said_drop_at = -SAY_EVERY_S
+        self._unsaid = 0  # dropped points
         self._down_since_s = 0.0
         self._down_since = metrics.DOWN_SINCE.labels(settings.bucket)
         self._down_since.set(0)
@@ -161,8 +162,16 @@ class InfluxWriter:
         metrics.WRITTEN.inc(stored)
         metrics.BAD_LINES.inc(len(bad))
         metrics.DROPPED.inc(dropped)
-        if reasons:
-            log.warning("the store dropped points", dropped=dropped, reason=reasons[0][:500])
+        self._unsaid += dropped
+        if reasons and time.monotonic() - self._said_drop_at >= SAY_EVERY_S:
+            log.warning(
+                "the store dropped points; the journal and the archive have them. Is the bucket's "
+                "retention shorter than what is written now, or did a field change its type?",
+                bucket=self._settings.bucket,
+                dropped=self._unsaid,
+                reason=reasons[0][:500],
+            )
+            self._said_drop_at, self._unsaid = time.monotonic(), 0
         if bad:
             log.warning(
                 "the store refused lines; they are in quarantine",
