@@ -14,7 +14,7 @@ import orjson
 
 from ingest.store.points import point
 from ingest.store.schema import ASSET_STATE, KPI, LEVELS
-from rules.alarm_text import alarm_of, state_of
+from rules.alarm_forms import alarm_of, event_about, state_of
 from rules.alarms import Ack, Alarm, AlarmFold, Condition
 from rules.events import Event, EventType
 
@@ -71,22 +71,12 @@ class AlarmBook:
         alarm = self._fold.alarms.get(str(data["alarm"]))
         if alarm is None:
             return None
-        return Event(
-            type=EventType.ACK_REVOKED if data.get("revoke") else EventType.ACKED,
+        return event_about(
+            EventType.ACK_REVOKED if data.get("revoke") else EventType.ACKED,
+            alarm,
             offset=offset,
-            row=0,
-            rule=alarm.rule,
-            subject=alarm.subject,
-            side=alarm.side,
-            severity=alarm.severity,
-            previous=alarm.severity,
-            max_severity=alarm.max_severity,
-            klass=alarm.klass,
-            episode=alarm.episode,
-            onset_ns=alarm.onset_ns,
             event_ns=time_ns,
             receive_ns=time_ns,
-            confirmed=alarm.confirmed,
             evidence={"by": str(data.get("by", ""))},
         )
 

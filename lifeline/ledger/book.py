@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import delete, func, insert, select
 
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
-from rules.alarm_text import alarm_of, state_of
+from rules.alarm_forms import alarm_of, event_about, state_of
 from rules.alarms import Alarm, AlarmFold
 from rules.events import Event, EventType, encode
 
@@ -153,23 +153,7 @@ def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
 
 def own_event(kind: EventType, alarm: Alarm, *, seq: int, **more: Any) -> Event:
     """Return an event of the ledger's own about ``alarm``."""
-    return Event(
-        type=kind,
-        partition=LEDGER_PARTITION,
-        offset=seq,
-        row=0,
-        rule=alarm.rule,
-        side=alarm.side,
-        subject=alarm.subject,
-        severity=alarm.severity,
-        previous=alarm.severity,
-        max_severity=alarm.max_severity,
-        klass=alarm.klass,
-        episode=alarm.episode,
-        onset_ns=alarm.onset_ns,
-        confirmed=alarm.confirmed,
-        **more,
-    )
+    return event_about(kind, alarm, offset=seq, partition=LEDGER_PARTITION, **more)
 
 
 def _ended(alarm: Alarm, cause: Event, seq: int, cause_seq: int) -> Event:

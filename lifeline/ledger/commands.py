@@ -16,7 +16,7 @@ from lifeline import metrics
 from lifeline.ledger.book import Writing, append, next_seq, own_event
 from lifeline.ledger.errors import Conflict, Refused, Unknown
 from lifeline.ledger.tables import ALARM, COMMAND
-from rules.alarm_text import alarm_of
+from rules.alarm_forms import alarm_of
 from rules.alarms import Ack, Alarm
 from rules.events import EventType
 

@@ -39,7 +39,7 @@ from lifeline.ledger.tables import (
     OUTBOX,
     open_database,
 )
-from rules.alarm_text import alarm_of
+from rules.alarm_forms import alarm_of
 from rules.alarms import LATCH, Alarm
 from rules.events import Event, EventType, decode
 
