@@ -33,7 +33,7 @@ def _duration(value: object) -> int:
     return parse_duration(value)
 
 
-DurationNs = Annotated[int, BeforeValidator(_duration)]
+DurationNs = Annotated[int, BeforeValidator(_duration, json_schema_input_type=str)]
 """Written ``5m``, held as nanoseconds."""
 
 M = TypeVar("M", bound=BaseModel)

@@ -50,3 +50,17 @@ def check_rules(
         against = f"against {found}" if found else "without a registry (--registry checks more)"
         said.print(f"{rules_folder}: {errors} errors, {len(problems) - errors} warnings, {against}")
     raise typer.Exit(2 if errors else 0)
+
+
+@app.command("schema")
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+) -> None:
+    """Give the JSON Schema of a rule file, for editors (yaml-language-server: $schema=…)."""
+    from rules.language.schema import rule_schema
+
+    text = json.dumps(rule_schema(), ensure_ascii=False, indent=1)
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")

@@ -139,10 +139,25 @@ def _short(value: object) -> str:
     return said if len(said) <= 40 else f"{said[:37]}..."
 
 
-AmountValue = Annotated[Amount, PlainValidator(read_amount)]
-SpanValue = Annotated[Span, PlainValidator(read_span)]
-Limits = Annotated[dict[str, Amount], PlainValidator(_level_map(read_amount))]
-Spans = Annotated[dict[str, Span], PlainValidator(_level_map(read_span))]
-Holds = Annotated[PerLevel[Hold], PlainValidator(_per_level(read_hold))]
-Keeps = Annotated[PerLevel[int], PlainValidator(_per_level(parse_duration))]
-Hysteresis = Annotated[PerLevel[Amount], PlainValidator(_per_level(read_amount))]
+Written = int | float | str  # 50, or "50 %LEL"
+AmountValue = Annotated[Amount, PlainValidator(read_amount, json_schema_input_type=Written)]
+SpanValue = Annotated[Span, PlainValidator(read_span, json_schema_input_type=str)]
+Limits = Annotated[
+    dict[str, Amount],
+    PlainValidator(_level_map(read_amount), json_schema_input_type=dict[str, Written]),
+]
+Spans = Annotated[
+    dict[str, Span], PlainValidator(_level_map(read_span), json_schema_input_type=dict[str, str])
+]
+Holds = Annotated[
+    PerLevel[Hold],
+    PlainValidator(_per_level(read_hold), json_schema_input_type=str | dict[str, Any]),
+]
+Keeps = Annotated[
+    PerLevel[int],
+    PlainValidator(_per_level(parse_duration), json_schema_input_type=str | dict[str, str]),
+]
+Hysteresis = Annotated[
+    PerLevel[Amount],
+    PlainValidator(_per_level(read_amount), json_schema_input_type=Written | dict[str, Written]),
+]

@@ -62,7 +62,9 @@ class Beside(Strict):
 class Compensate(Beside):
     """What a channel's values go with, and how much later."""
 
-    lag: Annotated[tuple[int, int], PlainValidator(_lag)] = (0, 0)
+    lag: Annotated[
+        tuple[int, int], PlainValidator(_lag, json_schema_input_type=str | list[str])
+    ] = (0, 0)
     max_age: SpanValue | None = None
 
 

@@ -24,6 +24,7 @@ from rules.registry import DOMAINS
 from rules.registry_models import Tags
 from rules.strict_models import Strict
 
+FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
@@ -88,7 +89,7 @@ def _words(read: Any) -> Any:
                 raise ValueError(f"{word!r} is no word: quote it")  # noqa: TRY004 - for pydantic
         return tuple(read(word) for word in words)
 
-    return PlainValidator(reader)
+    return PlainValidator(reader, json_schema_input_type=str | list[str])
 
 
 def _klass(text: str) -> str:
@@ -119,8 +120,9 @@ Klasses = Annotated[tuple[str, ...], _words(_klass)]
 Template = Annotated[str, AfterValidator(check_template)]
 RuleClass = Literal["safety", "maintenance", "info"]
 Source = Literal["clause", "vendor", "estimate"]
-Warmup = Annotated[Span, PlainValidator(read_warmup)]  # samples are its number of intervals
-Accept = Annotated[tuple[int, ...], PlainValidator(_flags)]
+Warmup = Annotated[Span, PlainValidator(read_warmup, json_schema_input_type=int | str)]
+"""Samples are its number of intervals."""
+Accept = Annotated[tuple[int, ...], PlainValidator(_flags, json_schema_input_type=list[FlagWord])]
 
 
 class LevelEntry(Strict):

@@ -43,7 +43,7 @@ def _metres(value: object) -> float:
     return metres
 
 
-Near = Annotated[float, PlainValidator(_metres)]
+Near = Annotated[float, PlainValidator(_metres, json_schema_input_type=str)]
 Hops = Annotated[int, Field(ge=1, le=20)]
 Scope = Literal["zone", "asset"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from rules.language.amounts import Amount, AmountValue, SpanValue, read_amount
+from rules.language.amounts import Amount, AmountValue, SpanValue, Written, read_amount
 from rules.language.models import ChannelSelect, RuleId
 from rules.problems import Problem, Severity, nearest
 from rules.strict_models import DurationNs, Strict, validated
@@ -46,9 +46,14 @@ def _sigmas(value: object) -> float:
     return amount.number
 
 
-Ends = Annotated[tuple[Amount | None, Amount | None], PlainValidator(_ends)]
-Closed = Annotated[tuple[Amount, Amount], PlainValidator(_closed)]
-Sigmas = Annotated[float, PlainValidator(_sigmas)]
+Ends = Annotated[
+    tuple[Amount | None, Amount | None],
+    PlainValidator(_ends, json_schema_input_type=list[Written | None]),
+]
+Closed = Annotated[
+    tuple[Amount, Amount], PlainValidator(_closed, json_schema_input_type=list[Written])
+]
+Sigmas = Annotated[float, PlainValidator(_sigmas, json_schema_input_type=Written)]
 
 
 class CheckBody(Strict):

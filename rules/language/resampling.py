@@ -29,7 +29,7 @@ def read_resample(value: object) -> int:
     return every
 
 
-Resample = Annotated[int, PlainValidator(read_resample)]
+Resample = Annotated[int, PlainValidator(read_resample, json_schema_input_type=str)]
 
 
 def grid_problems(window_ns: int, resample_ns: int, least: int, halves: int = 1) -> Iterable[Found]:

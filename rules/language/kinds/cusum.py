@@ -13,6 +13,7 @@ from rules.language.amounts import (
     Limits,
     Span,
     SpanValue,
+    Written,
     read_amount,
     read_span,
 )
@@ -51,8 +52,8 @@ def read_slack(value: object) -> float:
     return amount.number
 
 
-Target = Annotated[Any, PlainValidator(read_target)]
-Slack = Annotated[float, PlainValidator(read_slack)]
+Target = Annotated[Any, PlainValidator(read_target, json_schema_input_type=Written)]
+Slack = Annotated[float, PlainValidator(read_slack, json_schema_input_type=Written)]
 
 
 class CusumRule(ChannelBody):

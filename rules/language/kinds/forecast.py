@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PlainValidator
 
-from rules.language.amounts import Amount, Spans, read_amount
+from rules.language.amounts import Amount, Spans, Written, read_amount
 from rules.language.kinds.kind import Kind
 from rules.language.limits import side_of, unit_of
 from rules.language.models import ChannelBody
@@ -58,7 +58,7 @@ class ForecastRule(ChannelBody):
     """When a limit will be crossed: a robust line through the window, and its bounds."""
 
     kind: Literal["forecast"]
-    limit: Annotated[Any, PlainValidator(_limit)]
+    limit: Annotated[Any, PlainValidator(_limit, json_schema_input_type=Written | dict[str, str])]
     unit: str = ""  # of the limit
     crossing: Literal["above", "below"] = "above"
     model: Literal["robust_linear"] = "robust_linear"

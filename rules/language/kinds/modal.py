@@ -35,7 +35,7 @@ _HOUR_NS: Final = 3600 * 10**9
 _DAY_NS: Final = 24 * _HOUR_NS
 
 
-class Compensate(Beside):
+class CompensateShift(Beside):
     """By what other quantity, of a channel near, the frequency is known to move."""
 
     max_age: DurationNs = _HOUR_NS
@@ -47,7 +47,7 @@ class Baseline(Strict):
 
     window: Annotated[DurationNs, Field(ge=_HOUR_NS, le=400 * _DAY_NS)] = 30 * _DAY_NS
     warmup: DurationNs | None = None  # default: an eighth of the window
-    compensate: Compensate | None = None
+    compensate: CompensateShift | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Baseline:

@@ -57,13 +57,15 @@ class SeasonalRule(ChannelBody):
     kind: Literal["seasonal"]
     sigma: Limits
     side: Literal["above", "below", "both"] = "both"
-    periods: Annotated[tuple[int, ...], PlainValidator(_periods)]
+    periods: Annotated[tuple[int, ...], PlainValidator(_periods, json_schema_input_type=list[str])]
     slot: DurationNs
     baseline: DurationNs
     min_points: Annotated[int, Field(ge=1, le=MOST_KEPT)] = 3
     floor: AmountValue
     timezone: Zone = "+08:00"
-    holidays: Annotated[tuple[int, ...], PlainValidator(_dates)] | None = None
+    holidays: (
+        Annotated[tuple[int, ...], PlainValidator(_dates, json_schema_input_type=list[str])] | None
+    ) = None
     learn_from: Literal["not_alarmed", "all"] = "not_alarmed"
 
     @model_validator(mode="after")
