@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from lifeline.bench.report import machine, table
@@ -18,8 +17,6 @@ counts. A figure is lines by second of CPU time of our process, one core. Other 
 lowers all figures, and moves the ratios less.
 
 {machine}
-
-Load when it was measured: {load}.
 
 ## To text
 
@@ -57,7 +54,6 @@ def page(encoders: Sequence[dict[str, Any]], sent: Sequence[dict[str, Any]]) -> 
     """Return the page; ``sent`` is empty where there was no server."""
     text = HEAD.format(
         machine=machine(),
-        load=", ".join(f"{n:.1f}" for n in os.getloadavg()) + " (1, 5, 15 minutes)",
         encoders=table(
             [
                 {

@@ -20,7 +20,7 @@ SCHEMA: Final = 2
 """The version of the layout; 1 was a single bucket without a mark."""
 POLICY: Final = "autogen"
 READINGS: Final = (*GROUPS, OTHER)
-"""The measurements that hold readings, in alphabetical order of no importance."""
+"""The measurements that hold readings."""
 
 _MARK: Final = re.compile(r"City Lifeline schema (\d+)")
 _SECOND_NS: Final = 10**9

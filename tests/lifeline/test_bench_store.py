@@ -58,7 +58,9 @@ def test_without_the_server_s_program_the_rows_with_a_socket_are_left_out(tmp_pa
     assert "Not measured" in page
 
 
-def test_a_server_that_counts_other_than_was_sent_spoils_the_bench():
+def test_a_server_that_counts_other_than_was_sent_spoils_the_bench(monkeypatch):
+    monkeypatch.setattr(store_socket, "COUNT_S", 0.3)
+
     class Counting:
         def lines(self):
             return 0
