@@ -1,4 +1,4 @@
-"""The one wrapper of influxdb-client's writing: bytes of line protocol in, an answer for every line out.
+"""The one wrapper of influxdb-client's writing: lines in, an answer for every line out.
 
 ``InfluxWriter.write`` returns only when the server has answered for all lines, or the program
 stops (`Stopped`): nothing is lost in between, since the caller's cursor moves only after it.
