@@ -72,8 +72,10 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_up(port: int, *, timeout_s: float, alive: Callable[[], bool]) -> None:
-    """Wait until the broker accepts connections.
+def wait_until_up(
+    port: int, *, timeout_s: float, alive: Callable[[], bool], what: str = "the demo's broker"
+) -> None:
+    """Wait until a server of ours, the broker unless ``what`` says otherwise, takes connections.
 
     Raises
     ------
@@ -87,6 +89,6 @@ def wait_until_up(port: int, *, timeout_s: float, alive: Callable[[], bool]) -> 
                 return
         except OSError as error:
             if not alive() or time.monotonic() > deadline_s:
-                said = f"the demo's broker does not come up on {HOST}:{port} ({error}); see its log"
+                said = f"{what} does not come up on {HOST}:{port} ({error}); see its log"
                 raise Unreachable(said) from error
         time.sleep(0.05)

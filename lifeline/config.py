@@ -86,6 +86,7 @@ class InfluxEntry(Strict):
     features_keep: Kept = 400 * DAY_NS
     minutes_keep: Kept = 400 * DAY_NS
     hours_keep: Kept = 3650 * DAY_NS
+    down_sample: bool = True
     waveforms: bool = False
     waveforms_keep: Kept = 7 * DAY_NS
 

@@ -126,7 +126,8 @@ def influx_trouble(config: CityConfig, entry: InfluxEntry) -> str:
     if answer.status_code in (401, 403):
         return f"{where}: refuses the token; put one with write access into token_file or token_env"
     if answer.status_code == 404:
-        return f"{where}: knows no bucket {entry.bucket!r} in org {entry.org!r}; create it there"
+        said = f"{where}: knows no bucket {entry.bucket!r} in org {entry.org!r}"
+        return f"{said}; lifeline influx setup makes it"
     if answer.status_code >= 400 and answer.status_code != 400:
         return f"{where}: answers {answer.status_code} {answer.text[:120]!r}; see its own log"
     return ""

@@ -20,7 +20,7 @@ ALL = object()  # rights of an all-access token
 OK, CREATED, NOTHING = 200, 201, 204
 
 
-class No(Exception):  # noqa: N818 - reads as what it says
+class No(Exception):  # noqa: N818 - says what it is
     """An answer that is no."""
 
     def __init__(self, status, message):
@@ -227,6 +227,8 @@ class Two(http.server.ThreadingHTTPServer):
 
     def flux(self, auth, body):
         name = re.search(r'bucket: "([^"]+)"', body["query"])[1]
+        if name not in [b["name"] for b in self.buckets.values()]:
+            raise No(404, f'could not find bucket "{name}"')
         bucket = self.bucket(name)["id"]
         if "schema.measurements" in body["query"]:
             values = sorted({m for b, m in self.points if b == bucket})

@@ -1,7 +1,8 @@
 """HTTP servers for tests of the store: one that answers as InfluxDB 2.x does, and a proxy.
 
 `Answering` keeps lines as 2.x would (a point written twice is one point) and can be told to fail.
-`v2_proxy` passes ``/api/v2/write`` on to ``/write`` of a real InfluxDB 1.6.7.
+`v2_proxy` passes ``/api/v2/write`` on to ``/write`` of a real InfluxDB 1.6.7, and ``/ping`` and
+``/query`` as they are.
 """
 
 import contextlib
@@ -26,6 +27,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def do_GET(self):
+        self.do_POST()
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Content-Encoding") == "gzip":
@@ -33,8 +37,9 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
         self.server.answer(self, query, body)
 
-    def give(self, status, message="", headers=()):
-        data = json.dumps({"code": "x", "message": message}).encode() if message else b""
+    def give(self, status, message="", headers=(), *, raw=False):
+        told = message if raw else json.dumps({"code": "x", "message": message})
+        data = told.encode() if message else b""
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -138,18 +143,27 @@ class _Proxy(ThreadingHTTPServer):
 
     def answer(self, handler, query, body):
         self.requests += 1
-        db, _, rp = query["bucket"].partition("/")
-        path = "/write?" + urllib.parse.urlencode({"db": db, "rp": rp, "precision": "n"})
+        path = handler.path
+        if path.startswith("/api/v2/write"):
+            db, _, rp = query["bucket"].partition("/")
+            path = "/write?" + urllib.parse.urlencode({"db": db, "rp": rp, "precision": "n"})
+        elif path.startswith("/api/v2"):
+            handler.give(404, "page not found")
+            return
         try:
             behind = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-            behind.request("POST", path, body)
+            behind.request(handler.command, path, body)
             got = behind.getresponse()
             text = got.read().decode()
             behind.close()
         except OSError:
             handler.give(503, "no server behind the proxy")
             return
-        handler.give(got.status, json.loads(text)["error"] if text else "")
+        if path.startswith("/write"):
+            handler.give(got.status, json.loads(text)["error"] if text else "")
+            return
+        named = [("X-Influxdb-Version", got.headers["X-Influxdb-Version"])]
+        handler.give(got.status, text, named, raw=True)
 
 
 @contextlib.contextmanager
@@ -172,6 +186,13 @@ def answering():
 def v2_proxy(influxd):
     """Serve the v2 write API in front of a running InfluxDB 1.6.7."""
     return _serving(_Proxy(influxd.port))
+
+
+def write(influxd, db, body):
+    """Write lines, times in ns, past every proxy."""
+    url = f"{influxd.url}/write?" + urllib.parse.urlencode({"db": db, "precision": "n"})
+    with urllib.request.urlopen(url, body, timeout=20) as answer:  # noqa: S310
+        assert answer.status == 204
 
 
 def query(influxd, text, db="b"):

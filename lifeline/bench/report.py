@@ -175,14 +175,15 @@ def markdown(measured: Sequence[tuple[Chapter, Sequence[Result]]]) -> str:
     for chapter, results in measured:
         page.append(f"## {chapter.title}\n\n{chapter.text}\n")
         page += [
-            _table([row.cells() for row in rows]) for _, rows in groupby(by_kind(results), key=type)
+            table([row.cells() for row in rows]) for _, rows in groupby(by_kind(results), key=type)
         ]
     return "\n".join([*page, REACH])
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> str:
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return rows, all with the same keys, as a table of Markdown."""
     names = list(rows[0])
-    left = {"batch", "part", "step", "stage", "of"}
+    left = {"batch", "part", "step", "stage", "of", "encoder", "writer"}
     lines = [
         "| " + " | ".join(names) + " |",
         "|" + "|".join("---" if name in left else "--:" for name in names) + "|",

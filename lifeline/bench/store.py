@@ -1,6 +1,6 @@
 """How fast points become text: our encoder beside the client's Point and a plain f-string loop.
 
-    python -m lifeline.bench.store --json FILE
+    lifeline bench store --json FILE
 
 All take turns on the same rows in one run; the figure is the best of the turns, in lines a
 second of one core.
@@ -8,11 +8,7 @@ second of one core.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +107,8 @@ def columns(rows: Readings, registry: Registry) -> Callable[[], int]:
     return run
 
 
-def _named(rows: Readings, registry: Registry) -> list[tuple[Any, ...]]:
+def named_rows(rows: Readings, registry: Registry) -> list[tuple[Any, ...]]:
+    """Return what a loop over rows needs of each: names, quality, value and time."""
     channels, assets = registry.channels, registry.assets
     return [
         (
@@ -151,7 +148,7 @@ def f_strings_cached(rows: Readings, registry: Registry) -> Callable[[], int]:
 
 def f_strings(rows: Readings, registry: Registry) -> Callable[[], int]:
     """Return a plain loop without escaping: what one writes first, wrong for some names."""
-    named = _named(rows, registry)
+    named = named_rows(rows, registry)
 
     def run() -> int:
         return len(
@@ -167,7 +164,7 @@ def f_strings(rows: Readings, registry: Registry) -> Callable[[], int]:
 
 def points(rows: Readings, registry: Registry) -> Callable[[], int]:
     """Return the client's own way: a Point a row."""
-    named = _named(rows, registry)
+    named = named_rows(rows, registry)
 
     def run() -> int:
         return len(
@@ -212,24 +209,3 @@ def measure(*, rows: int, channels: int, turns: int) -> list[dict[str, Any]]:
         {"encoder": name, "lines_per_s": round(rate), "times_point": round(rate / slowest, 1)}
         for name, rate in best.items()
     ]
-
-
-def main() -> None:
-    """Print the table; ``--json FILE`` also writes it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--channels", type=int, default=2_000)
-    parser.add_argument("--turns", type=int, default=5)
-    options = parser.parse_args()
-    table = measure(rows=options.rows, channels=options.channels, turns=options.turns)
-    for row in table:
-        sys.stdout.write(
-            f"{row['encoder']:24} {row['lines_per_s']:>12,} lines/s {row['times_point']:>7} ×\n"
-        )
-    if options.json:
-        options.json.write_text(json.dumps({"bench": "store", "rows": table}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -62,12 +62,39 @@ def engine(
 
 
 @app.command("store")
-def store(rows: Annotated[int, typer.Option(min=1)] = 200_000, json_file: Json = None) -> None:
-    """Measure how fast points become text, beside the client's Point."""
-    from lifeline.bench.store import measure
+def store(
+    rows: Annotated[int, typer.Option(min=1)] = 200_000,
+    json_file: Json = None,
+    *,
+    turns: Annotated[int, typer.Option(min=1, help="Of each; the best counts.")] = 3,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+) -> None:
+    """Measure how fast points become text and reach a server, beside the client's own way."""
+    from lifeline.bench.store import city, measure, rows_of
+    from lifeline.bench.store_page import page
+    from lifeline.bench.store_socket import PROGRAM, measure_socket, running
 
-    found = measure(rows=rows, channels=2_000, turns=3)
+    channels = 2_000
+    found = measure(rows=rows, channels=channels, turns=turns)
     for row in found:
-        print(f"{row['encoder']:24} {row['lines_per_s']:>12,} lines/s {row['times_point']:>7} ×")
+        print(
+            f"{row['encoder']:24} {row['lines_per_s']:>12,} lines/s {row['times_point']:>7} × Point"
+        )
+    sent = []
+    with running() as server:
+        if server is None:
+            print(f"{PROGRAM} is not installed: the rows with a socket are left out")
+        else:
+            readings, registry = rows_of(channels, rows), city(channels)
+            sent = measure_socket(readings, registry, turns=turns, server=server)
+    for row in sent:
+        print(
+            f"{row['encoder']:24} {row['lines_per_s']:>12,} lines/s "
+            f"{row['times_write_api']:>7} × WriteApi {row['wall_lines_per_s']:>12,} by the wall"
+        )
     if json_file is not None:
-        json_file.write_text(json.dumps({"bench": "store", "rows": found}, indent=1) + "\n")
+        json_file.write_text(json.dumps({"bench": "store", "rows": found + sent}, indent=1) + "\n")
+    if markdown is not None:
+        markdown.write_text(page(found, sent), encoding="utf-8")

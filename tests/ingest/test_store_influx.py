@@ -1,6 +1,7 @@
 """The writer does with each answer of a server what the table of ingest/store/influx.py says."""
 
 import contextlib
+import gzip
 import threading
 import time
 
@@ -60,6 +61,42 @@ def test_a_batch_is_stored_by_one_request(server, gzip):
     assert (written.stored, written.dropped, written.bad) == (100, 0, ())
     assert len(server.points) == 100
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "compresses"),
+    [
+        ("http://127.0.0.1:8086", False), ("http://localhost:8086", False),
+        ("http://[::1]:8086", False), ("http://10.0.0.5:8086", True), ("https://influx", True),
+    ],
+)  # fmt: skip
+def test_only_what_leaves_this_machine_is_compressed(url, compresses):
+    assert settings.InfluxSettings(url=url, bucket="b").compresses == compresses
+    assert settings.InfluxSettings(url=url, bucket="b", gzip=True).compresses
+
+
+def test_what_is_compressed_reads_back_and_is_much_smaller(server):
+    body, n = _lines(5000)
+    packed = influx._gzip(body)
+    assert gzip.decompress(packed) == body
+    assert len(packed) < len(body) / 3
+    assert _writer(server, gzip=True).write(body, n).stored == n
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("dropped 1 points outside retention policy of duration 2160h dropped=1", "lengthen keep"),
+        ("partial write: field type conflict: input field dropped=1", "lifeline influx check"),
+        ("partial write: something new dropped=1", "see the server's reason"),
+    ],
+)
+def test_points_that_are_dropped_are_told_with_the_remedy(server, reason, remedy, monkeypatch):
+    said = []
+    monkeypatch.setattr(influx.log, "warning", lambda event, **k: said.append(k))
+    server.script = [(422, reason)]
+    assert _writer(server).write(*_lines(3)).dropped == 1
+    assert remedy in said[0]["remedy"]
 
 
 def test_no_lines_are_no_request(server):

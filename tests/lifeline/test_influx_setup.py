@@ -162,13 +162,20 @@ def test_waveforms_get_a_bucket_and_the_token_that_lacks_it_is_told(city, server
 def test_a_task_that_was_changed_or_stopped_is_put_right(city, server):
     city.run("setup")
     flux = server.task("lifeline_1m")["flux"]
-    server.task("lifeline_1m")["flux"] = flux.replace("20m", "2m")
+    server.task("lifeline_1m")["flux"] = flux.replace("10m", "2m")
     server.task("lifeline_1h")["status"] = "inactive"
     lines = city.run("setup")[1]
     assert "task lifeline_1m: changed its Flux" in lines
     assert "task lifeline_1h: changed status inactive -> active" in lines
     assert server.task("lifeline_1m")["flux"] == flux
     assert server.task("lifeline_1h")["status"] == "active"
+
+
+def test_a_city_too_large_for_tasks_can_do_without_them(city, server):
+    city.more("down_sample = false\n")
+    assert city.run("setup")[0] == 0
+    assert server.tasks == {}
+    assert city.run("setup")[1][-1] == "nothing to change"
 
 
 def test_mappings_of_other_policies_stay_and_one_to_another_bucket_is_told(city, server):
