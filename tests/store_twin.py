@@ -54,6 +54,8 @@ def points(rows, verdict, registry):
         point.tag("quantity", registry.channels.quantity[c])
         point.tag("sim", "1" if registry.simulation else None)
         point.tag("late", "1" if verdict[i] == LATE else None)
+        failed = not rows.usable[i] or int(rows.qc_flag[i]) == 4
+        point.tag("faulty", "1" if failed else None)
         point.field("value", float(rows.value[i]))
         point.field("quality", int(rows.qc_flag[i]) if rows.usable[i] else 4)
         yield point.time(int(rows.judged_ns[i]))

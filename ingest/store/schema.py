@@ -73,7 +73,8 @@ def prefix(registry: Registry, channel: int, *, quality: int, late: bool) -> byt
     """Return a line of ``channel`` up to its value: measurement, tags and ``quality``.
 
     ``late`` is a tag, not a field: a late row may carry the time of a judged one, and as a point
-    of the same series it would take that one's place.
+    of the same series it would take that one's place. A row that is no measurement (quality 4)
+    has the tag ``faulty``, so that means leave it out without looking at a second field.
     """
     channels, assets = registry.channels, registry.assets
     asset = int(channels.asset[channel])
@@ -83,6 +84,7 @@ def prefix(registry: Registry, channel: int, *, quality: int, late: bool) -> byt
         "channel": channels.id[channel],
         "district": assets.district[asset],
         "domain": assets.domain[asset],
+        "faulty": "1" if quality == QC_FAIL else "",
         "late": "1" if late else "",
         "quantity": quantity,
         "sim": "1" if registry.simulation else "",

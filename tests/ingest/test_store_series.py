@@ -50,9 +50,9 @@ def test_features_are_readings_of_their_own_bucket_and_scores_stand_beside_readi
             store_data.until(lambda: cursor_of(tmp_path, "store-series") == 1)
         place = f"asset={ASSET},channel={PRESSURE},district=Zhongyuan,domain=gas"
         assert server.buckets["b_features"] == {
-            (f"hydraulic,{place},quantity=pressure,sim=1".encode(), T0):
+            (f"hydraulic,{place},faulty=1,quantity=pressure,sim=1".encode(), T0):
                 b"quality=4i,value=0.30000000000000004",
-            (f"hydraulic,{place},quantity=pressure,sim=1".encode(), T0 + 4 * SECOND):
+            (f"hydraulic,{place},faulty=1,quantity=pressure,sim=1".encode(), T0 + 4 * SECOND):
                 b"quality=4i,value=-0.0",
         }  # fmt: skip
         place = f"asset={ASSET},channel={CH4},district=Zhongyuan,domain=gas"
