@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rules.alarms import AlarmFold, Condition
 from rules.durations import format_duration
-from rules.testing.reasons import scored_rows
+from rules.testing.reasons import scored_rows, slot_of
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule
@@ -30,14 +30,10 @@ LEGEND: Final = "capital: not acknowledged · small: acknowledged · ~ returned,
 
 def picture(result: Result, failure: Failure, *, width: int) -> Text | None:
     """Return the picture of one failed expectation, None where there is nothing to draw."""
-    found = [
-        (built, subject, place)
-        for built, subject, place in result.case.slots(failure.rule)
-        if failure.subject in ("", subject)
-    ]
-    if not found:
+    slot = slot_of(result.case, failure) if failure.number >= 0 else None
+    if slot is None:
         return None
-    built, subject, place = found[0]
+    built, subject, place = slot
     columns = max(20, min(width, 120) - MARGIN - 2)
     span_ns = max(result.journal.end_ns, 1)
     text = Text()

@@ -15,6 +15,7 @@ from rules.language.compiler import compile_plan
 from rules.language.loader import load_rules
 from rules.problems import Invalid, Problem, listed, nearest
 from rules.registry_file import registry_of
+from rules.testing.entries import given_up
 from rules.testing.registry import Names, invented
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def cases_of(suite: Suite) -> list[Case]:
     making = _Making(suite)
     if suite.problems:
         return []
-    made = [_case(making, test) for test in suite.tests]
+    made = [None if given_up(suite.document) else _case(making, test) for test in suite.tests]
     return [case for case in made if case is not None]
 
 
@@ -146,10 +147,11 @@ def _registry(making: _Making, test: ReadTest) -> tuple[Registry, Names] | None:
 
     entries = suite.registry if test.registry is None else test.registry
     path: tuple[Any, ...] = () if test.registry is None else test.path
+    who = "" if test.registry is None else test.entry.name
 
     def note(entry: int, key: str, said: str) -> None:
         at = (*path, "registry", *((entry,) if entry >= 0 else ()), *((key,) if key else ()))
-        suite.document.problem(at, said, who=test.entry.name, noun="test")
+        suite.document.problem(at, said, who=who, noun="test" if who else "rule")
 
     if not entries:
         test.problem((), "has no registry: write registry: [{sensor: A, quantity: ch4}]")

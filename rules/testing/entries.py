@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rules.strict_models import Strict, validated
 from rules.testing.models import Action, Expectation, Input, SensorEntry, TestEntry
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rules.yaml_text import Document
 
 M = TypeVar("M", bound=Strict)
+MAX_PROBLEMS: Final = 100
+"""Of a file: who wrote more has made one mistake many times, or means no good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ def read_tests(document: Document, items: list[Any], *, whole: bool = False) -> 
     tests: list[ReadTest] = []
     names: dict[str, int] = {}
     for i, item in enumerate(items):
+        if given_up(document):
+            break
         test = _read_test(document, ("tests", i), item)
         if test is None:
             continue
@@ -77,12 +81,19 @@ def _read_test(document: Document, path: Path, item: Any) -> ReadTest | None:
     return test
 
 
+def given_up(document: Document) -> bool:
+    """Tell whether a file has so many problems that the rest of it is not looked at."""
+    return len(document.problems) >= MAX_PROBLEMS
+
+
 def read_each(
     model: type[M], items: list[Any], document: Document, path: Path, who: str = ""
 ) -> list[M]:
     """Return the items that are such a model; problems of the others are noted."""
     found = []
     for i, item in enumerate(items):
+        if given_up(document):
+            break
         held = validated(model, item, document, (*path, i), who=who, noun="test" if who else "")
         if held is not None:
             found.append(held)

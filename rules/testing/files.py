@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rules.testing.entries import ReadTest
 
-MAX_BYTES: Final = 4 << 20  # of a file of tests, or of rules that are tested
+MAX_BYTES: Final = 1 << 20  # of a file of tests, or of rules that are tested
 _TESTS_KEY: Final = "\ntests:"
 
 
@@ -161,7 +161,7 @@ def _beside(suite: Suite, where: Any, name: str, *, folder: bool = False) -> dic
     """Return the texts of a file, or of a folder's files, named relative to the test file."""
     path = suite.path.parent / name
     problem = suite.document.problem
-    if folder != path.is_dir():
+    if folder != path.is_dir() or not path.exists():
         problem(where, f"{name[:80]!r}: {'no such folder' if folder else 'no such file'}")
         return {}
     sizes = [p for p in ([path] if path.is_file() else path.iterdir()) if p.suffix == ".yaml"]

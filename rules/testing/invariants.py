@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from rules.events import Event, encode
-from rules.readings import Record, Tick
 from rules.testing.play import How, play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from rules.testing.cases import Case
-    from rules.testing.journal import Journal
-    from rules.testing.play import Entry, Played
+    from rules.testing.journal import Entries, Journal
+    from rules.testing.play import Played
 
 ONE_BY_ONE: Final = 1_000  # records read one by one; what follows is read at once
 MAX_RESTARTS: Final = 100
 
 
-def broken(name: str, case: Case, journal: Journal, entries: Sequence[Entry], plain: Played) -> str:
+def broken(name: str, case: Case, journal: Journal, entries: Entries, plain: Played) -> str:
     """Return how an invariant is broken, "" if it holds."""
     for said, how in _WAYS[name](entries, plain):
         other = play(case, journal, entries, how)
@@ -45,7 +46,7 @@ def _difference(plain: list[Event], other: list[Event]) -> str | None:
     return f"event {at + 1} is {said[1]} and not {said[0]}"
 
 
-def _batches(_: Sequence[Entry], __: Played) -> list[tuple[str, How]]:
+def _batches(_: Entries, __: Played) -> list[tuple[str, How]]:
     return [
         ("read one record at a time", How(batch=1, batch_until=ONE_BY_ONE)),
         ("read 7 records at a time", How(batch=7, batch_until=7 * ONE_BY_ONE)),
@@ -53,29 +54,22 @@ def _batches(_: Sequence[Entry], __: Played) -> list[tuple[str, How]]:
     ]
 
 
-def _restarts(entries: Sequence[Entry], plain: Played) -> list[tuple[str, How]]:
+def _restarts(entries: Entries, plain: Played) -> list[tuple[str, How]]:
     """Restart around all that was decided, after every arrival, and now and then between ticks."""
-    decided = {event.offset for event in plain.events}
-    around: dict[int, None] = {}  # in order of importance
-    arrivals = []
-    for number, entry in enumerate(entries):
-        plain_tick = isinstance(entry, Record) and isinstance(entry.body, Tick)
-        if (entry[0] if isinstance(entry, tuple) else entry.offset) in decided:
-            around |= dict.fromkeys((number - 1, number))
-        elif not plain_tick:
-            arrivals.append(number)
+    decided = np.isin(entries.offset, [event.offset for event in plain.events])
+    around = np.unique(np.flatnonzero(decided)[:, None] - (0, 1))[: MAX_RESTARTS // 2].tolist()
+    arrivals = np.flatnonzero(~decided & ~entries.is_tick()).tolist()
     evenly = range(0, len(entries), max(1, len(entries) // (MAX_RESTARTS // 4)))
-    left = MAX_RESTARTS - min(len(around), MAX_RESTARTS // 2)
-    step = max(1, -(-len(arrivals) // left))
-    chosen = {*list(around)[: MAX_RESTARTS // 2], *arrivals[::step], *evenly}
+    step = max(1, -(-len(arrivals) // (MAX_RESTARTS - len(around))))
+    chosen = {*around, *arrivals[::step], *evenly}
     return [("restarted on the way", How(restart=chosen.__contains__))]
 
 
-def _twice(_: Sequence[Entry], __: Played) -> list[tuple[str, How]]:
+def _twice(_: Entries, __: Played) -> list[tuple[str, How]]:
     return [("with everything sent twice", How(twice=True))]
 
 
-_WAYS: Final[dict[str, Callable[[Sequence[Entry], Played], list[tuple[str, How]]]]] = {
+_WAYS: Final[dict[str, Callable[[Entries, Played], list[tuple[str, How]]]]] = {
     "duplicate_any": _twice,
     "restart_anywhere": _restarts,
     "batch_1_7_1000": _batches,

@@ -26,15 +26,17 @@ from rules.readings import (
     Record,
     Tick,
 )
+from rules.testing.values import MAX_SAMPLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from rules.testing.cases import Case
     from rules.testing.models import Action
 
 SECOND_NS: Final = 1_000_000_000
-MAX_SAMPLES: Final = 4_000_000  # of one test
 MAX_LASTS_NS: Final = 2 * 366 * 86_400 * SECOND_NS
 BOOT: Final = 1
 
@@ -53,9 +55,19 @@ class Journal:
 
     start_ns: int
     end_ns: int  # since the start; ticks go on until then
-    at_ns: NDArray[np.int64]  # [n] of each body
-    bodies: tuple[Readings | Block | Act, ...]
-    rows: Readings  # all readings, in order of arrival, for explanations
+    at_ns: NDArray[np.int64]  # [n] of each body, rising
+    part: NDArray[np.int64]  # [n] which piece of rows, block or action each is, numbered on
+    rows: Readings  # all readings, in order of arrival
+    starts: NDArray[np.int64]  # of the pieces of rows that arrive together
+    others: tuple[Block | Act, ...]
+
+    def body(self, number: int) -> Readings | Block | Act:
+        """Return what arrives at ``at_ns[number]``."""
+        part, pieces = int(self.part[number]), len(self.starts)
+        if part >= pieces:
+            return self.others[part - pieces]
+        stop = self.starts[part + 1] if part + 1 < pieces else len(self.rows)
+        return self.rows.take(slice(int(self.starts[part]), int(stop)))
 
     @property
     def last_tick(self) -> int:
@@ -75,29 +87,46 @@ class Journal:
         result: NDArray[np.int64] = ticks + np.where(ticks > 0, before, 0)
         return result
 
-    def records(self, ticks: NDArray[np.int64]) -> list[Record | tuple[int, int, Act]]:
-        """Return bodies and the given ticks in order; actions as (offset, time, act)."""
+    def records(self, ticks: NDArray[np.int64]) -> Entries:
+        """Return bodies and the given ticks, in order."""
         offset = np.concatenate((self.offset, self.tick_offset(ticks)))
-        order = np.argsort(offset, kind="stable").tolist()
-        numbers, count = offset.tolist(), len(self.bodies)
-        tick_ns = (self.start_ns + ticks * SECOND_NS).tolist()
-        at_ns = self.at_ns.tolist()
-        found: list[Record | tuple[int, int, Act]] = []
-        for i in order:
-            if i >= count:
-                found.append(Record(numbers[i], Tick(tick_ns[i - count])))
-                continue
-            body = self.bodies[i]
-            if isinstance(body, Act):
-                found.append((numbers[i], self.start_ns + at_ns[i], body))
-            else:
-                found.append(Record(numbers[i], body))
-        return found
+        order = np.argsort(offset, kind="stable")
+        return Entries(self, ticks, offset[order], order)
 
     def until(self, at_ns: int) -> int:
         """Return the last offset of all that comes at or before ``at_ns`` since the start."""
         seconds = at_ns // SECOND_NS
         return int(seconds + np.searchsorted(self.at_ns, at_ns, side="right"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Records of a journal, made one by one while they are gone through: a month is large."""
+
+    journal: Journal
+    ticks: NDArray[np.int64]
+    offset: NDArray[np.int64]  # [n], rising
+    order: NDArray[np.int64]  # [n] the number of a body, or as many more as a tick's number
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.offset)
+
+    def is_tick(self) -> NDArray[np.bool_]:
+        """Return which of them are ticks."""
+        result: NDArray[np.bool_] = self.order >= len(self.journal.at_ns)
+        return result
+
+    def __iter__(self) -> Iterator[Record | Act]:
+        """Give them in order."""
+        journal, bodies = self.journal, len(self.journal.at_ns)
+        for offset, number in zip(self.offset.tolist(), self.order.tolist(), strict=True):
+            if number >= bodies:
+                second = int(self.ticks[number - bodies])
+                yield Record(offset, Tick(journal.start_ns + second * SECOND_NS))
+            else:
+                body = journal.body(number)
+                yield body if isinstance(body, Act) else Record(offset, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,33 +146,49 @@ def journal_of(case: Case) -> Journal:
         It is too long or too large, or a sample would come before it was measured.
     """
     test = case.test
-    total = sum(len(i.values.value) for i in test.input)
-    if total > MAX_SAMPLES:
-        test.problem(("input",), f"more than {MAX_SAMPLES} samples in one test: split it")
-        raise Invalid(test.document.problems)
+    _refuse_too_much(case)
     sequences = _sequences(case)
     parts = [_part(case, i, sequences[i]) for i in range(len(test.input))]
     rows = _sorted(parts)
     rel = rows.receive_ns - case.start_ns
-    blocks = sorted((b for part in parts for b in part.blocks), key=lambda b: b.receive_ns)
+    blocks = [block for part in parts for block in part.blocks]
     block_ns = np.array([b.receive_ns for b in blocks], np.int64) - case.start_ns
-    acts = [Act(i, a) for i, a in enumerate(test.actions)]
-    act_ns = np.array([a.action.at for a in acts], np.int64)
-    starts = np.flatnonzero(np.diff(rel, prepend=-1)) if len(rel) else np.zeros(0, np.int64)
-    stops = np.append(starts[1:], len(rel))
-    chunks = [rows.take(slice(a, b)) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+    act_ns = np.array([action.at for action in test.actions], np.int64)
+    starts = np.flatnonzero(np.diff(rel, prepend=-1))
     at_ns = np.concatenate((rel[starts], block_ns, act_ns))
-    rank = np.repeat((0, 1, 2), (len(chunks), len(blocks), len(acts)))
-    order = np.lexsort((rank, at_ns))
-    bodies = [*chunks, *blocks, *acts]
+    order = np.lexsort((np.arange(len(at_ns)), at_ns))
     end_ns = max(int(at_ns.max(initial=0)), *(e.at for e in test.expect), test.entry.lasts or 0, 0)
     if end_ns > MAX_LASTS_NS:
-        said = f"lasts longer than {format_duration(MAX_LASTS_NS)} of virtual time: make it shorter"
-        test.problem((), said)
-        raise Invalid(test.document.problems)
+        raise _refused(case, (), _TOO_LONG)
     return Journal(
-        case.start_ns, end_ns, at_ns[order], tuple(bodies[i] for i in order.tolist()), rows
+        start_ns=case.start_ns,
+        end_ns=end_ns,
+        at_ns=at_ns[order],
+        part=order,
+        rows=rows,
+        starts=starts,
+        others=(*blocks, *(Act(i, action) for i, action in enumerate(test.actions))),
     )
+
+
+_TOO_LONG: Final = f"lasts longer than {format_duration(MAX_LASTS_NS)} of virtual time"
+
+
+def _refuse_too_much(case: Case) -> None:
+    """Look at how many samples there are, and until when, before they are laid out."""
+    total = 0
+    for i, given in enumerate(case.test.input):
+        total += len(given.values.value)
+        if given.start + len(given.values.value) * _interval(case, i) > MAX_LASTS_NS:
+            raise _refused(case, ("input", i), f"{_TOO_LONG}: take a shorter interval")
+    if total > MAX_SAMPLES:
+        said = f"has more than {MAX_SAMPLES} samples in all: split the test"
+        raise _refused(case, ("input",), said)
+
+
+def _refused(case: Case, where: tuple[str | int, ...], said: str) -> Invalid:
+    case.test.problem(where, said)
+    return Invalid(case.test.document.problems)
 
 
 def _interval(case: Case, i: int) -> int:
@@ -195,9 +240,8 @@ def _part(case: Case, i: int, sequence: NDArray[np.int64]) -> _Part:
     late = np.flatnonzero(sent & (arrival < times))
     if len(late):
         when = format_duration(int(times[late[0]]))
-        where = ("input", i, "arrive")
-        case.test.problem(where, f"the sample of {when} would come before it was measured")
-        raise Invalid(case.test.document.problems)
+        said = f"the sample of {when} would come before it was measured"
+        raise _refused(case, ("input", i, "arrive"), said)
     if given.block is not None:
         return _Part({}, _blocks(case, i, (times, value, sent, arrival), sequence))
     stamp = times.copy()

@@ -83,6 +83,7 @@ def _domain(text: str) -> str:
 
 Start = Annotated[int, PlainValidator(read_start)]
 ShiftNs = Annotated[int, BeforeValidator(_shift)]
+Invariant = Annotated[str, _one_of(INVARIANTS, ())]
 Flag = Annotated[str, _one_of(tuple(FLAGS), ())]
 Label = Annotated[str, AfterValidator(_asset)]
 Domain = Annotated[str, AfterValidator(_domain)]
@@ -140,7 +141,7 @@ class Quality(Span):
 
 
 def _many(model: Any) -> Any:
-    return Annotated[list[model], BeforeValidator(_listed)]
+    return Annotated[list[model], Field(max_length=200), BeforeValidator(_listed)]
 
 
 class Input(Strict):
@@ -213,9 +214,11 @@ class Expectation(Strict):
     isa: Annotated[str, _one_of(WORDS, WORDS_NOT_YET)] | None = None
     level: LevelName | None = None
     since: DurationNs | None = None  # measured time of the sample that raised it
-    onset: DurationNs | None = None  # measured time the breach began
-    members: list[str] | None = None  # sensors that voted
-    inputs: list[str] | None = None  # names of the conditions that held
+    onset: DurationNs | None = None  # measured time its first breach began
+    members: Annotated[list[str], Field(max_length=48)] | None = None  # sensors that voted
+    inputs: Annotated[list[str], Field(max_length=48)] | None = (
+        None  # names of the conditions that held
+    )
     value: Number | None = None  # in the sensor's unit
     score: Number | None = None  # in the unit the rule compares in
     confirmed: bool | None = None
@@ -259,7 +262,7 @@ class SensorEntry(Strict):
     range: Pair | None = None
     resolution: Annotated[float, Field(ge=0)] = 0.0
     klass: Literal["safety", "maintenance", "info"] = Field("safety", alias="class")
-    fault_codes: list[float] = Field(default_factory=list)
+    fault_codes: Annotated[list[float], Field(max_length=64)] = Field(default_factory=list)
     lel_basis: LelBasis | None = None
     tags: Tags = Field(default_factory=dict)
     attributes: dict[Name, Attribute] = Field(default_factory=dict)  # of the asset
@@ -276,6 +279,9 @@ class SensorEntry(Strict):
         return self
 
 
+Sensors = Annotated[list[Any], Field(max_length=2_000)]  # more: a registry_folder
+
+
 class TestEntry(Strict):
     """One test: what comes in, what is done, what must come of it."""
 
@@ -283,14 +289,14 @@ class TestEntry(Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     start: Start | None = None
-    registry: list[Any] | None = None  # default: the file's
+    registry: Sensors | None = None  # default: the file's
     interval: DurationNs | None = None
     lasts: DurationNs | None = None  # default: until the last sample or expectation
-    input: list[Any] = Field(default_factory=list)
-    actions: list[Any] = Field(default_factory=list)
-    expect: list[Any] = Field(default_factory=list)
+    input: Sensors = Field(default_factory=list)
+    actions: Annotated[list[Any], Field(max_length=1_000)] = Field(default_factory=list)
+    expect: Annotated[list[Any], Field(max_length=5_000)] = Field(default_factory=list)
     events: str | None = None
-    invariants: list[Annotated[str, _one_of(INVARIANTS, ())]] = Field(default_factory=list)
+    invariants: Annotated[list[Invariant], Field(max_length=3)] = Field(default_factory=list)
 
 
 class TestFile(Strict):
@@ -299,8 +305,8 @@ class TestFile(Strict):
     __test__ = False
 
     version: Literal[1] = 1
-    rule_files: Annotated[list[str], Field(min_length=1)]
+    rule_files: Annotated[list[str], Field(min_length=1, max_length=200)]
     start: Start | None = None
-    registry: list[Any] = Field(default_factory=list)
+    registry: Sensors = Field(default_factory=list)
     registry_folder: str | None = None
     tests: Annotated[list[Any], Field(min_length=1)]

@@ -16,13 +16,11 @@ from rules.testing.journal import SECOND_NS
 from rules.testing.ticks import STEP_TICKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from rules.series import Series
     from rules.testing.cases import Case
-    from rules.testing.journal import Act, Journal
-
-    Entry = Record | tuple[int, int, Act]
+    from rules.testing.journal import Act, Entries, Journal
 
 BATCH: Final = 20_000
 REPEATED: Final = 8  # records before one that are sent once more with it
@@ -49,7 +47,7 @@ class Played:
     series: list[Series] = field(default_factory=list)
 
 
-def play(case: Case, journal: Journal, entries: Sequence[Entry], how: How | None = None) -> Played:
+def play(case: Case, journal: Journal, entries: Entries, how: How | None = None) -> Played:
     """Play ``entries`` (Journal.records of some ticks) and return what came of it."""
     return _Player(case, journal, how or How()).play(entries)
 
@@ -69,15 +67,15 @@ class _Player:
         self.pending: list[Record] = []
         self.before: list[Readings] = []
 
-    def play(self, entries: Sequence[Entry]) -> Played:
+    def play(self, entries: Entries) -> Played:
         how = self.how
         for number, entry in enumerate(entries):
             if isinstance(entry, Record):
                 self._take(entry)
             else:
                 self._flush()
-                offset, at_ns, act = entry
-                control = self._act(offset, at_ns, act)
+                offset = int(entries.offset[number])
+                control = self._act(offset, entry)
                 if control is not None:
                     self.pending.append(Record(self._offset(offset), control))
             if len(self.pending) >= (how.batch if number < how.batch_until else BATCH):
@@ -131,9 +129,10 @@ class _Player:
         self.played.events += self.engine.restore(state)
         self.played.series += series
 
-    def _act(self, offset: int, at_ns: int, act: Act) -> Control | None:
+    def _act(self, offset: int, act: Act) -> Control | None:
         """Return the Control of an action, None after noting that there is nothing to do it to."""
         action, subject = act.action, self.case.action_subjects[act.number]
+        at_ns = self.case.start_ns + action.at
         who = {"by": action.by, "command": f"{action.do}-{act.number}"}
         if action.do == "reset":
             return Control("reset", {"rule": action.rule, "channel": subject, **who})

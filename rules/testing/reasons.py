@@ -28,21 +28,21 @@ def because(case: Case, journal: Journal, series: Sequence[Series], failure: Fai
     if failure.number < 0 or not failure.rule:
         return failure
     of = case.test.expect[failure.number]
-    if of.none:
+    slot = slot_of(case, failure)
+    if of.none or slot is None:
         return failure  # what fired and when is said already
-    found = [
-        (built, place)
-        for built, subject, place in case.slots(failure.rule)
-        if subject == failure.subject or not failure.subject
-    ]
-    if not found:
-        return failure
-    side = {"high": 1, "low": -1, None: 0}[of.side]
-    built, place = next(((b, p) for b, p in found if side in (0, b.side)), found[0])
-    subject = failure.subject or next(s for b, s, p in case.slots(failure.rule) if b is built)
+    built, subject, place = slot
     scored = scored_rows(case, journal, series, built, subject)
     told = _Telling(case, built, place, subject, of, scored).sentences()
     return replace(failure, why=", ".join(told))
+
+
+def slot_of(case: Case, failure: Failure) -> tuple[ChannelRule, str, int] | None:
+    """Return what a failure is about: a rule's arrays of one side, the subject, its place there."""
+    found = [slot for slot in case.slots(failure.rule) if failure.subject in ("", slot[1])]
+    of = case.test.expect[failure.number]
+    sides = {"high": (1,), "low": (-1,), None: (1, -1)}[of.side]
+    return next((slot for slot in found if slot[0].side in sides), found[0] if found else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,10 @@ from rules.testing.reasons import because
 from rules.testing.ticks import first_ticks, more_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rules.series import Series
     from rules.testing.cases import Case
-    from rules.testing.journal import Journal
-    from rules.testing.play import Entry, Played
+    from rules.testing.journal import Entries, Journal
+    from rules.testing.play import Played
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ def run(case: Case, *, golden: bool = True) -> Result:
     )
 
 
-def settled(case: Case, journal: Journal) -> tuple[Sequence[Entry], Played]:
+def settled(case: Case, journal: Journal) -> tuple[Entries, Played]:
     """Play until the ticks suffice; return what was read and what came of it."""
     ticks = first_ticks(case, journal)
     while True:

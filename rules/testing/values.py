@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - pydantic looks it up
 
-MAX_SAMPLES: Final = 1_000_000  # of one series
+MAX_SAMPLES: Final = 500_000  # of one series
 MAX_TEXT: Final = 4_000_000
 
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?[Ii]nf|[Nn]a[Nn]"
