@@ -77,3 +77,17 @@ def run_tests(
     if junit_file is not None:
         junit_file.write_bytes(junit_xml(report))
     raise typer.Exit(report.exit_code)
+
+
+@app.command("new")
+def new_rule(
+    kind: Annotated[str, typer.Argument(help="threshold, rate, vote, …: docs/rules.md has all.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The file to write (KIND.yaml).")] = None,
+) -> None:
+    """Write a commented starter rule of a kind, with its tests."""
+    from lifeline.workbench.starters import write_starter
+
+    path = out or Path(f"{kind}.yaml")
+    write_starter(kind, path)
+    print(f"{path}: a rule and its tests; next: lifeline rules test {path}")

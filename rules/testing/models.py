@@ -219,8 +219,8 @@ class Expectation(Strict):
     inputs: Annotated[list[str], Field(max_length=48)] | None = (
         None  # names of the conditions that held
     )
-    value: Number | None = None  # in the sensor's unit
-    score: Number | None = None  # in the unit the rule compares in
+    value: Number | None = None  # of the newest event, in the sensor's unit
+    score: Number | None = None  # the same, in the unit the rule compares in
     confirmed: bool | None = None
     over_range: bool | None = None
     none: Literal[True] | None = None  # it has never fired until then
