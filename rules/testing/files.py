@@ -119,6 +119,8 @@ def _rule_file(suite: Suite, text: str) -> Suite:
     if not isinstance(items, list):
         document.problem(("tests",), "must be a list of tests")
         return suite
+    if not items:
+        document.problem((), "holds no tests: write them under tests:, or in a file .test.yaml")
     tests = tuple(read_tests(document, items, whole=True))
     return Suite(
         path=suite.path,

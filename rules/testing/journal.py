@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.registry import Channels
     from rules.testing.cases import Case
     from rules.testing.models import Action
 
@@ -267,14 +268,19 @@ def _part(case: Case, i: int, sequence: NDArray[np.int64]) -> _Part:
     return _Part({name: np.concatenate([p[name] for p in parts]) for name in columns}, [])
 
 
+def basis_of(channels: Channels, row: int) -> float:
+    """Return what 100 %LEL of a channel are, in %vol: its own, or the site's."""
+    own = float(channels.lel_basis[row])
+    return SITE_LEL_BASIS if np.isnan(own) else own
+
+
 def _canonical(case: Case, channel: int, raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert values as their device sends them, rounded once as admission does."""
     channels = case.registry.channels
     quantity, unit = channels.quantity[channel], channels.unit[channel]
-    basis = float(channels.lel_basis[channel])
     finite = np.isfinite(raw)
     few, inverse = np.unique(raw[finite], return_inverse=True)
-    basis = SITE_LEL_BASIS if np.isnan(basis) else basis
+    basis = basis_of(channels, channel)
     each = [canonical(quantity, unit, x, lel_basis=basis) for x in few.tolist()]
     known = np.array(each, np.float64)
     result = raw.copy()

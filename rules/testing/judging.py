@@ -10,6 +10,7 @@ from rules.durations import format_duration
 from rules.events import EventType
 from rules.problems import listed
 from rules.quantities import canonical
+from rules.testing.journal import basis_of
 
 if TYPE_CHECKING:
     from rules.events import Event
@@ -192,7 +193,9 @@ class _Judging:
         row = self.case.registry.channel_row.get(subject)
         if row is None:
             return number
-        return canonical(channels.quantity[row], channels.unit[row], number)
+        return canonical(
+            channels.quantity[row], channels.unit[row], number, lel_basis=basis_of(channels, row)
+        )
 
     def _level(self, severity: int) -> str:
         return next((x.name for x in self.case.plan.levels if x.severity == severity), "")

@@ -29,12 +29,35 @@ def because(case: Case, journal: Journal, series: Sequence[Series], failure: Fai
         return failure
     of = case.test.expect[failure.number]
     slot = slot_of(case, failure)
-    if of.none or slot is None:
+    if of.none:
         return failure  # what fired and when is said already
+    if slot is None:
+        return replace(failure, why=", ".join(_silence(case, journal, failure)))
     built, subject, place = slot
     scored = scored_rows(case, journal, series, built, subject)
     told = _Telling(case, built, place, subject, of, scored).sentences()
     return replace(failure, why=", ".join(told))
+
+
+def _silence(case: Case, journal: Journal, failure: Failure) -> list[str]:
+    """Tell when a device was last heard, and after how much silence its rule raises."""
+    device = case.registry.device_row.get(failure.subject, -1)
+    at_ns = case.start_ns + failure.at_ns
+    heard = journal.rows.receive_ns[journal.rows.device == device]
+    told = []
+    for rule in case.plan.deadman_rules:
+        for place in np.flatnonzero(rule.device == device).tolist():
+            if rule.rule_id != failure.rule:
+                continue
+            before = heard[heard <= at_ns]
+            since = int(before[-1]) - case.start_ns if len(before) else 0
+            told.append(f"last heard at {format_duration(since)}" if len(before) else "never heard")
+            for level, missing in zip(case.plan.levels, rule.missing_ns[place], strict=True):
+                if missing < NEVER_NS:
+                    when = format_duration(since + int(missing))
+                    needs = format_duration(int(missing))
+                    told.append(f"{level.name} needs {needs} of silence, until {when}")
+    return told
 
 
 def slot_of(case: Case, failure: Failure) -> tuple[ChannelRule, str, int] | None:

@@ -94,7 +94,8 @@ def case(expect: str = "{at: 1m, none: true}", more: str = "") -> str:
         (HEAD + "- {name: a}\n", "expects nothing: write expect:, events: or invariants:"),
         (HEAD + "- {name: a, events: ../x}\n", "must lie beside the test file"),
         (case().replace("gas.yaml", "gus.yaml"), "1:14: 'gus.yaml': no such file"),
-        (case() + "start: 2026-11-20\n", "no time with its zone: write"),
+        (case() + "start: 2026-11-20\n", "with its zone: write"),
+        (case() + 'start: "9999-01-01T00:00:00Z"\n', "no time of 2000 to 2099 with its zone"),
         (case("{at: 1m, none: yes}"), "YAML reads yes as true or false"),
         (case("{at: 22:30, none: true}"), "YAML reads 22:30 as a number to base 60"),
         (case() + "  actions: [{at: 1m, do: shelve, rule: high}]\n", "not supported yet: shelve"),
@@ -135,6 +136,13 @@ def test_tests_may_stand_in_the_rule_file_and_are_as_strict_there(tmp_path):
     assert any('unknown key "expct"' in str(p) for p in check(tmp_path))
     (tmp_path / "gas.yaml").write_text(RULES + INSIDE.replace("  registry", "  # registry"))
     assert any('key "registry" is missing' in str(p) for p in check(tmp_path))
+
+
+def test_a_rule_file_without_tests_is_told_when_it_is_named(tmp_path):
+    (tmp_path / "gas.yaml").write_text(RULES)
+    (suite,) = read_suites([tmp_path / "gas.yaml"])
+    (problem,) = suite.problems
+    assert "holds no tests: write them" in str(problem)
 
 
 def test_test_files_beside_the_rules_are_no_rules(tmp_path):

@@ -226,6 +226,8 @@ def test_silence_of_a_device_raises_at_its_second(results):
     who = "rule: silent, device: device of A"
     right = (f"{{at: 479s, {who}, none: true}}", f"{{at: 8m, {who}, isa: UNACK}}")
     assert one(results, body, *right) == []
+    (told,) = one(results, body, f"{{at: 7m, {who}, isa: UNACK}}")
+    assert told.endswith("last heard at 3m, orange needs 5m of silence, until 8m")
 
 
 def test_a_repeat_a_conflict_and_a_wrong_clock_can_be_sent(results):
