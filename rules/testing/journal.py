@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.durations import format_duration
+from rules.language.models import FLAGS
 from rules.problems import Invalid
 from rules.quantities import SITE_LEL_BASIS, canonical
 from rules.readings import (
@@ -121,10 +122,10 @@ class Entries:
     def __iter__(self) -> Iterator[Record | Act]:
         """Give them in order."""
         journal, bodies = self.journal, len(self.journal.at_ns)
+        tick_ns = (journal.start_ns + self.ticks * SECOND_NS).tolist()
         for offset, number in zip(self.offset.tolist(), self.order.tolist(), strict=True):
             if number >= bodies:
-                second = int(self.ticks[number - bodies])
-                yield Record(offset, Tick(journal.start_ns + second * SECOND_NS))
+                yield Record(offset, Tick(tick_ns[number - bodies]))
             else:
                 body = journal.body(number)
                 yield body if isinstance(body, Act) else Record(offset, body)
@@ -296,8 +297,6 @@ def _flags(
     faulty: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
     """Return the flags admission would give, and what the device itself says."""
-    from rules.language.models import FLAGS  # noqa: PLC0415 - beside its only use
-
     channels, channel = case.registry.channels, case.inputs[i]
     flag = np.full(len(value), QC_GOOD, np.uint8)
     for said in case.test.input[i].quality:

@@ -12,7 +12,7 @@ import yaml
 from rules.durations import format_duration
 from rules.language.nearby import EARTH_M
 from rules.problems import Invalid, listed, nearest
-from rules.quantities import UnknownUnit, canonical, quantity
+from rules.quantities import SITE_LEL_BASIS, UnknownUnit, canonical, quantity
 from rules.registry_file import registry_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 ORIGIN: Final = (113.62, 34.75)  # longitude and latitude of xy: [0, 0]
 _TYPED: Final = re.compile(r"\d{6}-[a-z]+-[a-z0-9]{1,12}-\d{3,12}")
-
-Note = "Callable[[int, str, str], None]"  # entry, key, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ _OF_ASSET: Final = ("asset_type", "domain", "zone", "district", "xy")
 def _problems(entry: SensorEntry, made: _Made) -> list[tuple[str, str]]:
     found = []
     try:
-        basis = entry.lel_basis or 5.0
+        basis = entry.lel_basis or SITE_LEL_BASIS
         canonical(entry.quantity, _unit(entry), 0.0, lel_basis=basis)
     except UnknownUnit as error:
         found.append(("unit", str(error)))
