@@ -35,6 +35,7 @@ class How:
     restart: Callable[[int], bool] | None = None  # after which record, by its number
     twice: bool = False
     scores: bool = False
+    inputs: bool = False  # tell also of conditions that are only joined by other rules
 
 
 @dataclass(slots=True)
@@ -60,7 +61,11 @@ class _Player:
         # ticks that are left out are no sign that anything of ours stood still
         longest = 2 * STEP_TICKS * SECOND_NS
         blind_after_ns = max(case.plan.blind_after_ns, longest)
-        self.plan = replace(case.plan, blind_after_ns=blind_after_ns)
+        plan = replace(case.plan, blind_after_ns=blind_after_ns)
+        if how.inputs:
+            told = (*plan.channel_rules, *plan.input_rules)
+            plan = replace(plan, channel_rules=told, input_rules=())
+        self.plan = plan
         self.engine = Engine(self.plan, case.registry, reads_out=how.scores)
         self.alarms = AlarmFold(latch=LATCH)
         self.played = Played()

@@ -11,7 +11,7 @@ from rules.testing.journal import journal_of
 from rules.testing.judging import Failure, judge
 from rules.testing.play import How, play
 from rules.testing.reasons import because
-from rules.testing.ticks import first_ticks, more_ticks
+from rules.testing.ticks import after_changes, first_ticks, more_ticks, reach_of
 
 if TYPE_CHECKING:
     from rules.series import Series
@@ -69,11 +69,15 @@ def run(case: Case, *, golden: bool = True) -> Result:
 
 def settled(case: Case, journal: Journal) -> tuple[Entries, Played]:
     """Play until the ticks suffice; return what was read and what came of it."""
-    ticks = first_ticks(case, journal)
+    ticks, reach = first_ticks(journal), reach_of(case.plan)
     while True:
         entries = journal.records(ticks)
         played = play(case, journal, entries)
         more = more_ticks(journal, ticks, played.events)
+        if reach:
+            inputs = play(case, journal, entries, How(inputs=True)).events
+            more = more_ticks(journal, more, inputs)
+            more = after_changes(case, journal, more, inputs, reach)
         if len(more) == len(ticks):
             return entries, played
         ticks = more

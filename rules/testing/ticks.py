@@ -7,7 +7,9 @@ Wherever a tick decided something, all ticks since the one before it are put in,
 played again, until nothing new decides. Then every decision fell at the first tick that could make
 it, so events are those of all ticks, at the same offsets (a test compares the bytes).
 
-Rules across channels keep timers that make no event of their own: with them all ticks are played.
+Rules across channels keep timers that make no event of their own (a vote that expires): after
+every change of what they join, also of conditions that are told to nobody, all ticks are played for
+as long as such a timer may run.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 
 from rules.durations import format_duration
 from rules.engine.kinds import FOLLOWING
+from rules.plan import NEVER_NS
 from rules.problems import Invalid
 from rules.testing.journal import SECOND_NS
 
@@ -27,32 +30,54 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.events import Event
+    from rules.plan import Plan
     from rules.testing.cases import Case
     from rules.testing.journal import Journal
 
 STEP_TICKS: Final = 3600
-MAX_TICKS: Final = 3_000_000  # all of them: 34 days
+MAX_TICKS: Final = 3_000_000
 
 
-def first_ticks(case: Case, journal: Journal) -> NDArray[np.int64]:
-    """Return the numbers of the ticks to begin with, rising.
+def first_ticks(journal: Journal) -> NDArray[np.int64]:
+    """Return the numbers of the ticks to begin with, rising."""
+    last = journal.last_tick
+    before = np.maximum(0, -(-journal.at_ns // SECOND_NS) - 1)
+    regular = np.arange(0, last + 1, STEP_TICKS)
+    return np.unique(np.concatenate((before, regular, [last])))
+
+
+def reach_of(plan: Plan) -> int:
+    """Return for how many ticks after a change a timer across channels may run, 0 without any."""
+    reach_ns = -1
+    for rule in plan.slot_rules:
+        if rule.kernel in FOLLOWING and len(rule.channel):
+            within = int(rule.own["within_ns"].max()) * max(1, len(rule.inputs))
+            hold = int(np.where(rule.hold_ns < NEVER_NS, rule.hold_ns, 0).max())
+            reach_ns = max(reach_ns, within + hold + int(rule.keep_ns.max()))
+    return 0 if reach_ns < 0 else reach_ns // SECOND_NS + 2
+
+
+def after_changes(
+    case: Case, journal: Journal, ticks: NDArray[np.int64], events: Iterable[Event], reach: int
+) -> NDArray[np.int64]:
+    """Return the ticks with all of those that follow an event within ``reach``.
 
     Raises
     ------
     Invalid
-        All ticks are needed, and they are too many.
+        They would be too many.
     """
-    last = journal.last_tick
-    if any(rule.kernel in FOLLOWING for rule in case.plan.slot_rules):
-        if last > MAX_TICKS:
-            longest = format_duration(MAX_TICKS * SECOND_NS)
-            said = f"a test of rules with vote, all, any or sequence lasts at most {longest}"
-            case.test.problem((), f"{said}, not {format_duration(journal.end_ns)}")
-            raise Invalid(case.test.document.problems)
-        return np.arange(last + 1)
-    before = np.maximum(0, -(-journal.at_ns // SECOND_NS) - 1)
-    regular = np.arange(0, last + 1, STEP_TICKS)
-    return np.unique(np.concatenate((before, regular, [last])))
+    at_s = np.array([(e.receive_ns - journal.start_ns) // SECOND_NS for e in events], np.int64)
+    wanted = np.zeros(journal.last_tick + 2, np.int64)
+    np.add.at(wanted, np.clip(at_s, 0, journal.last_tick), 1)
+    np.add.at(wanted, np.clip(at_s + reach, 0, journal.last_tick) + 1, -1)
+    busy = np.flatnonzero(np.cumsum(wanted)[:-1])
+    if len(busy) > MAX_TICKS:
+        longest = format_duration(MAX_TICKS * SECOND_NS)
+        said = f"vote, all, any or sequence are busy for more than {longest} of it: make it shorter"
+        case.test.problem((), said)
+        raise Invalid(case.test.document.problems)
+    return np.unique(np.concatenate((ticks, busy)))
 
 
 def more_ticks(

@@ -211,9 +211,9 @@ def test_a_bomb_is_refused_within_a_second_and_little_memory(tmp_path, name):
     assert peak < 64 << 20
 
 
-def test_a_test_too_long_for_votes_is_refused(tmp_path):
+def test_votes_that_are_busy_for_too_long_are_refused(tmp_path):
     rules = RULES + "- {id: v, kind: vote, source: estimate, of: {rule: high, at_least: red}, "
-    rules += "scope: zone, need: {count: 1}, level: red}\n"
-    text = case(more=", interval: 1d").replace("1 2", "0x60").replace("ch4}", "ch4, zone: z}")
-    (found,) = problems(tmp_path, text, rules)
-    assert "a test of rules with vote, all, any or sequence lasts at most 34d" in found
+    rules += "scope: zone, need: {count: 1}, within: 40d, level: red}\n"
+    text = case("{at: 60d, rule: high, isa: RTNUN}", ", interval: 1d").replace("1 2", "1 2 0x60")
+    (found,) = problems(tmp_path, text.replace("ch4}", "ch4, zone: z}"), rules)
+    assert "vote, all, any or sequence are busy for more than 34d" in found
