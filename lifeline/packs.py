@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def copy_packs(folder: Path) -> list[Path]:
-    """Write every shipped rule file into ``folder`` and return what was written.
+    """Write every shipped rule file and its tests into ``folder``; return what was written.
 
     Raises
     ------

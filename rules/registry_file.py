@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
 
 MAX_CHANNEL_ID: Final = 80
+TEST_SUFFIXES: Final = (".test.yaml", ".test.yml")
+"""Names of files that test the files beside them: no part of what a folder says."""
 
 
 def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry:
@@ -49,7 +51,7 @@ def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """Return the YAML files of a folder as name → text.
+    """Return the YAML files of a folder as name → text, without tests of them.
 
     Raises
     ------
@@ -59,7 +61,8 @@ def read_texts(folder: Path) -> dict[str, str]:
     if folder.is_file():
         paths = [folder]
     elif folder.is_dir():
-        paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+        every = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+        paths = [p for p in every if not p.name.endswith(TEST_SUFFIXES)]
     else:
         raise Invalid([Problem(str(folder), 0, 0, "", "no such file or folder")])
     if not paths:

@@ -1,4 +1,4 @@
-"""``lifeline rules …``: what is wrong with rule files, before they run."""
+"""``lifeline rules …``: what is wrong with rule files, and their tests, before they run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ import typer
 from rich.console import Console
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep ``rules check`` two words while there is one command."""
 
 
 @app.command("check")
@@ -64,3 +59,49 @@ def schema(
         print(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command("test")
+def run_tests(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Test files, rule files with tests:, or their folders.")
+    ],
+    *,
+    only: Annotated[str, typer.Option("-k", help="Only tests whose name holds this.")] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report here, as JSON.")
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", help="Write the report here, as JUnit XML.")
+    ] = None,
+    update_golden: Annotated[
+        bool, typer.Option("--update-golden", help="Write the files of events: anew.")
+    ] = False,
+) -> None:
+    """Run tests of rules. Exit code 1 if one fails, 2 if a file has errors."""
+    from lifeline.workbench.junit import junit_xml
+    from lifeline.workbench.rule_tests import as_json, run_suites, say
+
+    screen = Console(highlight=False)
+    report = run_suites(paths, only=only, update_golden=update_golden, screen=screen)
+    say(report, screen)
+    if json_file is not None:
+        text = json.dumps(as_json(report), ensure_ascii=False, indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if junit_file is not None:
+        junit_file.write_bytes(junit_xml(report))
+    raise typer.Exit(report.exit_code)
+
+
+@app.command("new")
+def new_rule(
+    kind: Annotated[str, typer.Argument(help="threshold, rate, vote, …: docs/rules.md has all.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The file to write (KIND.yaml).")] = None,
+) -> None:
+    """Write a commented starter rule of a kind, with its tests."""
+    from lifeline.workbench.starters import write_starter
+
+    path = out or Path(f"{kind}.yaml")
+    write_starter(kind, path)
+    print(f"{path}: a rule and its tests; next: lifeline rules test {path}")

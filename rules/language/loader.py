@@ -132,6 +132,7 @@ def read_rules(
     for document, head in files:
         _read_file(document, head, reading)
         read_checks(document, head.quality, reading.checks)
+        _read_tests(document, head)
     levels = reading.levels or STANDARD_LEVELS
     problems = [p for d in documents for p in d.problems]
     sound = []
@@ -164,6 +165,14 @@ def _head(document: Document) -> RuleFile | None:
         return None
     known = _refuse_not_yet(document.value, FILE_NOT_YET, document, ())
     return validated(RuleFile, known, document, ())
+
+
+def _read_tests(document: Document, head: RuleFile) -> None:
+    """Check the tests a rule file brings along as strictly as its rules; they run elsewhere."""
+    from rules.testing.entries import read_tests  # noqa: PLC0415 - it needs this room's models
+
+    if head.tests:
+        read_tests(document, head.tests, whole=True)
 
 
 def _refuse_not_yet(

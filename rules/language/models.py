@@ -276,3 +276,4 @@ class RuleFile(Strict):
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
+    tests: list[Any] = Field(default_factory=list)  # of these rules: rules/testing

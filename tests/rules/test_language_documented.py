@@ -13,6 +13,24 @@ from rules.language.models import ChannelSelect, DeviceSelect
 from rules.language.quality import CHECKS
 from rules.registry_file import registry_of
 from rules.strict_models import known_keys
+from rules.testing.cases import cases_of
+from rules.testing.files import read_suites
+from rules.testing.models import (
+    ACTIONS,
+    INVARIANTS,
+    WORDS,
+    Action,
+    Arrival,
+    Expectation,
+    Input,
+    Quality,
+    Repeat,
+    SensorEntry,
+    Stamp,
+    TestEntry,
+    TestFile,
+)
+from rules.testing.run import run
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -76,6 +94,11 @@ assets:
     }
 )
 
+VOTE = """
+- {id: ch4-cluster, kind: vote, source: estimate, of: {rule: ch4-level, at_least: yellow},
+   near: 50 m, need: {count: 2, min_members: 3}, within: 5m, level: red}
+"""
+
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_an_example_of_the_page_loads_and_matches_something(number):
@@ -104,3 +127,21 @@ def test_the_page_names_every_key_there_is():
             assert re.search(rf"\b{key}\b", TEXT), key
     for word in (*SETTABLE, *PLACEHOLDERS):
         assert word in TEXT
+
+
+def test_the_page_names_every_key_of_tests_and_its_example_passes(tmp_path):
+    section = TEXT[TEXT.index("## Testing rules") : TEXT.index("## What is checked")]
+    models = (TestFile, TestEntry, SensorEntry, Input, Action, Expectation)
+    models += (Arrival, Stamp, Repeat, Quality)
+    for model in models:
+        for key in known_keys(model, ()):
+            assert re.search(rf"\b{key}\b", section), (model.__name__, key)
+    for word in (*INVARIANTS, *ACTIONS, *WORDS):
+        assert word in section, word
+    (example,) = re.findall(r"```yaml test\n(.*?)```", section, re.DOTALL)
+    rules = EXAMPLES[1] + VOTE
+    (tmp_path / "gas.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "gas.test.yaml").write_text(example, encoding="utf-8")
+    (suite,) = read_suites([tmp_path / "gas.test.yaml"])
+    (case,) = cases_of(suite)
+    assert [failure.said for failure in run(case).failures] == []
