@@ -10,12 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lifeline.cli.backtest import backtest
+
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep ``rules check`` two words while there is one command."""
 
 
 @app.command("check")
@@ -50,3 +47,6 @@ def check_rules(
         against = f"against {found}" if found else "without a registry (--registry checks more)"
         said.print(f"{rules_folder}: {errors} errors, {len(problems) - errors} warnings, {against}")
     raise typer.Exit(2 if errors else 0)
+
+
+app.command("backtest")(backtest)
