@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from lifeline.cli.backtest import backtest
+from lifeline.cli.explain import explain_rules
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -50,3 +51,4 @@ def check_rules(
 
 
 app.command("backtest")(backtest)
+app.command("explain")(explain_rules)
