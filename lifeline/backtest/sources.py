@@ -122,6 +122,17 @@ def _journal(journal: Path, start: int) -> Iterator[Record]:
             yield from records
 
 
+def journaled_controls(data: Path) -> Iterator[tuple[int, Control]]:
+    """Yield (received before it, command) of the Control records the archive does not hold yet."""
+    at_ns = 0
+    for piece in _journal_tail(data, Span()):
+        if piece.columns is not None:
+            ends = (piece.columns.rows.receive_ns, piece.columns.ticks.tick_ns)
+            at_ns = max([at_ns, *(int(end[-1]) for end in ends if len(end))])
+        elif piece.control is not None and isinstance(piece.control.body, Control):
+            yield at_ns, piece.control.body
+
+
 class _Texts:
     """Registries by the hashes Control records name; one given by hand may stand in for all."""
 
@@ -160,11 +171,9 @@ class _Texts:
             if control.type == "registry"
         ]
         named += [
-            (-1, record.body.data["hash"])
-            for piece in _journal_tail(self._data, Span())
-            if (record := piece.control) is not None
-            and isinstance(record.body, Control)
-            and record.body.type == "registry"
+            (at, control.data["hash"])
+            for at, control in journaled_controls(self._data)
+            if control.type == "registry"
         ]
         before = [digest for at, digest in named if at <= until_ns]
         if before or named:
