@@ -10,7 +10,7 @@ import numpy as np
 
 from lifeline.backtest.episodes import OPEN_NS
 from lifeline.backtest.report import COLUMNS, TRUTH, cells, remarks
-from lifeline.backtest.score import HOUR_NS
+from lifeline.backtest.score import ALL, HOUR_NS
 from lifeline.console.sentences import LEVEL_WORDS, unit_word
 from lifeline.console.vendor import vendor_files
 from rules.quantities import QUANTITIES
@@ -34,6 +34,7 @@ _ZH: Final = {
     "precision": "查准",
     "lead(p50)": "提前量中位数",
 }
+_ALL: Final = "全部规则"
 _TITLE: Final = {"en": "Rules tried on the past", "zh": "规则回测"}
 _WORST: Final = {"en": "The worst episodes", "zh": "最严重的报警"}
 _STYLE: Final = """
@@ -68,7 +69,7 @@ def page(report: Report, *, against: str = "") -> str:
     script = vendor_files()["plotly.min.js"].read_text(encoding="utf-8")
     data = json.dumps(plots, ensure_ascii=False).replace("</", "<\\/")
     places = "".join(f'<div class="plot" id="plot{i}"></div>' for i in range(len(plots)))
-    lines = html.escape("\n".join(remarks(report)))
+    lines = _both({name: "\n".join(remarks(report, name)) for name in ("en", "zh")})
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_TITLE["en"]} '
         f"{_TITLE['zh']}</title><style>{_STYLE}</style></head><body>"
@@ -99,6 +100,8 @@ def _table(report: Report, against: str) -> str:
             cells(line, truth=has_truth, against=bool(against), language=language)
             for language in ("en", "zh")
         )
+        if line.rule == ALL:
+            zh[0] = _ALL
         both = (
             _both({"en": a, "zh": b}) if a != b else html.escape(a)
             for a, b in zip(en, zh, strict=True)

@@ -65,55 +65,82 @@ def _lasting(seconds: float | None, language: str) -> str:
     return f"{'−' if seconds < 0 else ''}{duration(abs(seconds), language)}"
 
 
-def remarks(report: Report) -> Iterator[str]:
+def remarks(report: Report, language: str = "en") -> Iterator[str]:
     """Yield what stands below the table, line by line."""
+    zh = language == "zh"
     quiet = sum(1 for line in report.figures if not line.episodes and line.rule != ALL)
-    yield f"quiet:    {quiet} rules raised nothing"
+    yield f"静默：{quiet} 条规则未报警" if zh else f"quiet:    {quiet} rules raised nothing"
     for each in report.noisy:
-        yield f"noisiest: {noisy_text(each)}"
+        yield f"最吵：{noisy_text(each, language)}" if zh else f"noisiest: {noisy_text(each)}"
     for near in report.missed:
-        yield f"missed:   {missed_text(near)}"
+        yield f"漏报：{missed_text(near, language)}" if zh else f"missed:   {missed_text(near)}"
     for limit in report.unreachable[:MOST_NEVER]:
-        unit = unit_word(limit.unit)
+        unit, end = unit_word(limit.unit), f"{limit.range_end:g}"
+        what = f"{limit.channel} {limit.rule} {limit.level} {limit.limit:g} {unit}"
         yield (
-            f"never:    {limit.channel} {limit.rule} {limit.level} {limit.limit:g} {unit} is "
-            f"beyond the sensor's range, {limit.range_end:g}"
+            f"永不触发：{what} 超出传感器量程 {end}"
+            if zh
+            else f"never:    {what} is beyond the sensor's range, {end}"
         )
-    if len(report.unreachable) > MOST_NEVER:
-        yield f"never:    and {len(report.unreachable) - MOST_NEVER} more limits out of range"
-    read = report.reading
+    more = len(report.unreachable) - MOST_NEVER
+    if more > 0:
+        yield f"永不触发：另有 {more} 个限值" if zh else f"never:    and {more} more limits"
+    yield from _data(report, zh=zh)
+
+
+def _data(report: Report, *, zh: bool) -> Iterator[str]:
+    read, version = report.reading, report.version
     share = read.masked / max(read.judged + read.late, 1)
+    speed = read.rows / max(read.wall_s, 1e-9)
+    late = version.episodes.late_findings
+    if zh:
+        yield (
+            f"数据：{report.days:.2f} 天 {read.rows:,} 个样本，屏蔽 {share:.2%}，"
+            f"迟到 {read.late:,}，重复 {read.duplicates:,}，冲突 {read.conflicts:,}"
+        )
+        yield (
+            f"运行：{read.wall_s:.1f} 秒（读取 {read.reading_s:.1f}，判断 {read.folding_s:.1f}），"
+            f"每秒 {speed:,.0f} 个样本，{version.events:,} 个事件，{late:,} 个迟到发现"
+        )
+        yield f"摘要：sha256:{version.digest}"
+        return
     yield (
         f"data:     {read.rows:,} samples over {report.days:.2f} days, {share:.2%} masked, "
         f"{read.late:,} late, {read.duplicates:,} duplicate, {read.conflicts:,} conflicting"
     )
-    speed = read.rows / max(read.wall_s, 1e-9)
     yield (
         f"run:      {read.wall_s:.1f} s ({read.reading_s:.1f} s reading, {read.folding_s:.1f} s "
-        f"judging), {speed:,.0f} samples/s, {report.version.events:,} events, "
-        f"{report.version.episodes.late_findings:,} late findings"
+        f"judging), {speed:,.0f} samples/s, {version.events:,} events, {late:,} late findings"
     )
-    yield f"digest:   sha256:{report.version.digest}"
+    yield f"digest:   sha256:{version.digest}"
 
 
-def noisy_text(each: Noisy) -> str:
+def noisy_text(each: Noisy, language: str = "en") -> str:
     """Return ``X 41 episodes of rule y: try hysteresis 3.5 kPa (−38)``."""
-    head = f"{each.channel} {each.episodes} episodes of {each.rule}"
+    zh = language == "zh"
+    n, rule = each.episodes, each.rule
+    said = f"规则 {rule} 报警 {n} 次" if zh else f"{n} episodes of {rule}"
+    head = f"{each.channel} {said}"
     if not each.suggestions:
-        return f"{head}: no small change helps; look at the sensor"
-    tries = (f"{s.text()} ({s.episodes - each.episodes})" for s in each.suggestions)
-    return f"{head}: try " + ", or ".join(tries)
+        said = "小改动无效，请检查传感器" if zh else "no small change helps; look at the sensor"
+        return f"{head}{'：' if zh else ': '}{said}"
+    tries = [f"{s.text()} ({s.episodes - each.episodes})" for s in each.suggestions]
+    return f"{head}：可试 {'，或 '.join(tries)}" if zh else f"{head}: try {', or '.join(tries)}"
 
 
-def missed_text(near: Nearest) -> str:
+def missed_text(near: Nearest, language: str = "en") -> str:
     """Return when and where, and how near the nearest rule came."""
+    zh = language == "zh"
     at = datetime.fromtimestamp(near.from_ns / 1e9, UTC)
-    head = f"{at:%Y-%m-%d %H:%M}Z {near.id_text()}"
+    head = f"{at:%Y-%m-%d %H:%M}Z {near.id_text()}{'：' if zh else ': '}"
     if near.score is None or near.limit is None:
-        return f"{head}: no rule judged a channel there"
-    unit = unit_word(near.unit)
+        return f"{head}{'该处无规则判断' if zh else 'no rule judged a channel there'}"
+    number = f"{near.score:.4g} {unit_word(near.unit)}"
+    limit = f"{near.level} {near.limit:.4g} ({near.rule})"
+    if zh:
+        word = "最高" if near.side > 0 else "最低"
+        held = "，已到限值但未持续" if near.reached else ""
+        return f"{head}{near.channel} {word} {number}，限值 {limit}{held}"
     word = "max" if near.side > 0 else "min"
-    said = f"{head}: {word} {near.score:.4g} {unit} on {near.channel}"
-    if near.reached:
-        return f"{said}, {near.level} is {near.limit:.4g} ({near.rule}): reached, but not held"
-    return f"{said}, {near.level} is {near.limit:.4g} ({near.rule})"
+    held = ": reached, but not held" if near.reached else ""
+    return f"{head}{word} {number} on {near.channel}, limit {limit}{held}"

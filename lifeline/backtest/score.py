@@ -109,6 +109,10 @@ def figures(
 ) -> list[Figures]:
     """Return a line for each rule, in the order of their names, and one for all of them."""
     known = watched(version.plan, version.registry)
+    plan = version.plan
+    on_channels = (*plan.channel_rules, *plan.composite_rules)
+    safety = {rule.rule_id for rule in on_channels if rule.klass == "safety"}
+    safety |= {rule.rule_id for rule in plan.deadman_rules if rule.klass == "safety"}
     episodes = version.episodes.held
     by_rule: dict[str, list[Episode]] = {name: [] for name in sorted(known)}
     for episode in episodes:
@@ -123,7 +127,8 @@ def figures(
     ) -> Figures:
         concerned = None
         if truth is not None:
-            concerned = [i for i in truth if any(i.fits(name, s) for s in i.subjects & subjects)]
+            expected = [i for i in truth if i.rules or name in safety]
+            concerned = [i for i in expected if any(i.fits(name, s) for s in i.subjects & subjects)]
             if name == ALL:
                 concerned = list(truth)
         found = [found_by(i, held) for i in concerned or ()]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import threading
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -18,10 +20,12 @@ from lifeline.backtest.sources import opened
 from lifeline.backtest.versions import rules_of
 from lifeline.cli.app import app
 from lifeline.engine_process import run_engine
+from lifeline.errors import Missing
+from lifeline.packs import copy_packs
 from lifeline.simulate import record_scenario
 from rules.language import load_rules
 from rules.readings import Tick
-from simulators.recording import event_log, replay
+from simulators.recording import event_log, export, replay
 from tests.lifeline.small_city import GAS, LEVEL, RULES, registry_yaml
 from tests.lifeline.test_engine_process import Data
 
@@ -251,3 +255,46 @@ def test_the_page_is_one_file_in_two_languages(folder, tmp_path):
     assert plots
     assert {"title_en", "title_zh", "traces", "layout"} <= set(plots[0])
     assert "src=" not in text.split("<script>")[0]
+
+
+def test_an_exported_recording_and_a_revision_of_the_rules_can_be_read(tmp_path):
+    """The same events from the recording and its CSV; against Git nothing, then one rule."""
+    recording, table = tmp_path / "leak.zip", tmp_path / "leak.csv"
+    record_scenario("gas-leak", out=recording, lasts="30m", registry=None)
+    export(recording, table)
+    rules = tmp_path / "rules"
+    copy_packs(rules)
+    git = ["git", "-C", str(rules), "-c", "user.name=x", "-c", "user.email=x@localhost"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    found = []
+    for source in (("--recording", recording), ("--csv", table)):
+        out = tmp_path / "out.json"
+        code, said = told(rules, *source, "--against", "HEAD", "--json", out)
+        assert code == 0, said
+        found.append(json.loads(out.read_text()))
+    assert found[0]["digest"] == found[1]["digest"]
+    assert found[0]["figures"][-1]["change"] == [0, 0, found[0]["figures"][-1]["episodes"]]
+    assert found[0]["figures"][-1]["recall"] == 1.0
+    gas = rules / "gas.yaml"
+    limits = "above: {blue: 0.5, yellow: 1.0, orange: 1.25, red: 2.5}"
+    higher = "above: {blue: 4.0, yellow: 4.2, orange: 4.4, red: 4.6}"
+    gas.write_text(gas.read_text().replace(limits, higher))
+    code, said = told(rules, "--recording", recording, "--against", "HEAD", "--json", out)
+    assert code == 0, said
+    line = next(f for f in json.loads(out.read_text())["figures"] if f["rule"] == "gas-ch4-space")
+    assert line["change"][1] > 0
+    words = ["rules", "backtest", str(rules), "--recording", str(recording)]
+    failed = CliRunner().invoke(app, [*words, "--against", "no-such"])
+    assert isinstance(failed.exception, Missing)
+    assert "neither a folder nor a revision" in str(failed.exception)
+
+
+def test_a_run_from_the_middle_knows_the_registry_and_warms_up_uncounted(folder, tmp_path):
+    whole = figures_of(folder, tmp_path)
+    middle = datetime.fromtimestamp(1_790_000_000 + 1350, UTC).isoformat()
+    later = figures_of(folder, tmp_path, "--from", middle, "--warmup", "5m")
+    kept = [e for e in whole["episodes"] if e["raised_ns"] >= (1_790_000_000 + 1350) * 10**9]
+    assert 0 < len(kept) < len(whole["episodes"])
+    assert later["episodes"] == kept
+    assert later["reading"]["rows"] < whole["reading"]["rows"]
