@@ -121,6 +121,11 @@ def noisy_text(each: Noisy, language: str = "en") -> str:
     n, rule = each.episodes, each.rule
     said = f"规则 {rule} 报警 {n} 次" if zh else f"{n} episodes of {rule}"
     head = f"{each.channel} {said}"
+    if not each.alone:
+        said = (
+            "规则还用到其他数据，未试改动" if zh else "it needs more than this channel: not tried"
+        )
+        return f"{head}{'：' if zh else ': '}{said}"
     if not each.suggestions:
         said = "小改动无效，请检查传感器" if zh else "no small change helps; look at the sensor"
         return f"{head}{'：' if zh else ': '}{said}"

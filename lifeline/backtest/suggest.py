@@ -3,7 +3,9 @@
 For each of them a few changes are tried, all in one more run of the engine over that channel's own
 records: a wider hysteresis, a longer `for`, a limit further out. Rules marked fail_loud are never
 changed at orange or red. What is suggested takes away most of the episodes with the least change,
-and loses no incident of the truth that was found before.
+and loses no incident of the truth that was found before. Beside the changes the rule runs as it is:
+where that gives other episodes than the whole run did, it needs other channels or waveforms, and
+nothing is suggested.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class Noisy:
     channel: str
     episodes: int
     suggestions: tuple[Suggestion, ...] = ()
+    alone: bool = True
+    """False: the rule needs more than this channel's readings, so nothing was tried."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -109,12 +113,16 @@ def suggested(
         by_name.setdefault(episode.rule, []).append(replace(episode, rule=names[episode.rule]))
     told = []
     for each in noisy:
+        as_is = [t for t in trials if t.noisy is each and not t.parameter]
+        if len(by_name.get(as_is[0].rule.rule_id, [])) != each.episodes:
+            told.append(replace(each, alone=False))
+            continue
         lost_none = [
             Suggestion(
                 parameter=trial.parameter, value=trial.value, unit=trial.unit, episodes=len(left)
             )
             for trial in trials
-            if trial.noisy is each
+            if trial.noisy is each and trial.parameter
             for left in [by_name.get(trial.rule.rule_id, [])]
             if len(left) < each.episodes and _loses_none(truth, before[each], left)
         ]
@@ -164,7 +172,8 @@ def _trials(version: Version, noisy: Noisy) -> Iterator[_Trial]:
     for rule in rules[:1]:
         one = cut_rule(rule, np.array([row], np.int32))
         every_ns = int(version.registry.channels.interval_ns[row])
-        changes = _changes(version.plan, one, every_ns)
+        as_is = ("", 0.0, "", one)
+        changes = [as_is, *_changes(version.plan, one, every_ns)]
         for number, (parameter, value, unit, changed) in enumerate(changes):
             name = f"{noisy.rule}#{noisy.side}#{row}#{number}"
             trial = replace(changed, rule_id=name)
