@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.journal import JournalReader, durable_end
 from ingest.journal.segments import segments
 from ingest.store.manifest import Manifest
-from ingest.store.past import Piece, Span, archived, archived_controls, of_records
+from ingest.store.past import END_NS, Piece, Span, archived, archived_controls, of_records
 from lifeline.errors import Missing
 from rules.readings import Control, Record, Tick
 from rules.registry_codec import registry_from_bytes
@@ -39,6 +39,7 @@ class Source:
 
     name: str
     registry: Registry | None
+    latest: Registry  # the last one that is known, for what is named by people
     read: Callable[[Span], Iterator[Piece]]
     texts: Callable[[str], Registry]
     rows: int = 0  # about how many there are, for progress; 0 = unknown
@@ -95,6 +96,7 @@ def _data_folder(folder: Path, registry: Path | None, from_ns: int) -> Source:
     return Source(
         name=str(folder),
         registry=found,
+        latest=texts.newest(END_NS),
         read=lambda span: chain(archived(data / "archive", span), _journal_tail(data, span)),
         texts=texts.by_hash,
         rows=sum(manifest.counts()[name] for name in ("rows", "ticks")),
@@ -191,6 +193,7 @@ def _recording(recording: Recording, path: Path) -> Source:
     return Source(
         name=str(path),
         registry=recording.registry,
+        latest=recording.registry,
         read=lambda span: of_records(_as_replayed(recording), span),
         texts=lambda _: recording.registry,
         rows=int(recording.meta.get("readings", 0)),

@@ -97,13 +97,13 @@ def back_test(source: Source, ask: Ask) -> Report:
     rules.problems.Invalid, lifeline.errors.Missing
         The rules do not fit the registry, the truth cannot be read, or the source is damaged.
     """
+    truth = _truth(source, ask)  # first: what is wrong with it need not wait for the run
     version = Version(ask.rules, source, ask.from_ns, ask.lines)
     versions = [version]
     if ask.other is not None:
         versions.append(Version(ask.other, source, ask.from_ns))
     reading = run(source, versions, ask.span, tell=ask.tell)
     episodes = version.episodes.held
-    truth = _truth(source, ask, version)
     begin_ns = max(reading.begin_ns, ask.from_ns)
     days = max(reading.end_ns - begin_ns, 0) / DAY_NS
     other = versions[1] if len(versions) > 1 else None
@@ -130,12 +130,12 @@ def back_test(source: Source, ask: Ask) -> Report:
     )
 
 
-def _truth(source: Source, ask: Ask, version: Version) -> list[Incident] | None:
+def _truth(source: Source, ask: Ask) -> list[Incident] | None:
     """Return the incidents of the time that was read; None where nobody told of any."""
     if ask.truth is not None:
-        found = read_truth(ask.truth, version.registry, version.rules.levels)
+        found = read_truth(ask.truth, source.latest, ask.rules.levels)
     elif source.truth:
-        found = recorded_truth(source.truth, version.registry)
+        found = recorded_truth(source.truth, source.latest)
     else:
         return None
     return [i for i in found if i.to_ns >= ask.from_ns and i.from_ns < ask.to_ns]

@@ -71,6 +71,9 @@ def backtest(
 
     if sum(where is not None for where in (data, recording, csv)) != 1:
         raise typer.BadParameter("give one of --data, --recording, --csv")
+    for path in filter(None, (html, json_file, events)):
+        if not path.resolve().parent.is_dir():
+            raise typer.BadParameter(f"{path}: no such folder to write into")
     from_ns, to_ns = _time_ns(begin, "--from", 0), _time_ns(end, "--to", 2**62)
     with ExitStack() as stack:
         source = stack.enter_context(
