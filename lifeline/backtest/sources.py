@@ -111,10 +111,12 @@ def _first_offset(data: Path) -> int:
 
 def _journal_tail(data: Path, span: Span) -> Iterator[Piece]:
     """Yield what the archive does not hold yet."""
-    journal = data / "journal"
-    held = segments(journal)
-    start = max(Manifest.load(data / "archive").next_offset, held[0].first if held else 0)
-    return of_records(_journal(journal, start), span)
+    return of_records(_journal(data / "journal", _tail_begin(data)), span)
+
+
+def _tail_begin(data: Path) -> int:
+    held = segments(data / "journal")
+    return max(Manifest.load(data / "archive").next_offset, held[0].first if held else 0)
 
 
 def _journal(journal: Path, start: int) -> Iterator[Record]:
@@ -126,13 +128,13 @@ def _journal(journal: Path, start: int) -> Iterator[Record]:
 
 def journaled_controls(data: Path) -> Iterator[tuple[int, Control]]:
     """Yield (received before it, command) of the Control records the archive does not hold yet."""
-    at_ns = 0
-    for piece in _journal_tail(data, Span()):
-        if piece.columns is not None:
-            ends = (piece.columns.rows.receive_ns, piece.columns.ticks.tick_ns)
-            at_ns = max([at_ns, *(int(end[-1]) for end in ends if len(end))])
-        elif piece.control is not None and isinstance(piece.control.body, Control):
-            yield at_ns, piece.control.body
+    journal = data / "journal"
+    end = durable_end(journal)
+    with JournalReader(journal, start=_tail_begin(data)) as reader:
+        passed = -1
+        while passed < reader.next_offset < end:
+            passed = reader.next_offset
+            yield from ((at_ns, control) for _, at_ns, control in reader.controls(until=end))
 
 
 class _Texts:
