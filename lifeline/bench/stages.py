@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rules.engine import Engine
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
-    ("read", fold, "rows_of"),
+    ("read", fold, "columns_of"),
     ("judge", Judge, "mark"),
     ("silence", Deadman, "advance"),
     ("accept", fold, "acceptance"),

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lifeline.cli.explain_alarm import explain
+
 if TYPE_CHECKING:
     from lifeline.ledger import Ledger
 
@@ -34,7 +36,7 @@ def list_alarms(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List alarms, worst and newest first."""
-    ledger = _open(folder)
+    ledger = open_ledger(folder)
     found = ledger.list(ended=None if everything else False, min_severity=min_severity, limit=limit)
     ledger.close()
     if as_json:
@@ -75,7 +77,7 @@ def acknowledge(
     comment: Annotated[str, typer.Option(help="What you know about it.")] = "",
 ) -> None:
     """Acknowledge an alarm."""
-    ledger = _open(folder)
+    ledger = open_ledger(folder)
     who = by or getpass.getuser()
     try:
         alarm = ledger.acknowledge(alarm_id, who, comment, None, f"cli-{uuid.uuid4()}")
@@ -84,7 +86,8 @@ def acknowledge(
     print(f"{alarm.alarm_id}: acknowledged by {alarm.acked_by}")
 
 
-def _open(folder: Path) -> Ledger:
+def open_ledger(folder: Path) -> Ledger:
+    """Open the ledger of a city's folder or data folder."""
     from lifeline.errors import Missing
     from lifeline.ledger import Ledger
 
@@ -93,3 +96,6 @@ def _open(folder: Path) -> Ledger:
             return Ledger(f"sqlite:///{place}")
     said = f"{folder}: no ledger.sqlite in it or its data/; has a city run here?"
     raise Missing(said)
+
+
+app.command("explain")(explain)

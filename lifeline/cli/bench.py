@@ -98,3 +98,25 @@ def store(
         json_file.write_text(json.dumps({"bench": "store", "rows": found + sent}, indent=1) + "\n")
     if markdown is not None:
         markdown.write_text(page(found, sent), encoding="utf-8")
+
+
+@app.command("backtest")
+def backtest(
+    folder: Annotated[
+        Path, typer.Option(help="Where the city's archive is made, and kept.")
+    ] = Path("bench-backtest"),
+    channels: Annotated[int, typer.Option(min=60)] = 3_500,
+    days: Annotated[float, typer.Option(min=0.01, help="30 is 151 M readings, 3 GB.")] = 1.0,
+    json_file: Json = None,
+) -> None:
+    """Measure a back-test over an archive: reading, judging, reporting, beside the engine alone."""
+    from rich.console import Console
+
+    from lifeline.bench.backtest import as_json, measure
+
+    said = Console(stderr=True, highlight=False)
+    found = as_json(measure(folder, channels=channels, days=days, tell=said.print))
+    for name, value in found.items():
+        print(f"{name:26} {value:>14,}" if not isinstance(value, str) else f"{name:26} {value:>14}")
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=1) + "\n")

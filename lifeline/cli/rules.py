@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lifeline.cli.backtest import backtest
+from lifeline.cli.explain import explain_rules
+
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
 
@@ -105,3 +108,7 @@ def new_rule(
     path = out or Path(f"{kind}.yaml")
     write_starter(kind, path)
     print(f"{path}: a rule and its tests; next: lifeline rules test {path}")
+
+
+app.command("backtest")(backtest)
+app.command("explain")(explain_rules)

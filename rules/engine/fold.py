@@ -22,10 +22,10 @@ from rules.engine.quality import Quality
 from rules.engine.readout import Readout
 from rules.engine.second import SecondStage, waiting_rows
 from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
-from rules.engine.taking import heard_of, kept_segments, rows_of, ticks_of
+from rules.engine.taking import columns_of, kept_segments
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Control, Readings, offset_of, position, row_of
+from rules.readings import HEARD_ONLY, Block, Control, Readings, offset_of, position, row_of
 from rules.segments import ranges, segments_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rules.engine.kinds.scorer import Scorer
     from rules.engine.kinds.vote import Votes
     from rules.engine.outcome import SlotEvents
+    from rules.engine.taking import Columns, Tally
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -72,6 +73,7 @@ class Engine:
         self.judge = Judge(len(registry.channels.id))
         self.next_offset = 0
         self.unknown_rows = 0  # of channels no registry record named
+        self.tally: Tally | None = None  # counts what was taken up, where somebody puts one here
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -138,34 +140,49 @@ class Engine:
         """Take up Readings, Blocks and Ticks."""
         if not records:
             return []
-        samples, epochs = self.blocks.mark(records)
+        return self._take_up(columns_of(records), [r for r in records if isinstance(r.body, Block)])
+
+    def fold_columns(self, columns: Columns, blocks: Sequence[Record] = ()) -> list[Event]:
+        """Take up whole records that lie side by side already: what an archive is read as.
+
+        ``blocks`` are the records of waveforms among them, whose devices stand in ``columns.heard``
+        too. The events are those ``fold`` gives of the same records.
+        """
+        self.quality.begin()
+        events = self._take_up(columns, blocks)
+        self.next_offset = columns.next_offset
+        return events
+
+    def _take_up(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
+        """Take up columns, cut where new epochs of a block's clock open."""
+        samples, epochs = self.blocks.mark(blocks)
         if not epochs:
-            return self._take(records, samples)
+            return self._take(columns, samples)
         events: list[Event] = []
-        begin = 0
-        for at, channel in epochs:
-            if at > begin:
+        begin, g_from = 0, -1
+        for at, channel in [*epochs, (len(blocks), -1)]:
+            g_to = position(blocks[at].offset) if channel >= 0 else int(INF_NS)
+            if g_to > g_from:
                 held = None if samples is None else samples.between(begin, at)
-                events += self._take(records[begin:at], held)
-            self.blocks.forget(channel)
-            events.append(block_epoch(records[at], self.registry.channels.id[channel]))
-            begin = at
-        held = None if samples is None else samples.between(begin, len(records))
-        events += self._take(records[begin:], held)
+                events += self._take(columns.between(g_from, g_to), held)
+            if channel >= 0:
+                self.blocks.forget(channel)
+                events.append(block_epoch(blocks[at], self.registry.channels.id[channel]))
+            begin, g_from = at, g_to
         events.sort(key=log_order)
         return events
 
-    def _take(self, records: Sequence[Record], samples: Samples | None) -> list[Event]:
-        """Take up records among which no new epoch of a block's clock opens."""
-        rows, g = rows_of(records)
-        ticks = ticks_of(records)
-        rows = self._known(rows)
-        events = self.deadman.advance(heard_of(records, rows, g), ticks)
+    def _take(self, columns: Columns, samples: Samples | None) -> list[Event]:
+        """Take up columns among which no new epoch of a block's clock opens."""
+        rows, g, ticks = self._known(columns.rows), columns.g, columns.ticks
+        events = self.deadman.advance(columns.heard, ticks)
         rows, g = self.blocks.join(rows, g, samples)
         verdicts = self.judge.mark(rows, g)
         judged = verdicts.verdict == JUDGED
         segments = kept_segments(verdicts, judged)
         rows = self.quality.mark(rows, g, verdicts, segments)
+        if self.tally is not None:
+            self.tally.take(rows, verdicts.verdict)
         if self.readout is not None and samples is not None:
             self.readout.features(rows, g, judged)
         waves = self.blocks.rows(samples)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rules.engine.deadman import Heard
 from rules.engine.lifecycle import Ticks
-from rules.readings import Block, Readings, Tick, position
+from rules.judge import HEARD, JUDGED, LATE
+from rules.readings import QC_FAIL, Block, Readings, Tick, position
 from rules.segments import Segments
 
 if TYPE_CHECKING:
@@ -18,6 +20,52 @@ if TYPE_CHECKING:
 
     from rules.judge import Verdicts
     from rules.readings import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Whole records side by side: rows, their positions, ticks, who spoke; all in order of g."""
+
+    rows: Readings
+    g: NDArray[np.int64]
+    ticks: Ticks
+    heard: Heard
+    next_offset: int
+
+    def between(self, g_from: int, g_to: int) -> Columns:
+        """Return what stands at g_from ≤ g < g_to."""
+        a, b = np.searchsorted(self.g, [g_from, g_to])
+        c, d = np.searchsorted(self.ticks.g, [g_from, g_to])
+        ticks = Ticks(self.ticks.tick_ns[c:d], self.ticks.g[c:d])
+        heard = self.heard.between(g_from, g_to)
+        return Columns(self.rows.take(slice(a, b)), self.g[a:b], ticks, heard, self.next_offset)
+
+
+class Tally:
+    """How many rows were judged, duplicate, late, conflicting, or said only that a device spoke.
+
+    ``masked`` are the judged and late ones no rule accepts unless it asks: unusable by the device's
+    own word, or failed or missing by their flag.
+    """
+
+    def __init__(self) -> None:
+        self.verdicts = np.zeros(HEARD + 1, np.int64)
+        self.masked = 0
+
+    def take(self, rows: Readings, verdict: NDArray[np.uint8]) -> None:
+        """Count rows after the quality stage."""
+        self.verdicts += np.bincount(verdict, minlength=len(self.verdicts))
+        if rows.usable.all() and not (rows.qc_flag >= QC_FAIL).any():
+            return
+        masked = ~rows.usable | (rows.qc_flag >= QC_FAIL)
+        self.masked += int((masked & ((verdict == JUDGED) | (verdict == LATE))).sum())
+
+
+def columns_of(records: Sequence[Record]) -> Columns:
+    """Return records side by side."""
+    rows, g = rows_of(records)
+    heard = heard_of(records, rows, g)
+    return Columns(rows, g, ticks_of(records), heard, records[-1].offset + 1)
 
 
 def rows_of(records: Sequence[Record]) -> tuple[Readings, NDArray[np.int64]]:

@@ -147,26 +147,22 @@ class _Work:
             what = "device" if kind.devices else "channel"
             said = f"matches no registered {what}{': ' + unknown if unknown else ''}"
             self.problems.append(rule.problem(("select",), said, "warning", key=True))
-        groups = self._groups(rule, kind, rows)
+        groups = self._groups(rule, rows)
         if kind.compile is not None:
             kind.compile(self, rule, body, groups)
         else:
             self._channels(rule, kind, groups)
 
-    def _groups(self, rule: Rule, kind: Kind, rows: NDArray[np.intp]) -> Groups:
+    def _groups(self, rule: Rule, rows: NDArray[np.intp]) -> Groups:
         """Return the rows split by the overrides that hold for them, with the body each means."""
         overrides: list[Any] = list(rule.body.overrides)
-        member = np.zeros((len(rows), len(overrides)), np.bool_)
+        member = members(rule, self.rules, self.selector, rows)
         for i, override in enumerate(overrides):
             where = ("overrides", i)
-            if override.until is not None and override.until <= self.rules.expired:
+            if is_over(override, self.rules):
                 said = f"override expired on {override.until}: remove it, or give it a new until"
                 self.problems.append(rule.problem((*where, "until"), said, "warning"))
                 continue
-            if kind.devices:
-                member[:, i] = self.selector.devices(override.match)[rows]
-            else:
-                member[:, i] = self.selector.channels(override.match)[rows]
             if len(rows) and not member[:, i].any():
                 unknown = self.selector.unknown(override.match)
                 said = (
@@ -175,7 +171,7 @@ class _Work:
                 self.problems.append(rule.problem((*where, "match"), said, "warning"))
         if not member.any():
             return [(rule.body, rows)]
-        order = sorted(range(len(overrides)), key=lambda i: (_strength(overrides[i].match), i))
+        order = weakest_first(rule)
         sets, of = np.unique(member, axis=0, return_inverse=True)
         keys = [tuple(np.flatnonzero(some).tolist()) for some in sets]
         groups = []
@@ -188,10 +184,8 @@ class _Work:
 
     def _overridden(self, rule: Rule, chosen: list[Any]) -> Any:
         """Return the body under several overrides, the last of them the strongest."""
-        raw = {key: value for key, value in rule.raw.items() if key != "overrides"}
         try:
-            for override in chosen:
-                raw = applied(raw, override.set)
+            raw = overridden(rule, chosen)
             return type(rule.body).model_validate(raw)
         except ValueError as error:  # pydantic's is one: each alone was fine, together not
             said = f"overrides do not fit together: {str(error).splitlines()[-1].strip()}"
@@ -290,6 +284,43 @@ def _limits_at(body: Any, kind: Kind) -> tuple[str]:
     if getattr(body, "floor", None) is not None:
         return ("floor",)
     return (next(iter(kind.levels_of(body))),)
+
+
+def is_over(override: Any, rules: RuleSet) -> bool:
+    """Tell whether an override has ended."""
+    return override.until is not None and bool(override.until <= rules.expired)
+
+
+def members(
+    rule: Rule, rules: RuleSet, selector: Selector, rows: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Return which overrides hold for which rows (channels, or devices) of a rule, [n, o]."""
+    select = selector.devices if KINDS[rule.body.kind].devices else selector.channels
+    member = np.zeros((len(rows), len(rule.body.overrides)), np.bool_)
+    for i, override in enumerate(rule.body.overrides):
+        if not is_over(override, rules):
+            member[:, i] = select(override.match)[rows]
+    return member
+
+
+def weakest_first(rule: Rule) -> list[int]:
+    """Return the numbers of a rule's overrides in the order they are put in: the last one wins."""
+    overrides: list[Any] = list(rule.body.overrides)
+    return sorted(range(len(overrides)), key=lambda i: (_strength(overrides[i].match), i))
+
+
+def overridden(rule: Rule, chosen: list[Any]) -> dict[str, Any]:
+    """Return the rule as written under several overrides, the last of them the strongest.
+
+    Raises
+    ------
+    ValueError
+        They do not fit together.
+    """
+    raw = {key: value for key, value in rule.raw.items() if key != "overrides"}
+    for override in chosen:
+        raw = applied(raw, override.set)
+    return raw
 
 
 def _strength(match: Any) -> int:

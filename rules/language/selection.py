@@ -101,6 +101,17 @@ class Selector:
             if not held(name).matching(word)
         )
 
+    def failing(self, select: ChannelSelect | DeviceSelect, row: int) -> list[str]:
+        """Return the keys of a select that one channel or device does not meet, by name."""
+        held = self._device_codes if hasattr(select, "kind") else self.channel_codes
+        missed = [
+            name
+            for name in sorted(select.model_fields_set - {"tags"})
+            if (words := getattr(select, name)) is not None and not held(name).among(words)[row]
+        ]
+        wanted = getattr(select, "tags", None) or {}
+        return missed + [f"tags.{k}" for k, v in wanted.items() if not self._tag(k, v)[row]]
+
     @staticmethod
     def _mask(
         held: Callable[[str], Codes],

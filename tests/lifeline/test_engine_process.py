@@ -32,7 +32,7 @@ START_NS = 1_790_000_000 * SECOND
 class Data:
     """A data folder with a journal that a test writes record by record."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: str = RULES) -> None:
         self.folder = folder
         for name in ("registry", "rules", "run", "journal"):
             (folder / name).mkdir()
@@ -42,7 +42,7 @@ class Data:
         self.sequence = 0
         self.tick(0)
         self.name("registry", registry_bytes(self.registry))
-        self.name("rules", rules_bytes(load_rules({"rules.yaml": RULES})))
+        self.name("rules", rules_bytes(load_rules({"rules.yaml": rules})))
 
     def name(self, kind: str, text: bytes) -> None:
         digest = content_hash(text)

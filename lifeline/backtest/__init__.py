@@ -1,0 +1,1 @@
+"""Rules tried on the past: the same engine over what was recorded, and what it would have said."""
