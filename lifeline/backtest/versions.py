@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lifeline.errors import Missing
 from rules.language import RuleSet, load_rules
+from rules.registry_file import TEST_SUFFIXES
 from simulators.recording import shipped_rules
 
 
@@ -45,6 +46,7 @@ def other_rules(against: str, rules: Path | None, *, today: str | None = None) -
     inside = folder if folder.is_dir() else folder.parent
     listed = _git(inside, against, "ls-tree", "--name-only", against, "./")
     names = [n for n in listed.splitlines() if n.endswith(".yaml")]
+    names = [n for n in names if not n.endswith(TEST_SUFFIXES)]
     if folder.is_file():
         names = [n for n in names if n == folder.name]
     if not names:

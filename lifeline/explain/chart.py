@@ -1,10 +1,10 @@
-"""A small picture in a terminal: values, limits, and marks in time. The only file with plotext."""
+"""A small picture in a terminal: values, limits, and marks in time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import plotext
+from lifeline.terminal_chart import draw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,15 +33,12 @@ def chart(
     begin, end = minutes[0], minutes[-1]
     times = {begin: f"{begin:+.0f} min", end: f"{end:+.0f} min"}
     times |= {at: name for name, at in marks.items()}
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.limit_size(False, False)
-    plotext.plot_size(width, HEIGHT)
-    plotext.plot(list(minutes[thin]), list(values[thin]), marker="hd")
-    for limit in limits.values():
-        plotext.hline(limit)
-    for at in marks.values():
-        plotext.vline(at)
-    plotext.yticks(list(named), list(named.values()))
-    plotext.xticks(list(times), list(times.values()))
-    return str(plotext.uncolorize(plotext.build())).rstrip()
+    return draw(
+        minutes[thin],
+        values[thin],
+        size=(width, HEIGHT),
+        limits=limits.values(),
+        value_names=named,
+        time_names=times,
+        marks=marks.values(),
+    )

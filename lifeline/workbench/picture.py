@@ -1,16 +1,13 @@
-"""What failed as a small picture: values, limits, alarm states and expectations on one time axis.
-
-The only file that knows plotext.
-"""
+"""What failed as a small picture: values, limits, alarm states and expectations over time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import plotext
 from rich.text import Text
 
+from lifeline.terminal_chart import draw
 from rules.alarms import AlarmFold, Condition
 from rules.durations import format_duration
 from rules.testing.reasons import scored_rows, slot_of
@@ -66,20 +63,18 @@ def _curve(
     ]
     low, high = float(score.min()), float(score.max())
     ticks = {low: f"{low:.4g}", high: f"{high:.4g}"} | {limit: name for name, limit in limits}
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.limit_size(False, False)
-    plotext.plot_size(columns + MARGIN + 2, HEIGHT)
-    plotext.plot(times[order].tolist(), score[order].tolist(), marker="hd")
-    for _, limit in limits:
-        plotext.hline(limit)
-    plotext.xlim(0, span_ns)
-    plotext.yticks(list(ticks), [name[:MARGIN].rjust(MARGIN) for name in ticks.values()])
-    marks = [span_ns * i // 4 for i in range(5)]
-    plotext.xticks(marks, [_short(mark) for mark in marks])
+    drawn = draw(
+        times[order].tolist(),
+        score[order].tolist(),
+        size=(columns + MARGIN + 2, HEIGHT),
+        limits=[limit for _, limit in limits],
+        value_names={at: name[:MARGIN].rjust(MARGIN) for at, name in ticks.items()},
+        time_names={mark: _short(mark) for mark in (span_ns * i // 4 for i in range(5))},
+        span=(0, span_ns),
+    )
     unit = f" {built.unit}" if built.unit else ""
     title = f"{built.rule_id} on {result.case.names.shown(subject)}{unit}"
-    return f"{title}\n{plotext.uncolorize(plotext.build()).rstrip()}"
+    return f"{title}\n{drawn}"
 
 
 def _short(at_ns: int) -> str:
