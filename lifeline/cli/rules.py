@@ -24,7 +24,10 @@ def check_rules(
         Path | None,
         typer.Option(help="A folder of registry files; found by itself in a city's folder."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the problems here, as JSON.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count: exit code 1.")] = False,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
     from lifeline.errors import Missing
@@ -39,15 +42,17 @@ def check_rules(
     today = datetime.now(UTC).date().isoformat()
     problems = check(rules_folder, load_registry(found) if found else None, today=today)
     errors = sum(1 for p in problems if p.severity == "error")
-    if as_json:
-        print(json.dumps([p.to_json() for p in problems], ensure_ascii=False, indent=2))
-    else:
-        said = Console(stderr=True, highlight=False, soft_wrap=True)
-        for problem in problems:
-            said.print(str(problem), markup=False)
-        against = f"against {found}" if found else "without a registry (--registry checks more)"
-        said.print(f"{rules_folder}: {errors} errors, {len(problems) - errors} warnings, {against}")
-    raise typer.Exit(2 if errors else 0)
+    warnings = len(problems) - errors
+    if json_file is not None:
+        held = [problem.to_json() for problem in problems]
+        text = json.dumps(held, ensure_ascii=False, indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    said = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        said.print(str(problem), markup=False)
+    against = f"against {found}" if found else "without a registry (--registry checks more)"
+    said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
+    raise typer.Exit(2 if errors else int(strict and warnings > 0))
 
 
 @app.command("schema")

@@ -15,7 +15,7 @@ from rules.language.kinds.kind import Matched, slot_columns
 from rules.language.loader import read_rules, read_sources
 from rules.language.messages import messages_of
 from rules.language.quality_plan import compile_checks, masks
-from rules.language.reach import channel_warnings, coverage
+from rules.language.reach import Overlaps, channel_warnings, coverage, shadowed
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
 from rules.plan import ChannelRule, Plan
@@ -120,8 +120,10 @@ class _Work:
     subjects: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     judged: NDArray[np.bool_] = field(init=False)
+    overlaps: Overlaps = field(init=False)
 
     def __post_init__(self) -> None:
+        self.overlaps = Overlaps(self.registry)
         self.judged = np.zeros(len(self.registry.channels.id), np.bool_)
 
     @property
@@ -172,6 +174,9 @@ class _Work:
         if not member.any():
             return [(rule.body, rows)]
         order = weakest_first(rule)
+        for i in shadowed([override.set for override in overrides], order, member):
+            said = "override has no effect: stronger ones set all it sets, on all its channels"
+            self.problems.append(rule.problem(("overrides", i, "set"), said, "warning"))
         sets, of = np.unique(member, axis=0, return_inverse=True)
         keys = [tuple(np.flatnonzero(some).tolist()) for some in sets]
         groups = []
@@ -265,6 +270,7 @@ class _Work:
             )  # fmt: skip
             self.channel_rules.append(built)
             self.problems += channel_warnings(rule, built, self.registry, self.levels)
+            self.problems += self.overlaps.of(rule, built)
 
 
 def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:

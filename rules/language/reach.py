@@ -11,7 +11,7 @@ from rules.plan import NEVER_NS
 from rules.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,55 @@ def channel_warnings(
         said = f"for: a hold shorter than two sampling intervals waits for one sample only: {names}"
         warn.some(short.any(axis=1), ("for",), said)
     return warn.problems
+
+
+class Overlaps:
+    """Tells where two threshold rules watch the same side of a channel: each alarm comes twice."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._owner = {sign: np.full(len(registry.channels.id), -1) for sign in (1, -1)}
+        self._rules: list[Rule] = []
+
+    def of(self, rule: Rule, built: ChannelRule) -> list[Problem]:
+        """Return a warning for each earlier rule this one meets, and remember it."""
+        if built.kind != "threshold":
+            return []
+        owner = self._owner[built.side]
+        held = owner[built.channel]
+        problems = []
+        for number in np.unique(held[held >= 0]).tolist():
+            other = self._rules[number]
+            said = f'overlaps rule "{other.id}" ({other.file}): each alarm comes twice'
+            warn = _Warnings(rule, self._registry, built.channel)
+            warn.some(held == number, ("select",), said)
+            problems += warn.problems
+        owner[built.channel] = len(self._rules)
+        self._rules.append(rule)
+        return problems
+
+
+def shadowed(
+    sets: Sequence[Collection[str]], order: Sequence[int], member: NDArray[np.bool_]
+) -> list[int]:
+    """Return the overrides that change nothing anywhere: stronger ones say all they say.
+
+    ``sets`` are the keys each override sets, ``order`` has the weakest first, and ``member``
+    [rows, overrides] says for whom each holds.
+    """
+    found = []
+    for place, number in enumerate(order):
+        rows = np.flatnonzero(member[:, number])
+        effective = np.zeros(len(rows), np.bool_)
+        for key in sets[number]:
+            said_again = np.zeros(len(rows), np.bool_)
+            for stronger in order[place + 1 :]:
+                if any(key == k or key.startswith(f"{k}.") for k in sets[stronger]):
+                    said_again |= member[rows, stronger]
+            effective |= ~said_again
+        if len(rows) and not effective.any():
+            found.append(number)
+    return found
 
 
 class _Warnings:

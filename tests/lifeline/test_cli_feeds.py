@@ -133,8 +133,20 @@ def test_rules_check_tells_every_problem_with_its_place_as_text_and_json(tmp_pat
     assert text.returncode == 2
     assert "a.yaml:3:" in text.stderr
     assert "b.yaml:1:" in text.stderr
-    told = json.loads(lifeline("rules", "check", tmp_path, "--json").stdout)
+    found = tmp_path / "found.json"
+    assert lifeline("rules", "check", tmp_path, "--json", found).returncode == 2
+    told = json.loads(found.read_text())
     assert {problem["file"] for problem in told} == {"a.yaml", "b.yaml"}
+
+
+def test_rules_check_lets_warnings_pass_unless_it_is_strict(tmp_path):
+    rule = "{id: x, kind: threshold, source: estimate, select: {zone: none}, above: {red: 5 kPa}}"
+    (tmp_path / "a.yaml").write_text(f"version: 1\nrules:\n- {rule}\n")
+    lifeline("init", tmp_path / "city")
+    words = ("rules", "check", tmp_path / "a.yaml", "--registry", tmp_path / "city" / "registry")
+    easy = lifeline(*words)
+    assert (easy.returncode, "matches no registered channel" in easy.stderr) == (0, True)
+    assert lifeline(*words, "--strict").returncode == 1
 
 
 def test_the_benchmarks_run(tmp_path):

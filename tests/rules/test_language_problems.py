@@ -192,6 +192,20 @@ def test_a_mistake_is_an_error_that_says_what_to_write(rule, said, registry):
             "override matches nothing the rule matches",
         ),
         (
+            GOOD + "above: {red: 3 kPa}, overrides:"
+            " [{match: {quantity: pressure}, set: {above.red: 4 kPa}, reason: x},"
+            " {match: {channel: 410100-gas-mh-000001/x/p}, set: {above: {red: 5 kPa}},"
+            " reason: y}]}",
+            "override has no effect: stronger ones set all it sets",
+        ),
+        (
+            GOOD
+            + "above: {red: 3 kPa}}\n"
+            + GOOD.replace("id: a", "id: b")
+            + "above: {blue: 2 kPa}}",
+            'overlaps rule "a" (site.yaml:3): each alarm comes twice (410100-gas-mh-000001/x/p)',
+        ),
+        (
             GOOD.replace("threshold", "rate, window: 2m, min_points: 4")
             + "above: {red: 3 kPa/min}}",
             "window never holds min_points samples",
