@@ -8,11 +8,12 @@ second in life, here each 10 s like all that is quicker, battery modules each 5 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import rules as rules_room
 from lifeline.bench.arrival import SEED, T0_NS, Journal
 from lifeline.bench.workload import GATEWAY_CHANNELS, SECOND_NS
 from rules.language import compile_plan, load_rules
@@ -156,12 +157,7 @@ def city_of(channels: int) -> City:
 
 def shipped_plan(registry: Registry) -> Plan:
     """Return the shipped rules compiled for a registry."""
-    texts = {
-        file.name: file.read_text(encoding="utf-8")
-        for file in (resources.files("rules") / "packs").iterdir()
-        if file.name.endswith(".yaml")
-    }
-    return compile_plan(load_rules(texts), registry)[0]
+    return compile_plan(load_rules(Path(rules_room.__path__[0]) / "packs"), registry)[0]
 
 
 # -- the registry ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest.store.lines import LineEncoder
@@ -77,9 +77,12 @@ def test_every_text_of_a_field_comes_back(influxd, names, text):
 
 
 @RUNS
+@example(text="\\")
+@example(text="a\\\\")
+@example(text="a\\ \\,")
 @given(text=texts)
 def test_every_text_of_a_tag_comes_back_but_for_what_line_protocol_cannot_say(influxd, names, text):
-    """A line break, a tab and a last backslash are changed as influxdb-client changes them."""
+    """A line break and a tab are changed as influxdb-client does; a last backslash is a space."""
     measurement = next(names)
     line = f"{measurement},name={escape_tag(text)} v=1 1\n"
     store_server.write(influxd, "b", line.encode())
@@ -87,5 +90,5 @@ def test_every_text_of_a_tag_comes_back_but_for_what_line_protocol_cannot_say(in
     found = _read(influxd, query)["tags"]["name"]
     told = text.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     if text.endswith("\\"):
-        told += " "
+        told = told[:-1] + " "  # it would escape what follows
     assert found == told
