@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rules.plan import Level
 
 READINGS: Final = ", ".join(f'"{name}"' for name in (*GROUPS, OTHER))
+SOUND: Final = "\"late\" = '' AND \"faulty\" = ''"
+"""Readings that came in their order and are measurements: a fault code must not bend a line."""
 ALARM: Final = '"rule", "channel", "side", "asset", "district", "domain"'
 _IS: Final = {  # 1 at this severity of 0 … 4, 0 at the others
     1: '"s" * ("s" - 2) * ("s" - 3) * ("s" - 4) / -6',
@@ -44,8 +46,8 @@ def tag_values(tag: str, *, source: str, of: Sequence[str] = ()) -> str:
 
 
 def trend(quantity: str, condition: str, *, of: Iterable[str], value: str = 'mean("value")') -> str:
-    """Return one series a channel of a quantity's readings, late ones left out."""
-    conditions = (f"\"quantity\" = '{quantity}'", "\"late\" = ''", condition)
+    """Return one series a channel of a quantity's readings, late and faulty ones left out."""
+    conditions = (f"\"quantity\" = '{quantity}'", SOUND, condition)
     return (
         f'SELECT {value} FROM "{MEASUREMENT.get(quantity, OTHER)}" {where(*conditions, of=of)}'
         ' GROUP BY time($__interval), "channel" fill(none)'

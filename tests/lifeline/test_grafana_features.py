@@ -40,7 +40,7 @@ def asked(board, title):
         yield re.sub(r"\$(\w+)", ".*", text)
 
 
-def test_the_value_of_a_computed_channel_is_found_in_its_bucket(tmp_path):
+def test_the_value_of_a_computed_channel_is_found_in_its_bucket_without_fault_codes(tmp_path):
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry" / "city.yaml").write_text(REGISTRY, encoding="utf-8")
     copy_packs(tmp_path / "rules")
@@ -51,6 +51,7 @@ def test_the_value_of_a_computed_channel_is_found_in_its_bucket(tmp_path):
         for name, line in (
             ("zz", f"climate,channel={T},domain=bridge,quantity=temperature value=20 50000000000"),
             ("zz_features", f"other,channel={F1},domain=bridge,quantity=frequency value=2.1 1"),
+            ("zz_features", f"other,channel={F1},domain=bridge,faulty=1 value=65535 2"),
             ("zz", f"limits,channel={F1},domain=bridge blue=3 1"),
         ):
             store_server.query(influxd, f"CREATE DATABASE {name}")

@@ -19,7 +19,6 @@ EXPECTED = {  # kind → fields of its score that say what was expected
     "neighbour": ("median",),
     "seasonal": ("median", "median + 3 sigma", "median - 3 sigma"),
 }
-NOT_LATE = "\"late\" = ''"
 LATE = "\"late\" = '1'"
 SEASONAL_BAND = {
     "median + 3 sigma": 'mean("median") + 3 * mean("sigma")',
@@ -42,7 +41,7 @@ def asset(city: City) -> Board:
     of_quantity = '"quantity" =~ /^$quantity$/'
     values = (
         f'SELECT mean("value") FROM {queries.READINGS}'
-        f" {queries.where(of_quantity, NOT_LATE, of=OF)}"
+        f" {queries.where(of_quantity, queries.SOUND, of=OF)}"
         ' GROUP BY time($__interval), "channel", "quantity" fill(none)'
     )
     lines = queries.limit_lines(city.levels, "value", of_quantity, of=OF)
@@ -190,7 +189,7 @@ def _value_panel(city: City) -> Panel:
         width=18,
         height=9,
         queries=(
-            Query(values(NOT_LATE), "$tag_channel $tag_quantity"),
+            Query(values(queries.SOUND), "$tag_channel $tag_quantity"),
             Query(values(LATE), "late $tag_channel $tag_quantity"),
             Query(lines, "$col $tag_side · $tag_rule"),
         ),
