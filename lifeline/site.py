@@ -73,21 +73,28 @@ class Site:
         watching = next((rule for rule, rows in found if row in rows), None)
         return watching or self.composite.get((rule_id, side))
 
-    def limits(self, channel: int) -> list[Limit]:
-        """Return every declared level on a channel."""
+    def switches(self, channel: int, from_ns: int, to_ns: int) -> list[int]:
+        """Return when a limit on a channel becomes another by the hour, in (from, to]."""
+        mine = [rule for held in self._rules.values() for rule, rows in held if channel in rows]
+        schedules = {each for rule in mine for each in rule.schedules}
+        return sorted({t for each in schedules for t in each.switches(from_ns, to_ns)})
+
+    def limits(self, channel: int, at_ns: int) -> list[Limit]:
+        """Return every declared level on a channel, as it is at that moment."""
         names: list[Limit] = []
         for held in self._rules.values():
             for rule, rows in held:
                 at = rows.get(channel)
                 if at is None:
                     continue
+                said = rule.at(at_ns) if rule.schedules else rule
                 names += [
                     Limit(
                         rule=rule.rule_id,
                         side=rule.side,
                         severity=level.severity,
-                        raise_at=float(rule.raise_at[at, n]),
-                        clear_at=float(rule.clear_at[at, n]),
+                        raise_at=float(said.raise_at[at, n]),
+                        clear_at=float(said.clear_at[at, n]),
                         source=rule.source,
                         approved_by=rule.approved_by,
                         kind=rule.kind,

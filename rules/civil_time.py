@@ -13,22 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from rules.problems import nearest
+from rules.zones import ZONES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
 FIRST_YEAR, LAST_YEAR = 1970, 2200
-KNOWN: Final = {
-    "UTC": "UTC0",
-    "Asia/Shanghai": "CST-8",
-    "Asia/Urumqi": "XJT-6",
-    "Asia/Hong_Kong": "HKT-8",
-    "Asia/Macau": "CST-8",
-    "Asia/Taipei": "CST-8",
-}
-"""Names of zones whose rule has been one offset for decades."""
-
 _NAME: Final = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>|[A-Za-z])"
 _TIME: Final = r"[-+]?\d{1,3}(?::\d{2}(?::\d{2})?)?"
 _RULE: Final = rf"(?:J\d{{1,3}}|\d{{1,3}}|M\d{{1,2}}\.\d\.\d)(?:/{_TIME})?"
@@ -57,7 +50,7 @@ class Zone:
 
 @lru_cache(maxsize=256)
 def zone_of(text: str) -> Zone:
-    """Return the zone of ``+08:00``, of a POSIX TZ text, or of one of the names in KNOWN.
+    """Return the zone of ``+08:00``, of a POSIX TZ text, or of an IANA name.
 
     Raises
     ------
@@ -71,11 +64,11 @@ def zone_of(text: str) -> Zone:
             raise ValueError(f"{text!r} is no offset from UTC: write +08:00")
         sign = -1 if offset[1] == "-" else 1
         return _zone([], [sign * minutes * 60])
-    found = _TEXT.fullmatch(KNOWN.get(text, text))
+    found = _TEXT.fullmatch(ZONES.get(text, text))
     if found is None:
         raise ValueError(
-            f"{text[:64]!r} is no time zone known here: write +08:00, or with summer time"
-            ' "CET-1CEST,M3.5.0,M10.5.0/3"'
+            f"{text[:64]!r} is no time zone known here{nearest(text, ZONES)}: write Asia/Shanghai,"
+            ' +08:00, or with summer time "CET-1CEST,M3.5.0,M10.5.0/3"'
         )
     standard = -_seconds(found["std"])
     if found["start"] is None:
@@ -137,6 +130,19 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     of_era = year - era * 400
     of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+def month_day(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return month × 100 + day of days since 1970-01-01 (Hinnant 2013)."""
+    shifted = days + 719_468
+    of_era = shifted % 146_097
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    shifted_month = (5 * of_year + 2) // 153
+    day = of_year - (153 * shifted_month + 2) // 5 + 1
+    month = np.where(shifted_month < 10, shifted_month + 3, shifted_month - 9)
+    found: NDArray[np.int64] = month * 100 + day
+    return found
 
 
 def day_number(text: str) -> int:

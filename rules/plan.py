@@ -6,15 +6,17 @@ templates and overrides), so that the engine lays all rules of one kind side by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from rules.schedule import Schedule
 
 NEVER_NS = np.int64(2**62)
 """A hold that time alone never fulfils (for levels declared by samples only)."""
@@ -27,6 +29,17 @@ class Level:
     name: str
     severity: int
     colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHours:
+    """What a rule's levels are while a combination of its schedules holds; as in ChannelRule."""
+
+    raise_at: NDArray[np.float64]  # [n, L]
+    clear_at: NDArray[np.float64]
+    hold_ns: NDArray[np.int64]
+    hold_samples: NDArray[np.int32]
+    keep_ns: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +75,10 @@ class ChannelRule:
     """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     """Kind-specific choices that hold for the whole rule, such as ``method``."""
+    schedules: tuple[Schedule, ...] = ()
+    """Hours and seasons at which its levels are others; by the judged time of a sample."""
+    by_hours: tuple[ByHours, ...] = ()
+    """What holds then: entry m − 1 where the schedules of the set bits of m hold; 2^s − 1 of s."""
     calendar: tuple[int, ...] = ()
     """Days that are holidays, in days since 1970-01-01, rising. Not part of what a rule means: when
     next year's are added, what was learned stays."""
@@ -70,6 +87,19 @@ class ChannelRule:
     def inputs(self) -> tuple[str, ...]:
         """Return the names of what the score is made of, where the rule has names for it."""
         return tuple(str(self.options.get("inputs", "")).split())
+
+    def at_hours(self) -> Iterator[ChannelRule]:
+        """Yield the rule as it is outside all of its schedules, then under each combination."""
+        yield self
+        for held in self.by_hours:
+            moved = {name: getattr(held, name) for name in ByHours.__slots__}
+            yield replace(self, schedules=(), by_hours=(), **moved)
+
+    def at(self, t_ns: int) -> ChannelRule:
+        """Return the rule as it is at a moment."""
+        moment = np.array([t_ns], np.int64)
+        held = sum(1 << i for i, each in enumerate(self.schedules) if each.active(moment)[0])
+        return list(self.at_hours())[held]
 
     @property
     def kernel(self) -> str:

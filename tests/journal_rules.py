@@ -10,7 +10,8 @@ import numpy as np
 
 from rules.engine import KINDS
 from rules.engine.kinds.joint import MEMBERS
-from rules.plan import NEVER_NS
+from rules.plan import NEVER_NS, ByHours
+from rules.schedule import MINUTE_NS, WEEK_MINUTES, Schedule
 from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
 from tests.oracle_waveforms import WAVE_KINDS
@@ -75,7 +76,35 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         rule.max_gap_ns[i] = random.choice((15, 40, 180)) * SECOND_NS
         for own, choices in OWN.get(rule.kind, {}).items():
             rule.own[own][i] = random.choice(choices)
-    return rule
+    moved = rule.kind not in ("expr", "vote", "all", "any", "sequence") and random.random() < 0.3
+    return by_hours(random, rule) if moved else rule
+
+
+def by_hours(random: Random, rule: ChannelRule) -> ChannelRule:
+    """The rule with other limits and holds of the same levels at some hours of its journal."""
+    schedules = tuple(hours(random, f"s{i}") for i in range(random.choice((1, 1, 2))))
+    several = []
+    for _ in range((1 << len(schedules)) - 1):
+        step = rule.side * np.array([random.choice((0.0, -0.5, 0.5, 2.0)) for _ in rule.raise_at])
+        held = ByHours(
+            raise_at=rule.raise_at + step[:, None],
+            clear_at=rule.clear_at + step[:, None],
+            hold_ns=np.roll(rule.hold_ns, random.choice((0, 1)), axis=1),
+            hold_samples=np.roll(rule.hold_samples, random.choice((0, 1)), axis=1),
+            keep_ns=np.roll(rule.keep_ns, random.choice((0, 1)), axis=1),
+        )
+        several.append(held)
+    return replace(rule, schedules=schedules, by_hours=tuple(several))
+
+
+def hours(random: Random, name: str) -> Schedule:
+    """Minutes around the journal's begin (08:53 UTC), some of them, in some season."""
+    zone = random.choice(("UTC0", "+05:45", "A0B-0:00:50,J282/8:54,J282/8:57"))
+    begin = T0_NS // MINUTE_NS + (345 if zone == "+05:45" else 0) + 4320
+    on = sorted(random.sample(range(-3, 40), random.choice((2, 4, 6))))
+    edges = tuple((begin + minute) % WEEK_MINUTES for minute in on)
+    seasons = random.choice(((), (), ((101, 1231),), ((1101, 301),), ((301, 1101),)))
+    return Schedule(name, zone, edges if edges == tuple(sorted(edges)) else edges[:0], seasons)
 
 
 def seasonal_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:

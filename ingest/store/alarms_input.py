@@ -57,6 +57,7 @@ class AlarmsInput:
             self._book.restore(saved["book"])
         self._hour = saved.get("hour", -1)
         self.newest_ns = saved.get("time", 0)
+        self._told_ns = self.newest_ns  # limits were written for all hours until then
         self._changed = False  # the site, since limits were written
         self.follower = Follower(
             data / "events", start=cursor.offset, wake=data / "run" / "events.sock"
@@ -193,6 +194,9 @@ class AlarmsInput:
         if now_ns <= 0:
             return
         yield from self._book.advance(now_ns)
+        if self._told_ns > 0 and not self._changed:
+            yield from self._limits.switched(self._told_ns, now_ns)
+        self._told_ns = now_ns
         if self._changed or hour != self._hour:
             begun = self._hour < 0 or self._changed
             at_ns = now_ns if begun else hour * HOUR_NS

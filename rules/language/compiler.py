@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, slot_columns
 from rules.language.loader import read_rules, read_sources
@@ -65,7 +66,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].after):
         work.rule(rule)
     quality = compile_checks(rules.checks, work.selector, work.problems)
-    judging = [*work.channel_rules, *work.input_rules]
+    judging = [at for r in (*work.channel_rules, *work.input_rules) for at in r.at_hours()]
     work.problems += masks(rules.checks, quality, judging, registry)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
     raise_errors(problems)
@@ -153,7 +154,7 @@ class _Work:
         if kind.compile is not None:
             kind.compile(self, rule, body, groups)
         else:
-            self._channels(rule, kind, groups)
+            self._channels(rule, kind, groups, rows)
 
     def _groups(self, rule: Rule, rows: NDArray[np.intp]) -> Groups:
         """Return the rows split by the overrides that hold for them, with the body each means."""
@@ -197,7 +198,30 @@ class _Work:
             self.problems.append(rule.problem(("overrides",), said, key=True))
             return None
 
-    def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
+    def _channels(self, rule: Rule, kind: Kind, groups: Groups, rows: NDArray[np.intp]) -> None:
+        built = self._sides(rule, kind, groups)
+        hours: list[dict[int, ChannelRule]] = []
+        try:
+            for at in at_hours(rule):
+                hours.append(self._sides(at, kind, self._groups(at, rows)))  # noqa: PERF401
+        except ValueError as error:  # pydantic's is one
+            said = f"schedules do not fit together: {str(error).splitlines()[-1].strip()}"
+            self.problems.append(rule.problem(("when",), said, key=True))
+            hours = []
+        for sign, side in built.items():
+            whole = side
+            others = [held[sign] for held in hours if sign in held]
+            if others and len(others) == len(hours):
+                whole, problems = with_hours(rule, side, others, self.levels)
+                self.problems += problems
+            self.channel_rules.append(whole)
+            self.problems += channel_warnings(rule, side, self.registry, self.levels)
+            for at, other in zip(at_hours(rule), others, strict=False):
+                self.problems += channel_warnings(at, other, self.registry, self.levels)
+            self.problems += self.overlaps.of(rule, side)
+
+    def _sides(self, rule: Rule, kind: Kind, groups: Groups) -> dict[int, ChannelRule]:
+        """Return the rule's sides by sign, where its groups have channels."""
         parts: list[tuple[Side, Matched, Any]] = []
         channels = self.registry.channels
         every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
@@ -226,8 +250,8 @@ class _Work:
                 f"matches quantities kept in different units ({', '.join(units)}): split the rule"
             )
             self.problems.append(rule.problem(("select",), said, key=True))
-            return
-        self._assemble(rule, kind, parts)
+            return {}
+        return self._assembled(rule, kind, parts)
 
     def _limits_known(self, rule: Rule, kind: Kind, variant: Any) -> None:
         """Note that the rule another takes its limits from does not exist, or has none."""
@@ -237,8 +261,11 @@ class _Work:
             said = f"limit: no threshold rule {name!r}{nearest(name, known)}"
             self.problems.append(rule.problem(("limit",), said, key=True))
 
-    def _assemble(self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]) -> None:
+    def _assembled(
+        self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]
+    ) -> dict[int, ChannelRule]:
         body: Any = rule.body
+        sides: dict[int, ChannelRule] = {}
         for sign in (1, -1):
             held = [p for p in parts if p[0].sign == sign and len(p[1].rows)]
             if not held:
@@ -257,7 +284,7 @@ class _Work:
                 for side, matched, variant in held
             ]
             order = np.argsort(rows, kind="stable")
-            built = ChannelRule(
+            sides[sign] = ChannelRule(
                 rule_id=rule.id, kind=body.kind, side=sign, klass=body.klass,
                 fail_loud=body.fail_loud, accept=body.accept or DEFAULT_ACCEPT,
                 over_range=getattr(body, "over_range", None) is not None,
@@ -268,9 +295,7 @@ class _Work:
                 own=_stacked(owns, order),
                 **messages_of(body, kind.message), **_stacked(pieces, order),
             )  # fmt: skip
-            self.channel_rules.append(built)
-            self.problems += channel_warnings(rule, built, self.registry, self.levels)
-            self.problems += self.overlaps.of(rule, built)
+        return sides
 
 
 def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:

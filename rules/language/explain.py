@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.language.compiler import compile_plan, is_over, members, weakest_first
+from rules.language.hours import at_hours
 from rules.language.kinds import KINDS
 from rules.language.models import FLAGS
 from rules.language.selection import OF_ASSET, Selector
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "the program"
 _BY_SIDE: Final = {1: ("above", "shift_above", "future"), -1: ("below", "shift_below", "past")}
-_TOLD: Final = ("id", "kind", "extends", "select", "overrides", "message", "message_zh")
+_TOLD: Final = ("id", "kind", "extends", "select", "when", "overrides", "message", "message_zh")
 _ALIASES: Final = {"hold": "for", "klass": "class"}
 Value = float | int | str | bool | None
 
@@ -140,6 +141,7 @@ class _Work:
         for built in (*self.plan.channel_rules, *self.plan.composite_rules):
             if built.rule_id == rule.id and row in built.channel:
                 values = _Values(rule, chosen, self.rules.levels).of(built, row)
+                values += _by_hours(rule, chosen, self.rules.levels, built, row, values)
                 self.found.append(
                     Explained(
                         rule=rule.id, kind=built.kind, side=built.side, file=rule.file,
@@ -186,6 +188,28 @@ class _Work:
                 has = {key: self._has(key, row, devices=devices) for key in failing}
                 said = ", ".join(f"{_ALIASES.get(k, k)} is {v!r}" for k, v in has.items())
                 self.idle[at] = f"{rule.id}: {said}"
+
+
+def _by_hours(
+    rule: Rule,
+    chosen: list[int],
+    levels: tuple[Level, ...],
+    built: ChannelRule,
+    row: int,
+    always: list[Meant],
+) -> list[Meant]:
+    """Return what is other while schedules hold, under keys such as ``above.blue [night]``."""
+    known = {meant.key: meant.value for meant in always}
+    told = []
+    pairs = zip(at_hours(rule), list(built.at_hours())[1:], strict=True)
+    for mask, (at, variant) in enumerate(pairs, start=1):
+        names = [s.name for i, s in enumerate(rule.schedules) if mask >> i & 1]
+        told += [
+            replace(meant, key=f"{meant.key} [{' + '.join(names)}]")
+            for meant in _Values(at, chosen, levels).of(variant, row)
+            if meant.value != known.get(meant.key, meant.value)
+        ]
+    return told
 
 
 class _Values:
@@ -272,6 +296,8 @@ class _Values:
         if path[0] in rule.raw and _has_level(rule.raw[path[0]], path, str(path[0])):
             where = rule.place(path)
             by = {"rules": "rule", "templates": f"template {where[1]}"}.get(str(where[0]))
+            if "when" in where and path[0] != "when":
+                by = f"schedule {where[where.index('when') + 1]}"
             text = _written(rule.raw[path[0]], path[1:])
             said.append(Place(by or str(where[0]), text, _at(rule, where)))
         if not said:

@@ -31,14 +31,15 @@ RED: Final = 4
 def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
     """Return the problems of a rule and of each of its overrides."""
     problems = [rule.problem(where, said, key=True) for where, said in _of(rule.body, levels)]
-    for i, variant in enumerate(rule.variants):
-        path: Path = ("overrides", i, "set")
-        known = {said for _, said in _of(rule.body, levels)}
-        problems += [
-            rule.problem(path, f"override: {said}")
-            for _, said in _of(variant, levels)
-            if said not in known
-        ]
+    known = {said for _, said in _of(rule.body, levels)}
+    places: list[tuple[Path, str, Body]] = [
+        (("overrides", i, "set"), "override", variant) for i, variant in enumerate(rule.variants)
+    ]
+    hours = zip(rule.schedules, rule.hourly, strict=False)
+    places += [(("when", s.name), f"when {s.name}", variant) for s, variant in hours]
+    for path, what, variant in places:
+        new = [said for _, said in _of(variant, levels) if said not in known]
+        problems += [rule.problem(path, f"{what}: {said}") for said in new]
     written = rule.origin.get("accept", ("",))[0] == "rules"
     if written and isinstance(rule.body, ChannelBody) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"

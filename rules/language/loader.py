@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.language.hours import read_hours
 from rules.language.kinds import KINDS, SETTABLE
 from rules.language.lint import text_problems
 from rules.language.models import (
@@ -20,6 +21,7 @@ from rules.language.models import (
 )
 from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.language.schedules import read_schedules
 from rules.plan import Level
 from rules.problems import Invalid, Problem, nearest
 from rules.registry_codec import content_hash
@@ -222,6 +224,7 @@ def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
     defaults = _refuse_not_yet(head.defaults, KEYS_NOT_YET, document, ("defaults",))
     if validated(Defaults, defaults, document, ("defaults",)) is None:
         defaults = {}
+    schedules = read_schedules(document, head.schedules, defaults.get("timezone"))
     every_key = {key for kind in KINDS.values() for key in known_keys(kind.model, ())}
     for name, template in head.templates.items():
         path = ("templates", name)
@@ -231,6 +234,8 @@ def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
                 document.problem((*path, key), said, key=True)
     for i, item in enumerate(head.rules):
         rule = _read_rule(document, head, defaults, i, item)
+        if rule is not None:
+            rule = read_hours(rule, schedules)
         if rule is None:
             continue
         first = reading.rules.get(rule.id)

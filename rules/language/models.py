@@ -18,6 +18,7 @@ from rules.language.amounts import (
     read_span,
 )
 from rules.language.messages import check_template
+from rules.language.schedules import When
 from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
@@ -28,9 +29,9 @@ FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
+FILE_NOT_YET: Final = ("maintenance", "inhibit", "escalations")
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "labels", "escalation", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
@@ -232,6 +233,7 @@ class ChannelBody(Body):
     hold: Holds | None = Field(None, alias="for")
     keep_firing_for: Keeps | None = None
     hysteresis: Hysteresis | None = None
+    when: When | None = None
     overrides: list[Override] = Field(default_factory=list)
 
 
@@ -274,6 +276,7 @@ class RuleFile(Strict):
     levels: list[Any] | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    schedules: dict[str, Any] = Field(default_factory=dict)
     quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)  # of these rules: rules/testing

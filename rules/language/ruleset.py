@@ -11,6 +11,7 @@ from rules.problems import Problem, Severity
 if TYPE_CHECKING:
     from rules.language.models import Body
     from rules.language.quality import Check
+    from rules.schedule import Schedule
     from rules.strict_models import Path
     from rules.yaml_text import Document
 
@@ -32,6 +33,8 @@ class Rule:
     document: Document
     path: Path  # of the rule itself
     variants: tuple[Body, ...] = ()  # the body under each override alone
+    schedules: tuple[Schedule, ...] = ()  # those of ``when``, in its order
+    hourly: tuple[Body, ...] = ()  # the body under each schedule alone
 
     @property
     def id(self) -> str:

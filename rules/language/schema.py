@@ -12,6 +12,7 @@ from rules.language.kinds import KINDS
 from rules.language.meanings import MEANINGS
 from rules.language.models import Defaults, LevelEntry
 from rules.language.quality import CHECKS
+from rules.language.schedules import ScheduleEntry
 from rules.quantities import QUANTITIES
 from rules.registry import DOMAINS
 
@@ -34,6 +35,7 @@ def rule_schema() -> Schema:
         "levels": {"type": "array", "items": level},
         "defaults": {**_of(Defaults, shared), "required": []},
         "templates": {"type": "object", "additionalProperties": part},
+        "schedules": {"type": "object", "additionalProperties": _of(ScheduleEntry, shared)},
         "quality": {"type": "array", "items": check},
         "rules": {"type": "array", "items": rule},
         "tests": {"type": "array", "items": {"type": "object"}},
