@@ -32,6 +32,10 @@ class EventType(StrEnum):
     HEARTBEAT = "HEARTBEAT"
     RULE_CHANGED = "RULE_CHANGED"
     RESET = "RESET"
+    SUPPRESSED = "SUPPRESSED"  # by design: an alarm that explains it stands
+    UNSUPPRESSED = "UNSUPPRESSED"
+    OUT_OF_SERVICE = "OUT_OF_SERVICE"  # maintenance
+    IN_SERVICE = "IN_SERVICE"
     RERUN_DIFFERS = "RERUN_DIFFERS"  # the log and a re-run of the journal disagree
     ACKED = "ACKED"
     ACK_REVOKED = "ACK_REVOKED"

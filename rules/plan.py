@@ -136,6 +136,36 @@ class DeadmanRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inhibit:
+    """While an alarm of one rule stands, those of others with the same labels announce nothing."""
+
+    inhibit_id: str
+    cause: str  # rule
+    at_least: int  # severity of the cause
+    mute: tuple[str, ...]  # rules
+    same: tuple[str, ...]  # labels that must be known and equal: SAME
+    file: str = ""
+
+
+SAME = ("device", "asset", "zone", "district", "site", "domain")
+"""Labels by which a cause and what it mutes may belong together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """A time in which what stands about some subjects is told to the crew only."""
+
+    window_id: str
+    from_ns: int  # begins at the first tick not before it
+    to_ns: int  # and ends at the first tick not before this
+    subjects: frozenset[str]  # channels, devices and assets
+    by: str = ""
+    reason: str = ""
+    crew: tuple[str, ...] = ()
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All rules of a site, compiled against one registry."""
 
@@ -149,6 +179,8 @@ class Plan:
     counted on from the last row of the registry's channels, one of ``subjects``."""
     input_rules: tuple[ChannelRule, ...] = ()
     """Conditions that rules across channels join: judged as rules on channels, told to nobody."""
+    inhibits: tuple[Inhibit, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
     subjects: tuple[str, ...] = ()
     probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""

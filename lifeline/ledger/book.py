@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import delete, func, insert, select
 
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
+from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
-from rules.alarms import Alarm, AlarmFold
 from rules.events import Event, EventType, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
+
+    from rules.alarms import Alarm
 
 LEDGER_PARTITION = "ledger"
 """Events the ledger itself adds (ACKED, ENDED, …): their offset is their own number."""

@@ -11,6 +11,7 @@ from rules.engine.acks import acknowledge, reset_event
 from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
+from rules.engine.holds import Holds
 from rules.engine.kinds import ACROSS, FOLLOWING, KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
@@ -100,6 +101,7 @@ class Engine:
         looks = not used.isdisjoint(ACROSS)
         self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
+        self.holds = Holds(self.plan, self.registry)
         self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
@@ -155,6 +157,9 @@ class Engine:
 
     def _take_up(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         """Take up columns, cut where new epochs of a block's clock open."""
+        return self.holds.woven(self._judge(columns, blocks), columns.ticks)
+
+    def _judge(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         samples, epochs = self.blocks.mark(blocks)
         if not epochs:
             return self._take(columns, samples)
@@ -368,12 +373,13 @@ class Engine:
 
         before = self.snapshot()
         self._told_before = self.series()
-        old_levels, quality = self.plan.levels, self.quality
+        old_levels, quality, holds = self.plan.levels, self.quality, self.holds
         self.plan, self.registry = plan, registry
         self.judge.grow(len(registry.channels.id))
         self._lay_out()
         self.quality.follow(quality)
         events = carry_over(self, before, old_levels, offset)
+        events += self.holds.changed(holds, offset)
         events.sort(key=log_order)
         return events
 

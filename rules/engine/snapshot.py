@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
+from rules.engine.holds import standing_alarms
 from rules.engine.tracks import mix
 from rules.events import Event, EventType
 from rules.readings import offset_of, row_of
@@ -137,6 +138,7 @@ def carry_over(
             engine.threshold.last_value[number, : len(last)] = last
     if engine.asof is not None and "asof" in state:
         engine.asof.restore(state["asof"], state["accept_flags"])
+    engine.holds.follow(standing_alarms(slots, engine.deadman), int(engine.deadman.tick_ns))
     events = _dropped(engine, state, old_at, old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 

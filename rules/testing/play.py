@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.alarms import LATCH, Ack, Alarm, AlarmFold
+from rules.alarm_fold import AlarmFold
+from rules.alarms import LATCH, Ack, Alarm
 from rules.durations import format_duration
 from rules.engine import Engine
 from rules.events import Event, EventType
