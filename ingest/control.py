@@ -25,7 +25,7 @@ from ingest.journal import (
     OffsetGone,
     socket_address,
 )
-from rules.readings import Control
+from rules.readings import Control, texts_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ REMEMBERED = 10_000
 _NEEDED = {
     "registry": ("hash",),
     "rules": ("hash",),
+    "site": ("registry", "rules"),
     "reset": ("rule", "channel", "command"),
     "ack": ("alarm", "command"),
 }
@@ -158,8 +159,7 @@ class Known:
 
     def note(self, offset: int, control: Control) -> None:
         """Take note of a record at ``offset``."""
-        if control.type in ("registry", "rules"):
-            self.hashes[control.type] = str(control.data.get("hash", ""))
+        self.hashes |= texts_named(control)
         command = control.data.get("command")
         if isinstance(command, str):
             self.commands[command] = offset
