@@ -14,7 +14,7 @@ from ingest.journal import durable_end
 from lifeline.config import load_config
 from lifeline.errors import Failure, Missing, Unreachable
 from lifeline.reachable import check_servers
-from rules.language import check, compile_plan, load_rules, rules_bytes
+from rules.language import check, compile_plan, load_rules, rules_bytes, rules_from_bytes
 from rules.problems import Invalid
 from rules.registry_codec import content_hash, registry_bytes, registry_from_bytes
 from rules.registry_file import load_registry
@@ -101,6 +101,33 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     )
 
 
+def held_site(config: CityConfig, data: Path) -> SiteTexts | None:
+    """Return the site the journal named last, None before its first; mappings of the folder.
+
+    Raises
+    ------
+    Invalid
+        Mistakes in the mappings, or stored texts this program does not understand.
+    Missing
+        A text the journal relies on is gone.
+    """
+    held = hashes_in_force(data)
+    if held.keys() < {"registry", "rules"}:
+        return None
+    texts = {kind: _stored(data, kind, name) for kind, name in held.items()}
+    registry, rules = registry_from_bytes(texts["registry"]), rules_from_bytes(texts["rules"])
+    plan, warnings = compile_plan(rules, registry)
+    return SiteTexts(
+        registry=registry,
+        plan=plan,
+        warnings=warnings,
+        registry_text=texts["registry"],
+        rules_text=texts["rules"],
+        made_of=held,
+        mappings=tuple(load_mappings(config.folder / "mappings")),
+    )
+
+
 def preflight(folder: Path, data: Path | None = None, *, servers: bool = True) -> CityConfig:
     """Check configuration, registry, rules, ports and servers of a folder.
 
@@ -159,11 +186,13 @@ def hashes_in_force(data: Path) -> dict[str, str]:
 def _in_force(data: Path, held: dict[str, str]) -> Registry | None:
     """Return the registry that holds, None before the journal's first."""
     name = held.get("registry")
-    if name is None:
-        return None
-    path = data / "registry" / f"{name}.json"
+    return registry_from_bytes(_stored(data, "registry", name)) if name is not None else None
+
+
+def _stored(data: Path, kind: str, name: str) -> bytes:
+    path = data / kind / f"{name}.json"
     try:
-        return registry_from_bytes(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError as error:
         said = f"{path}: gone, and the journal's rows mean what it says; restore it from a backup"
         raise Missing(said) from error

@@ -4,5 +4,6 @@
 """
 
 from lifeline.reload.apply import Applied, apply_site
+from lifeline.reload.folder import reload_folder
 
-__all__ = ["Applied", "apply_site"]
+__all__ = ["Applied", "apply_site", "reload_folder"]

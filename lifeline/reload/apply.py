@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lifeline.data_folder import holder_pid
 from lifeline.errors import Missing, NotTaken
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.ledger.mirror import ControlRefused, ask
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 Result = Literal["applied", "unchanged", "checked"]
 ANSWER_WITHIN_S = 60.0
 """Ingest compiles what it is to take, and a large city's registry takes seconds."""
+BACK_WITHIN_S = 10.0
+"""How long an ingest that is being started may take until it listens."""
 MOST_ALARMS = 5_000
 
 
@@ -84,7 +88,11 @@ def apply_site(
         result = "unchanged"
     alarms = _ending(data, told) if result != "unchanged" else ()
     if result == "applied":
-        texts.store(data)
+        try:
+            texts.store(data)
+        except OSError as error:
+            said = f"{data}: the texts cannot be stored ({error.strerror}); make room, try again"
+            raise NotTaken(said) from error
         named = {**after, "instead_of": texts.made_of, "by": by, "how": how}
         offset = _asked(data, {**named, "command": f"reload-{uuid.uuid4()}"})
     was, now = _living(held[1]), _living(texts.registry)
@@ -151,12 +159,20 @@ def _asked(data: Path, named: dict[str, Any]) -> int:
     """Return the journal offset at which the running system took the change."""
     path = data / "run" / "control.sock"
     line = json.dumps({"type": "site", "data": named}, ensure_ascii=False)
-    try:
-        return ask(path, line, timeout_s=ANSWER_WITHIN_S)
-    except ControlRefused as error:
-        raise NotTaken(f"{error}") from error
-    except OSError as error:
-        said = (
-            f"{path}: {error}; is it running? Without it, the next start takes the folder as it is"
-        )
-        raise NotTaken(said) from error
+    give_up_s = time.monotonic() + BACK_WITHIN_S
+    while True:
+        try:
+            return ask(path, line, timeout_s=ANSWER_WITHIN_S)
+        except ControlRefused as error:
+            raise NotTaken(str(error)) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            if holder_pid(data) is None:
+                said = "nothing runs on this data folder; its next start takes the site's folder"
+                raise NotTaken(f"{data}: {said} as it is then") from error
+            if time.monotonic() > give_up_s:
+                said = f"ingest does not listen ({error.strerror}); see its log, and try again"
+                raise NotTaken(f"{path}: {said}") from error
+            time.sleep(0.1)  # it is starting, or being started again
+        except OSError as error:
+            said = f"{error}; whether it was taken, the same reload once more will tell"
+            raise NotTaken(f"{path}: {said}") from error
