@@ -119,6 +119,12 @@ class WebhookEntry(Strict):
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
 
 
+class ReloadEntry(Strict):
+    """How a running city comes to other rules and another registry without being asked."""
+
+    watch: bool = False  # reload when a YAML file of registry/ or rules/ changes
+
+
 class CityEntry(Strict):
     """The whole file."""
 
@@ -129,6 +135,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
+    reload: ReloadEntry = ReloadEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,11 @@ class CityConfig:
     def data(self) -> Path:
         """Return where the data go unless the command line says otherwise."""
         return self.folder / "data"
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """Return the folders whose changes are a reload, none unless ``[reload] watch`` says so."""
+        return (self.registry, self.rules) if self.entry.reload.watch else ()
 
     def path(self, text: str) -> Path:
         """Return a path of the file, taken from its folder."""

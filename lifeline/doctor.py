@@ -18,6 +18,7 @@ from lifeline.errors import Missing
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.reload.outcome import last
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ def _data(data: Path) -> Iterator[Finding]:
     yield Finding("ok" if known else "trouble", "data version", held)
     pid = holder_pid(data)
     yield Finding("ok", "running", "no" if pid is None else f"yes, process {pid}")
+    if pid is not None and (reload := last(data)) is not None:
+        told: State = "trouble" if reload.trouble else "ok"
+        remedy = "lifeline reload --check tells all of it" if reload.trouble else ""
+        yield Finding(told, "last reload", reload.trouble or reload.result, remedy)
     free = shutil.disk_usage(data).free
     enough = free >= LEAST_FREE_BYTES
     said = f"{free / 2**30:.1f} GiB"

@@ -34,6 +34,7 @@ from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
 from rules.language import compile_plan, rules_from_bytes
 from rules.plan import Plan
+from rules.readings import texts_named
 from rules.registry import Registry
 from rules.registry_codec import registry_from_bytes
 
@@ -67,10 +68,10 @@ class SiteTexts:
 
     def resolve(self, control: Control) -> tuple[Plan, Registry] | None:
         """Return the plan and registry from this record on, None while one is still unknown."""
-        digest = str(control.data["hash"])
-        if self.hashes.get(control.type) == digest:
+        named = texts_named(control)
+        if self.hashes | named == self.hashes:
             return None
-        self.hashes[control.type] = digest
+        self.hashes |= named
         return self.load()
 
     def load(self) -> tuple[Plan, Registry] | None:

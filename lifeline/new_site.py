@@ -51,6 +51,9 @@ raw_keep = "3d"               # frames as they came, to decode again after a wro
                               # or by a proxy with a login: docs/deploy.md
 port = 8480
 
+# [reload]
+# watch = true                # reload when files of registry/ or rules/ change: docs/reload.md
+
 # [webhook]                   # alarms, signed with HMAC-SHA-256
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"

@@ -13,6 +13,7 @@ import numpy as np
 import structlog
 
 from rules.language import compile_plan, rules_from_bytes
+from rules.readings import texts_named
 from rules.registry_codec import registry_from_bytes
 
 if TYPE_CHECKING:
@@ -156,11 +157,11 @@ class SiteKeeper:
         self._load(0)
 
     def take(self, control: Control, *, at_ns: int) -> bool:
-        """Follow a ``registry`` or ``rules`` record; return whether the site changed."""
-        digest = str(control.data.get("hash", ""))
-        if control.type not in ("registry", "rules") or self._hashes.get(control.type) == digest:
+        """Follow a record that names registry or rules; return whether the site changed."""
+        named = texts_named(control)
+        if not named or self._hashes | named == self._hashes:
             return False
-        self._hashes[control.type] = digest
+        self._hashes |= named
         return self._load(at_ns)
 
     def install(self, site: Site, *, at_ns: int = 0) -> None:

@@ -119,6 +119,20 @@ class Registry:
         ):
             object.__setattr__(self, name, dict(zip(ids, range(len(ids)), strict=True)))
 
+    def first_moved(self, older: Registry) -> str:
+        """Return a channel or device of ``older`` that has another row here, "" if none has.
+
+        Rows in journal records before this registry must go on meaning what they meant.
+        """
+        for table, rows in (
+            (older.channels.id, self.channel_row),
+            (older.devices.id, self.device_row),
+        ):
+            moved = (name for row, name in enumerate(table) if rows.get(name) != row)
+            if found := next(moved, ""):
+                return found
+        return ""
+
     @classmethod
     def empty(cls) -> Registry:
         """Return a registry of nothing."""

@@ -17,6 +17,7 @@ from rules.events import encode
 from rules.judge import CONFLICT, DUPLICATE, JUDGED, LATE
 from rules.language import compile_plan
 from rules.plan import Plan
+from rules.readings import texts_named
 from rules.registry import Registry
 
 if TYPE_CHECKING:
@@ -66,9 +67,10 @@ class Version:
     def _resolve(self, control: Control) -> tuple[Plan, Registry] | None:
         """Follow the registry as it was; the rules are ours from where the first ones held."""
         begun = self.engine.plan.content_hash != ""
-        if control.type == "rules" and begun:
+        named = texts_named(control)
+        if begun and "registry" not in named:
             return None
-        self._named[control.type] = str(control.data["hash"])
+        self._named |= named
         if not begun and set(self._named) < {"registry", "rules"}:
             return None
         registry = self.source.texts(self._named["registry"])

@@ -14,7 +14,7 @@ from ingest.journal.segments import segments
 from ingest.store.manifest import Manifest
 from ingest.store.past import END_NS, Piece, Span, archived, archived_controls, of_records
 from lifeline.errors import Missing
-from rules.readings import Control, Record, Tick
+from rules.readings import Control, Record, Tick, texts_named
 from rules.registry_codec import registry_from_bytes
 from rules.registry_file import load_registry
 from simulators.recording import Recording, import_, open_mapping, open_recording, write_recording
@@ -169,15 +169,11 @@ class _Texts:
 
     def newest(self, until_ns: int) -> Registry:
         """Return the registry that held at a time, or the oldest that is known."""
+        every = [*archived_controls(self._data / "archive"), *journaled_controls(self._data)]
         named = [
-            (at, control.data["hash"])
-            for at, control in archived_controls(self._data / "archive")
-            if control.type == "registry"
-        ]
-        named += [
-            (at, control.data["hash"])
-            for at, control in journaled_controls(self._data)
-            if control.type == "registry"
+            (at, digest)
+            for at, control in every
+            if (digest := texts_named(control).get("registry"))
         ]
         before = [digest for at, digest in named if at <= until_ns]
         if before or named:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site
+from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, reload, rules, site
 
 app = typer.Typer(
     name="lifeline",
@@ -40,6 +40,7 @@ def _root(
 app.command("demo")(demo.demo)
 app.command("init")(site.init)
 app.command("run")(site.run)
+app.command("reload")(reload.reload)
 app.command("simulate")(feeds.simulate)
 app.command("replay")(feeds.replay)
 app.add_typer(feeds.recording, name="recording")

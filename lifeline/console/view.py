@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lifeline import metrics
 from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, unit_word, words
 from lifeline.ledger import Unavailable
+from lifeline.reload.outcome import last
 from rules.alarms import Ack
 from rules.quantities import QUANTITIES
 
@@ -175,6 +176,8 @@ def pulse(desk: Desk) -> dict[str, Any]:
     problems = dict(desk.flow.problems)
     if desk.keeper.problem:
         problems["site"] = desk.keeper.problem
+    if (reload := last(desk.data)) is not None and reload.trouble:
+        problems["reload"] = reload.trouble
     return {
         "now_ms": now_ns // 1_000_000,
         "factor": desk.clock.factor,

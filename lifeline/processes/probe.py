@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.codecs import compact
-from lifeline.preflight import read_site
 from lifeline.processes.ingest import mqtt_settings
 from simulators.devices.coap import CoapLine, CoapTarget
 from simulators.devices.counters import write_atomically
@@ -31,7 +30,7 @@ LONGEST_NAP_S = 0.2  # so that a stop is seen
 
 def run(context: Context) -> None:
     """Beat until stopped; without a heartbeat channel there is only the waiting."""
-    registry = read_site(context.config(), context.data).registry
+    registry = context.texts(context.config()).registry
     asyncio.run(_beat(context, registry))
 
 

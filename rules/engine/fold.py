@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.acks import acknowledge, reset_event
+from rules.engine.acks import acknowledge, reset
 from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
@@ -22,11 +22,20 @@ from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.readout import Readout
 from rules.engine.second import SecondStage, waiting_rows
-from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.slots import INF_NS, Slots, build_slots
 from rules.engine.taking import columns_of, kept_segments
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, offset_of, position, row_of
+from rules.readings import (
+    HEARD_ONLY,
+    Block,
+    Control,
+    Readings,
+    offset_of,
+    position,
+    row_of,
+    texts_named,
+)
 from rules.segments import ranges, segments_of
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ AUX_NAMES |= {sampler.kernel: sampler.aux_names for sampler in SAMPLERS}
 class Engine:
     """All rules of a plan over all channels of a registry.
 
-    ``resolve`` gives the plan and registry a ``registry`` or ``rules`` Control names, or None to
+    ``resolve`` gives the plan and registry that a Control's ``texts_named`` mean, or None to
     go on as before; without it those records change nothing. With ``reads_out`` it also keeps
     what charts want, until ``series`` takes it.
     """
@@ -340,29 +349,14 @@ class Engine:
     def _control(self, offset: int, control: Control) -> list[Event]:
         """Take up an operator's reset, or a change of registry or rules."""
         if control.type == "reset":
-            return self._reset(offset, control.data)
+            return sorted(reset(self.slots, offset, control.data), key=log_order)
         if control.type == "ack":
             acknowledge(self.slots, self.scorers, control.data)
-        if control.type in {"registry", "rules"} and self._resolve is not None:
+        if self._resolve is not None and texts_named(control):
             resolved = self._resolve(control)
             if resolved is not None:
                 return self.change(*resolved, offset=offset)
         return []
-
-    def _reset(self, offset: int, data: dict[str, Any]) -> list[Event]:
-        """Open the range latch of the slots of one rule and channel."""
-        state, events = self.slots.state, []
-        for slot in self.slots.named(str(data.get("rule")), str(data.get("channel"))):
-            if not state.closed[slot]:
-                continue
-            state.closed[slot] = False
-            state.clear_ns[slot] = NO_NS
-            running = (state.onset_ns[slot] != NO_NS).any()
-            moving = np.array([running or state.mask[slot] != 0])
-            self.slots.note_busy(np.array([slot]), moving)
-            events.append(reset_event(self.slots, offset, slot))
-        events.sort(key=log_order)
-        return events
 
     def change(self, plan: Plan, registry: Registry, *, offset: int) -> list[Event]:
         """Go on with another plan and registry; slots of unchanged meaning keep their state.
