@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rules.alarms import LATCH, Ack, Alarm, Condition, Step
+from rules.alarms import LATCH, Ack, Alarm, Condition, Hold, Step, Suppression
 from rules.events import Event, EventType, alarm_id
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _raised(fold: AlarmFold, event: Event, seq: int) -> Step:
         max_severity=max(event.max_severity, event.severity),
         onset_ns=event.onset_ns,
         raised_ns=event.event_ns,
+        suppression=tuple(_held(said) for said in event.evidence.get("held", ())),
         worse_seq=seq,
         **_facts(event, seq),
     )
@@ -88,7 +89,7 @@ def _raised(fold: AlarmFold, event: Event, seq: int) -> Step:
         new,
         reactivations=old.reactivations + 1,
         max_severity=max(new.max_severity, old.max_severity),
-        suppression=old.suppression,
+        suppression=(*new.suppression, *_shelved(old)),
     )
     over = replace(old, ended=True, condition=Condition.NORMAL, seq=seq)
     return Step((over, joined), ended=(old.alarm_id,), announce=True)
@@ -134,6 +135,7 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
         cleared_ns=event.event_ns,
         cleared_value=event.value,
         ended=over,
+        suppression=_shelved(alarm),  # the engine follows what holds an alarm while it stands
         **facts,
     )
     return Step((cleared,), ended=(alarm.alarm_id,) if over else (), announce=True)
@@ -146,6 +148,7 @@ def _rule_changed(fold: AlarmFold, event: Event, seq: int) -> Step:
         return Step()
     over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
     facts: dict[str, Any] = {"cleared_ns": event.event_ns, "cleared_value": None, "seq": seq}
+    facts["suppression"] = _shelved(alarm)
     ended = replace(alarm, condition=Condition.NORMAL, severity=0, ended=over, **facts)
     return Step((ended,), ended=(alarm.alarm_id,) if over else (), announce=True)
 
@@ -240,6 +243,41 @@ def _revoked(fold: AlarmFold, event: Event, seq: int) -> Step:
     return Step((again,), announce=True)
 
 
+def _held(said: Mapping[str, Any]) -> Suppression:
+    """Return what an event says that holds an alarm."""
+    return Suppression(
+        hold=Hold(said.get("hold", Hold.BY_DESIGN)),
+        until_ns=int(said.get("until_ns", 0)),
+        cause=str(said.get("cause", "")),
+        by=str(said.get("by", "")),
+    )
+
+
+def _shelved(alarm: Alarm) -> tuple[Suppression, ...]:
+    return tuple(each for each in alarm.suppression if each.hold is Hold.SHELVED)
+
+
+def _hold(fold: AlarmFold, event: Event, seq: int) -> Step:
+    alarm = fold.alarms.get(event.alarm_id)
+    if alarm is None:
+        return Step()
+    said = _held(event.evidence)
+    others = tuple(each for each in alarm.suppression if each.cause != said.cause)
+    return Step((replace(alarm, suppression=(*others, said), seq=seq),))
+
+
+def _release(fold: AlarmFold, event: Event, seq: int) -> Step:
+    """Let go of an alarm; one that still stands and that nobody has seen is announced again."""
+    alarm = fold.alarms.get(event.alarm_id)
+    if alarm is None:
+        return Step()
+    cause = event.evidence.get("cause")
+    others = tuple(each for each in alarm.suppression if each.cause != cause)
+    free = replace(alarm, suppression=others, seq=seq)
+    waits = free.condition is Condition.ACTIVE and free.ack is Ack.UNACKED and not others
+    return Step((free,), announce=waits)
+
+
 _MOVES: dict[EventType, Any] = {
     EventType.RAISED: _raised,
     EventType.ESCALATED: _escalated,
@@ -249,6 +287,10 @@ _MOVES: dict[EventType, Any] = {
     EventType.RERUN_DIFFERS: _raised,
     EventType.CONFIRMED: _confirmed,
     EventType.LATE_FINDING: _late,
+    EventType.SUPPRESSED: _hold,
+    EventType.UNSUPPRESSED: _release,
+    EventType.OUT_OF_SERVICE: _hold,
+    EventType.IN_SERVICE: _release,
     EventType.RESET: _reset,
     EventType.ACKED: _acked,
     EventType.ACK_REVOKED: _revoked,

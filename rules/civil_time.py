@@ -29,6 +29,8 @@ _TEXT: Final = re.compile(
     rf"{_NAME}(?P<std>{_TIME})(?:{_NAME}(?P<dst>{_TIME})?,(?P<start>{_RULE}),(?P<end>{_RULE}))?"
 )
 _OFFSET: Final = re.compile(r"([-+])(\d{2}):?(\d{2})")
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(Z|[+-]\d\d:\d\d)")
+_MOMENTS_S: Final = range(946_684_800, 4_102_444_800)  # 2000 … 2099
 _DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 
@@ -130,6 +132,27 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     of_era = year - era * 400
     of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+def read_moment(value: object) -> int:
+    """Return Unix nanoseconds of ``2026-11-20T08:00:00+08:00``.
+
+    Raises
+    ------
+    ValueError
+        It is no moment of 2000 to 2099 with its zone.
+    """
+    found = _MOMENT.fullmatch(str(value)[:64])
+    date, zone = (found[1], found[2]) if found else ("no date", "Z")
+    try:
+        ahead = 0 if zone == "Z" else int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[4:]))
+        local = np.datetime64(date.replace(" ", "T"), "s").astype(np.int64)
+        if int(local) not in _MOMENTS_S:
+            raise ValueError  # noqa: TRY301 - one way to say what is wrong
+        return (int(local) - ahead * 60) * SECOND_NS
+    except ValueError:
+        said = f"{str(value)[:64]!r} is no time of 2000 to 2099 with its zone"
+        raise ValueError(f'{said}: write "2026-11-20T08:00:00+08:00"') from None
 
 
 def month_day(days: NDArray[np.int64]) -> NDArray[np.int64]:

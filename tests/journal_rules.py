@@ -10,7 +10,7 @@ import numpy as np
 
 from rules.engine import KINDS
 from rules.engine.kinds.joint import MEMBERS
-from rules.plan import NEVER_NS, ByHours
+from rules.plan import NEVER_NS, ByHours, Inhibit, Maintenance
 from rules.schedule import MINUTE_NS, WEEK_MINUTES, Schedule
 from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
@@ -204,6 +204,38 @@ RULES = dict.fromkeys(KINDS, channel_rules) | {
 }
 
 
+def holds(random: Random, ids: Sequence[str]) -> dict[str, Any]:
+    """Some rules explain others, and some subjects are worked on; mostly neither."""
+    if random.random() < 0.5:
+        return {}
+    channels = [f"a-gas-mh-1/s{(i * 7) % 10}/{i}" for i in range(len(DEVICES))]
+    subjects = [*channels, "dev-00", "dev-71", "a-gas-mh-1", *SUBJECTS]
+    inhibits = [
+        Inhibit(
+            inhibit_id=f"i{(number * 7) % 10}",
+            cause=random.choice(ids),
+            at_least=random.choice((1, 1, 2, 3)),
+            mute=tuple(random.sample(ids, random.randint(1, min(2, len(ids))))),
+            same=random.choice(((), ("device",), ("asset",), ("asset", "device"), ("zone",))),
+        )
+        for number in range(random.choice((0, 1, 3)))
+    ]
+    windows = []
+    for number in range(random.choice((0, 1, 2))):
+        begin = T0_NS + random.choice((-50, 0, 20, 60, 100)) * SECOND_NS
+        windows.append(
+            Maintenance(
+                window_id=f"MW-{(number * 7) % 10}",
+                from_ns=begin,
+                to_ns=begin + random.choice((1, 30, 90, 400)) * SECOND_NS,
+                subjects=frozenset(random.sample(subjects, random.randint(1, 5))),
+                by="li",
+                crew=random.choice(((), ("crew-1",))),
+            )
+        )
+    return {"inhibits": tuple(inhibits), "maintenance": tuple(windows)}
+
+
 def plan(random: Random, kinds: Sequence[str]) -> Plan:
     """A few rules of these kinds; ids are not in the order they are declared in."""
     rules: list[Any] = []
@@ -213,6 +245,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
     rules.append(feature_rule(random, "features"))
     return plan_of(
         *rules,
+        **holds(random, sorted({r.rule_id for r in rules if "/" not in r.rule_id})),
         subjects=SUBJECTS,
         probes=random.choice(((), (0,), (1, 3))),
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,

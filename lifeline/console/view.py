@@ -52,6 +52,10 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "acked": alarm.ack is Ack.ACKED,
         "confirmed": alarm.confirmed,
         "over_range": alarm.over_range,
+        "held": [
+            {"hold": s.hold.value, "cause": s.cause, "until_ms": ms(s.until_ns), "by": s.by}
+            for s in alarm.suppression
+        ],
         "late": alarm.late,
         "ended": alarm.ended,
         "class": alarm.klass,

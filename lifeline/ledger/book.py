@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, insert, select
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
 from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
+from rules.alarms import Hold
 from rules.events import Event, EventType, encode
 
 if TYPE_CHECKING:
@@ -208,18 +209,39 @@ def _outbox_rows(
     if not told:
         return []
     body = writing.compose(event, alarm, seq=seq) | {"simulation": simulation}
+    body |= _audience(event, alarm)
+    kept = _kept_back(alarm, simulation=simulation)
     return [
         {
             "seq": seq,
             "channel": outlet.name,
-            "status": "withheld" if simulation else "pending",
-            "reason": "simulation" if simulation else "",
+            "status": "withheld" if kept else "pending",
+            "reason": kept,
             "attempts": 0,
             "next_wall_ns": 0,
             "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         }
         for outlet in told
     ]
+
+
+def _kept_back(alarm: Alarm, *, simulation: bool) -> str:
+    """Return why nothing leaves the house, "" where it does."""
+    if simulation:
+        return "simulation"
+    quiet = [s.cause for s in alarm.suppression if s.hold is not Hold.OUT_OF_SERVICE]
+    return f"suppressed: {', '.join(quiet)}" if quiet else ""
+
+
+def _audience(event: Event, alarm: Alarm) -> dict[str, Any]:
+    """Say to whom an alarm is told while its asset is worked on: to those who work there."""
+    windows = [s for s in alarm.suppression if s.hold is Hold.OUT_OF_SERVICE]
+    if not windows:
+        return {}
+    said = [event.evidence, *event.evidence.get("held", ())]
+    crew = sorted({name for each in said for name in each.get("crew", ())})
+    causes = [s.cause for s in windows]
+    return {"audience": "crew", "crew": crew, "maintenance": causes, "by": windows[0].by}
 
 
 def _send(connection: Connection, rows: list[dict[str, Any]], writing: Writing) -> dict[str, int]:

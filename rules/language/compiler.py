@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.language.holding import compile_holding
 from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, slot_columns
@@ -68,7 +69,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     quality = compile_checks(rules.checks, work.selector, work.problems)
     judging = [at for r in (*work.channel_rules, *work.input_rules) for at in r.at_hours()]
     work.problems += masks(rules.checks, quality, judging, registry)
-    problems = [*work.problems, *coverage(work.selector, work.judged)]
+    inhibits, windows, odd = compile_holding(rules.holding, work.selector, registry, rules.levels)
+    problems = [*work.problems, *odd, *coverage(work.selector, work.judged)]
     raise_errors(problems)
     plan = Plan(
         content_hash=rules.content_hash,
@@ -78,6 +80,8 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         quality_rules=tuple(quality),
         composite_rules=tuple(work.composite_rules),
         input_rules=tuple(work.input_rules),
+        inhibits=inhibits,
+        maintenance=windows,
         subjects=tuple(work.subjects),
         probe_channels=work.selector.probes,
     )

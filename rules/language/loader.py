@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.language.holding import holding_problems, read_holding
 from rules.language.hours import read_hours
 from rules.language.kinds import KINDS, SETTABLE
 from rules.language.lint import text_problems
@@ -32,6 +33,7 @@ from rules.yaml_text import Document, raise_errors, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
     from rules.strict_models import Path
@@ -117,6 +119,7 @@ class _Reading:
     levels_in: str = ""
     rules: dict[str, Rule] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
+    holding: dict[str, Held] = field(default_factory=dict)
 
 
 def read_rules(
@@ -134,6 +137,7 @@ def read_rules(
     for document, head in files:
         _read_file(document, head, reading)
         read_checks(document, head.quality, reading.checks)
+        read_holding(document, head, reading.holding)
         _read_tests(document, head)
     levels = reading.levels or STANDARD_LEVELS
     problems = [p for d in documents for p in d.problems]
@@ -143,6 +147,8 @@ def read_rules(
         problems += found
         if not any(p.severity == "error" for p in found):
             sound.append(rule)
+    held = tuple(reading.holding.values())
+    problems += holding_problems(held, tuple(reading.rules.values()), levels, today)
     if today is not None:
         overrides: list[Any] = [o for rule in sound for o in rule.body.overrides]
         ends = [o.until for o in overrides if o.until]
@@ -153,6 +159,7 @@ def read_rules(
         levels=levels,
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
+        holding=held,
         expired=expired,
     )
     return rules, sorted(set(problems))

@@ -29,7 +29,7 @@ FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("maintenance", "inhibit", "escalations")
+FILE_NOT_YET: Final = ("escalations",)
 KEYS_NOT_YET: Final = (
     "labels", "escalation", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
@@ -279,4 +279,6 @@ class RuleFile(Strict):
     schedules: dict[str, Any] = Field(default_factory=dict)
     quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
+    inhibit: list[Any] = Field(default_factory=list)
+    maintenance: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)  # of these rules: rules/testing

@@ -9,6 +9,7 @@ from rules.plan import Level
 from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
+    from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
     from rules.schedule import Schedule
@@ -70,6 +71,7 @@ class RuleSet:
     levels: tuple[Level, ...]  # by severity rising
     rules: tuple[Rule, ...]  # in the order of file and line
     checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
+    holding: tuple[Held, ...] = ()  # inhibits and maintenance, in the order of file and line
     expired: str = ""  # overrides whose `until` is this day or before are over
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rules.language.holding import InhibitEntry, MaintenanceEntry
 from rules.language.kinds import KINDS
 from rules.language.meanings import MEANINGS
 from rules.language.models import Defaults, LevelEntry
@@ -38,6 +39,8 @@ def rule_schema() -> Schema:
         "schedules": {"type": "object", "additionalProperties": _of(ScheduleEntry, shared)},
         "quality": {"type": "array", "items": check},
         "rules": {"type": "array", "items": rule},
+        "inhibit": {"type": "array", "items": _of(InhibitEntry, shared)},
+        "maintenance": {"type": "array", "items": _of(MaintenanceEntry, shared)},
         "tests": {"type": "array", "items": {"type": "object"}},
     }
     whole = {

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.civil_time import read_moment
 from rules.language.loader import read_sources
 from rules.problems import Invalid, Problem
 from rules.registry_file import TEST_SUFFIXES
 from rules.strict_models import validated
 from rules.testing.entries import read_each, read_tests
-from rules.testing.models import DEFAULT_START, SensorEntry, TestFile, read_start
+from rules.testing.models import DEFAULT_START, SensorEntry, TestFile
 from rules.yaml_text import Document, read_yaml
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _rule_file(suite: Suite, text: str) -> Suite:
         path=suite.path,
         document=document,
         rules={suite.path.name: text},
-        start_ns=read_start(DEFAULT_START),
+        start_ns=read_moment(DEFAULT_START),
         tests=tests,
     )
 
@@ -151,7 +152,7 @@ def _test_file(suite: Suite) -> Suite:
         path=suite.path,
         document=document,
         rules=rules,
-        start_ns=read_start(DEFAULT_START) if head.start is None else head.start,
+        start_ns=read_moment(DEFAULT_START) if head.start is None else head.start,
         registry=tuple(entries),
         registry_texts=texts,
         tests=tuple(tests),

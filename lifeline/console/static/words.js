@@ -23,6 +23,7 @@ const WORDS = {
   undone: ["Acknowledgement taken back.", "已撤销确认。"],
   lost: ["CONNECTION LOST for {0} – what you see is old", "连接已中断 {0}，画面不是最新"],
   behind: ["catching up", "正在补读积压数据"],
+  by_design: ["explained by {0}", "已由 {0} 解释"], out_of_service: ["out of service: {0}", "检修停用：{0}"], shelved: ["shelved", "已搁置"],
   unconfirmed: ["unconfirmed", "待证实"], returned: ["returned", "已恢复"], late: ["late data", "迟到数据"],
   over: ["over", "已结束"], overRange: ["beyond range", "超量程"],
   safety: ["Not SIL-rated. Supplements and never replaces local gas alarms, interlocks and barriers. Levels are monitoring alarm levels (监测报警等级), not public warnings.",
