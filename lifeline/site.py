@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rules.alarms import Alarm
     from rules.plan import ChannelRule, DeadmanRule, Plan
     from rules.readings import Control
     from rules.registry import Registry
@@ -72,6 +73,10 @@ class Site:
         found = self._rules.get((rule_id, side), ())
         watching = next((rule for rule, rows in found if row in rows), None)
         return watching or self.composite.get((rule_id, side))
+
+    def said_by(self, alarm: Alarm) -> ChannelRule | DeadmanRule | None:
+        """Return the rule whose words and runbook an alarm has, dead-man rules too."""
+        return self.rule(alarm.rule, alarm.side, alarm.subject) or self.deadman.get(alarm.rule)
 
     def limits(self, channel: int) -> list[Limit]:
         """Return every declared level on a channel."""

@@ -78,6 +78,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         composite_rules=tuple(work.composite_rules),
         input_rules=tuple(work.input_rules),
         subjects=tuple(work.subjects),
+        runbooks=rules.runbooks,
         probe_channels=work.selector.probes,
     )
     return plan, sorted(set(problems))

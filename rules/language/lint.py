@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rules.language.amounts import Hold, PerLevel
 from rules.language.kinds import KINDS
+from rules.language.labels import used_labels
 from rules.language.models import ChannelBody
 from rules.problems import Problem, nearest
 from rules.readings import QC_MISSING
@@ -43,7 +44,16 @@ def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
     if written and isinstance(rule.body, ChannelBody) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"
         problems.append(rule.problem(("accept",), said, "warning", key=True))
+    if not rule.body.runbook and not problems and _reaches(rule.body, levels, RED):
+        said = "red alarms without a runbook: write runbook: NAME, and runbooks/NAME.md"
+        problems.append(rule.problem((), said, "warning"))
     return problems
+
+
+def _reaches(body: Body, levels: Sequence[Level], severity: int) -> bool:
+    """Tell whether a rule has a level of that severity."""
+    declared = {name for held in declared_levels(body).values() for name in held}
+    return any(level.name in declared and level.severity >= severity for level in levels)
 
 
 def declared_levels(body: Body) -> dict[str, dict[str, Any]]:
@@ -58,6 +68,10 @@ def _of(body: Body, levels: Sequence[Level]) -> list[Found]:
     found = list(_levels(body, levels))
     if found:
         return found
+    for key, name in used_labels(body):
+        if name not in body.labels:
+            hint = nearest(name, body.labels) or f": write labels: {{{name}: …}}"
+            found.append(((key,), f'{key}: the rule has no label "{name}"{hint}'))
     if isinstance(body, ChannelBody):
         if body.fail_loud:
             found += _fail_loud(body, levels)

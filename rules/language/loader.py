@@ -20,6 +20,12 @@ from rules.language.models import (
 )
 from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.language.runbooks import (
+    read_runbooks,
+    rule_texts,
+    runbook_files,
+    unknown_runbooks,
+)
 from rules.plan import Level
 from rules.problems import Invalid, Problem, nearest
 from rules.registry_codec import content_hash
@@ -56,7 +62,7 @@ def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet
 
 
 def read_sources(folder_or_files: Sources) -> dict[str, str]:
-    """Return texts by file name.
+    """Return texts by file name, those of runbooks beside them as ``runbooks/NAME.md``.
 
     Raises
     ------
@@ -66,8 +72,11 @@ def read_sources(folder_or_files: Sources) -> dict[str, str]:
     if isinstance(folder_or_files, Mapping):
         return dict(folder_or_files)
     if isinstance(folder_or_files, FilePath):
-        return read_texts(folder_or_files)
+        beside = folder_or_files if folder_or_files.is_dir() else folder_or_files.parent
+        return runbook_files(beside) | read_texts(folder_or_files)
     texts: dict[str, str] = {}
+    for folder in {path.parent for path in folder_or_files}:
+        texts |= runbook_files(folder)
     for path in folder_or_files:
         for name, text in read_texts(path).items():
             if name in texts:
@@ -125,7 +134,8 @@ def read_rules(
     ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
     """
     reading = _Reading()
-    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
+    texts = sorted(rule_texts(sources).items())
+    documents = [read_yaml(name, text) for name, text in texts]
     files = [(d, head) for d in documents if (head := _head(d)) is not None]
     for document, head in files:
         _read_levels(document, head, reading)
@@ -134,7 +144,9 @@ def read_rules(
         read_checks(document, head.quality, reading.checks)
         _read_tests(document, head)
     levels = reading.levels or STANDARD_LEVELS
-    problems = [p for d in documents for p in d.problems]
+    runbooks, wrong = read_runbooks(sources)
+    problems = [*wrong, *(p for d in documents for p in d.problems)]
+    problems += unknown_runbooks(reading.rules.values(), runbooks)
     sound = []
     for rule in reading.rules.values():
         found = text_problems(rule, levels)
@@ -151,6 +163,7 @@ def read_rules(
         levels=levels,
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
+        runbooks=runbooks,
         expired=expired,
     )
     return rules, sorted(set(problems))

@@ -17,6 +17,7 @@ from rules.language.amounts import (
     SpanValue,
     read_span,
 )
+from rules.language.labels import Labels, Sentences, Status
 from rules.language.messages import check_template
 from rules.problems import nearest
 from rules.quantities import quantity
@@ -30,7 +31,7 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
@@ -212,8 +213,12 @@ class Body(Strict):
     kind: str
     extends: str | None = None
     source: Source
+    source_text: str = ""  # which clause, data sheet or reasoning
     approved_by: str = ""
     approved_on: Date | None = None
+    status: Status = "trial"
+    known_false_positives: Sentences = ()
+    labels: Labels = Field(default_factory=dict)
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
@@ -258,6 +263,9 @@ class Defaults(Strict):
     """What holds for every rule of the file unless the rule or its template says otherwise."""
 
     source: Source | None = None
+    source_text: str | None = None
+    status: Status | None = None
+    labels: Labels | None = None
     approved_by: str | None = None
     approved_on: Date | None = None
     accept: Accept | None = None

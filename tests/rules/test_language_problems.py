@@ -91,15 +91,15 @@ def test_a_section_that_is_foreseen_and_not_built_is_refused_by_name(key):
 
 @pytest.mark.parametrize("key", KEYS_NOT_YET)
 def test_a_key_that_is_foreseen_and_not_built_is_refused_by_name(key):
-    told = found(f"{GOOD}below: {{red: 1 kPa}}, {key}: {{}}}}\n")
-    assert told == f'site.yaml:3:97: rule "a": not supported yet: {key}'
+    told = found(f"{GOOD}below: {{orange: 1 kPa}}, {key}: {{}}}}\n")
+    assert told == f'site.yaml:3:100: rule "a": not supported yet: {key}'
 
 
 def test_refused_keys_are_found_in_defaults_and_templates_too():
-    text = "version: 1\ndefaults: {latch: {}}\ntemplates: {t: {labels: {}, x: 1}}\nrules: []\n"
+    text = "version: 1\ndefaults: {latch: {}}\ntemplates: {t: {escalation: {}, x: 1}}\nrules: []\n"
     told = "\n".join(map(str, check({"site.yaml": text})))
     assert "site.yaml:2:12: not supported yet: latch" in told
-    assert "site.yaml:3:17: not supported yet: labels" in told
+    assert "site.yaml:3:17: not supported yet: escalation" in told
     assert 'template "t": unknown key "x"' in told
 
 

@@ -31,7 +31,7 @@ assets:
 CITY += "".join(HOLE.format(n=n, lon=x) for n, x in ((1, 113.0), (2, 113.001), (3, 113.002)))
 CITY += HOLE.format(n=4, lon=113.1)
 RULES = """version: 1
-defaults: {{source: estimate}}
+defaults: {{source: estimate, runbook: "https://r"}}
 rules:
 - {{id: cluster, kind: vote, {}}}
 - id: ch4
