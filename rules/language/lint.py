@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.language.amounts import Hold, PerLevel
+from rules.language.calming import calming_overrides
 from rules.language.kinds import KINDS
 from rules.language.labels import used_labels
 from rules.language.models import ChannelBody
-from rules.problems import Problem, nearest
+from rules.problems import Problem, near_or_known, nearest
 from rules.readings import QC_MISSING
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
             for _, said in _of(variant, levels)
             if said not in known
         ]
+    problems += calming_overrides(rule, levels)
     written = rule.origin.get("accept", ("",))[0] == "rules"
     if written and isinstance(rule.body, ChannelBody) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"
@@ -89,7 +91,7 @@ def _levels(body: Body, levels: Sequence[Level]) -> Iterable[Found]:
     for key, held in declared_levels(body).items():
         for name in held:
             if name not in known:
-                yield (key, name), f'{key}: unknown level "{name}"{nearest(name, known)}'
+                yield (key, name), f'{key}: unknown level "{name}"{near_or_known(name, known)}'
     if isinstance(body, ChannelBody):
         yield from _other_maps(body, declared)
 
@@ -110,7 +112,9 @@ def _other_maps(body: ChannelBody, declared: set[str]) -> Iterable[Found]:
         names = [name for name, _ in held.by_level]
         for name in names:
             if name not in declared:
-                said = f'{key}: the rule has no level "{name}"{nearest(name, declared)}'
+                said = (
+                    f'{key}: the rule has no level "{name}"{near_or_known(name, sorted(declared))}'
+                )
                 yield (key, name), said
         for name in sorted(declared - set(names)) if complete else ():
             yield (key,), f'{key}: level "{name}" is missing (write 0s for none)'

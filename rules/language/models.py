@@ -174,7 +174,7 @@ class ChannelMatch(ChannelSelect):
     @model_validator(mode="after")
     def _not_all(self) -> ChannelMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
@@ -184,7 +184,7 @@ class DeviceMatch(DeviceSelect):
     @model_validator(mode="after")
     def _not_all(self) -> DeviceMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
