@@ -22,7 +22,7 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import facts
-from lifeline.notify import Webhook
+from lifeline.notify import Webhook, labelled
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
 from lifeline.watchdog import Watchdog
@@ -121,7 +121,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
             language: words(alarm, keeper.site, language, zone=settings.zone).sentence
             for language in ("en", "zh")
         }
-        return facts(event, alarm, seq=seq) | {"sentence": said}
+        return facts(event, alarm, seq=seq) | {"sentence": said} | labelled(alarm, keeper.site)
 
     return Ledger(
         settings.ledger_url or f"sqlite:///{data / 'ledger.sqlite'}",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rules.alarms import Alarm
     from rules.plan import ChannelRule, DeadmanRule, Plan
     from rules.readings import Control
     from rules.registry import Registry
@@ -79,6 +80,10 @@ class Site:
         mine = [rule for held in self._rules.values() for rule, rows in held if channel in rows]
         schedules = {each for rule in mine for each in rule.schedules}
         return sorted({t for each in schedules for t in each.switches(from_ns, to_ns)})
+
+    def said_by(self, alarm: Alarm) -> ChannelRule | DeadmanRule | None:
+        """Return the rule whose words and runbook an alarm has, dead-man rules too."""
+        return self.rule(alarm.rule, alarm.side, alarm.subject) or self.deadman.get(alarm.rule)
 
     def limits(self, channel: int, at_ns: int) -> list[Limit]:
         """Return every declared level on a channel, as it is at that moment."""

@@ -94,7 +94,7 @@ def _seconds(text: str) -> int:
     sign = -1 if text.startswith("-") else 1
     hours, minutes, seconds = (*(int(p) for p in text.strip("+-").split(":")), 0, 0)[:3]
     if hours > 167 or minutes > 59 or seconds > 59:
-        raise ValueError(f"{text!r} is no time of a zone: hours up to 167, minutes, seconds")
+        raise ValueError(f"{text!r} is no time of a zone: write hours up to 167, minutes, seconds")
     return sign * (hours * 3600 + minutes * 60 + seconds)
 
 
@@ -106,15 +106,18 @@ def _moment(rule: str, year: int) -> int:
     if date[0] == "J":
         day = int(date[1:])
         if not 1 <= day <= 365:
-            raise ValueError(f"{rule!r}: J1 … J365")
+            raise ValueError(f"{rule!r} is no day of a year: write J1 … J365")
         return (first + day - 1 + int(day >= 60 and _leap(year))) * 86_400 + at
     if date[0] != "M":
         if int(date) > 365:
-            raise ValueError(f"{rule!r}: 0 … 365")
+            raise ValueError(f"{rule!r} is no day of a year: write 0 … 365")
         return (first + int(date)) * 86_400 + at
     month, week, weekday = (int(p) for p in date[1:].split("."))
     if not (1 <= month <= 12 and 1 <= week <= 5 and weekday <= 6):
-        raise ValueError(f"{rule!r}: M<month 1-12>.<week 1-5, 5 the last>.<weekday 0-6, 0 Sunday>")
+        raise ValueError(
+            f"{rule!r} is no day of a year: write"
+            " M<month 1-12>.<week 1-5, 5 the last>.<weekday 0-6, 0 Sunday>"
+        )
     begin = days_from_civil(year, month, 1)
     after = days_from_civil(year + month // 12, month % 12 + 1, 1)
     day = begin + (weekday - (begin + 4)) % 7 + 7 * (week - 1)  # 1970-01-01 was a Thursday, 4

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.language.runbooks import Runbook
     from rules.schedule import Schedule
 
 NEVER_NS = np.int64(2**62)
@@ -70,6 +71,10 @@ class ChannelRule:
     message: str = ""
     message_zh: str = ""
     runbook: str = ""  # where it is written what to do: a name or an address
+    labels: Mapping[str, str] = field(default_factory=dict)  # of pages and notifications
+    status: str = "trial"  # stable | trial
+    source_text: str = ""  # which clause, data sheet or reasoning
+    known_false_positives: tuple[str, ...] = ()
     file: str = ""  # file:line the rule stands at, for explanations
     own: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Kind-specific parameters, each [n] or [n, k] of numbers; the kind's file names them."""
@@ -132,6 +137,10 @@ class DeadmanRule:
     message: str = ""
     message_zh: str = ""
     runbook: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    status: str = "trial"
+    source_text: str = ""
+    known_false_positives: tuple[str, ...] = ()
     file: str = ""
 
 
@@ -182,6 +191,8 @@ class Plan:
     inhibits: tuple[Inhibit, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     subjects: tuple[str, ...] = ()
+    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
+    """What people do, by the name rules give."""
     probe_channels: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Channels whose every judged row gives a HEARTBEAT event: the watcher is watched."""
     blind_after_ns: int = 30_000_000_000

@@ -50,8 +50,10 @@ def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry
     return registry_of(read_texts(folder), previous=previous)
 
 
-def read_texts(folder: Path) -> dict[str, str]:
+def read_texts(folder: Path, *, most: int | None = None) -> dict[str, str]:
     """Return the YAML files of a folder as name → text, without tests of them.
+
+    A file of more than ``most`` bytes is refused unread.
 
     Raises
     ------
@@ -70,15 +72,27 @@ def read_texts(folder: Path) -> dict[str, str]:
     texts, problems = {}, []
     for path in paths:
         try:
+            size = path.stat().st_size
+            if most is not None and size > most:
+                said = f"is {size / 1e6:.0f} MB, more than {most >> 20} MiB: split it"
+                problems.append(Problem(path.name, 0, 0, "", said))
+                continue
             texts[path.name] = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            said = "is not UTF-8 text: save the file as UTF-8"
-            problems.append(Problem(path.name, line, 1, "", said))
+            problems.append(_not_utf8(path.name, error))
         except OSError as error:
             problems.append(Problem(path.name, 0, 0, "", f"cannot be read: {error.strerror}"))
     raise_errors(problems)
     return texts
+
+
+def _not_utf8(name: str, error: UnicodeDecodeError) -> Problem:
+    """Return the place of the first byte that is no UTF-8; columns count characters before it."""
+    before = error.object[: error.start]
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+    said = f"byte 0x{error.object[error.start]:02X} is not UTF-8 text: save the file as UTF-8"
+    return Problem(name, line, column, "", said)
 
 
 def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:

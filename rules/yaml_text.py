@@ -38,6 +38,7 @@ _TRAP_BOOL: Final = re.compile(r"(?i:yes|no|on|off)")
 _TRAP_TIME: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _TRAP_OCTAL: Final = re.compile(r"[-+]?0[0-9_]+")
 _TRAP_NUMBER: Final = re.compile(r"[-+]?(0[xb][0-9a-fA-F_]+|\d[\d_]*_[\d_]*(\.[\d_]*)?)")
+_FORBIDDEN: Final = yaml.reader.Reader.NON_PRINTABLE
 _PLAIN_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
@@ -91,11 +92,14 @@ class Document:
         self.problems.append(Problem(self.name, line, column, who, message, severity, noun))
 
 
-def read_yaml(name: str, text: str) -> Document:
-    """Return the document of ``text``; whatever is wrong with it stands in ``problems``."""
+def read_yaml(name: str, text: str, *, most: int = MAX_CHARACTERS) -> Document:
+    """Return the document of ``text``; whatever is wrong with it stands in ``problems``.
+
+    A text of more than ``most`` characters is not read.
+    """
     document = Document(name, None, _Place(1 << 20 | 1))
-    if len(text) > MAX_CHARACTERS:
-        document.problem((), f"the file is larger than {MAX_CHARACTERS} characters: split it")
+    if len(text) > most:
+        document.problem((), f"the file is larger than {most} characters: split it")
         return document
     try:
         reader = _Reader(document)
@@ -103,13 +107,13 @@ def read_yaml(name: str, text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        said = f"not YAML: {error.problem or error.context}{_remedy(text, at[0])}"
+        said = f"not YAML: {error.problem or error.context}"
+        said += _remedy(text, at[0], str(error.problem))
         if "nesting depth" in said:  # newer libyaml stops while it reads ahead, before we can
             said = f"nested deeper than {MAX_DEPTH} levels"
         document.problems.append(Problem(name, *at, "", said))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
-        document.problems.append(Problem(name, line, 1, "", f"not YAML: {error.reason}"))
+        document.problems.append(_unreadable(name, text, error))
     except UnicodeEncodeError as error:
         document.problem((), f"not text: {error.reason}")
     except _Stopped as stop:
@@ -129,11 +133,39 @@ def raise_errors(problems: Iterable[Problem]) -> None:
         raise Invalid(held)
 
 
-def _remedy(text: str, line: int) -> str:
+def _unreadable(name: str, text: str, error: yaml.reader.ReaderError) -> Problem:
+    """Return where a character stands that YAML does not allow, such as NUL."""
+    found = _FORBIDDEN.search(text)
+    at = found.start() if found else 0
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    said = f"U+{ord(found[0]):04X} is not allowed here: remove it" if found else error.reason
+    return Problem(name, line, column, "", f"not YAML: {said}")
+
+
+_REMEDIES: Final = {
+    "did not find expected node content": "a bracket or brace here or above is not closed",
+    "did not find expected ',' or": "close the bracket or brace above, or put a comma before this",
+    "did not find expected key": "indent what belongs together alike, and close what is open above",
+    "did not find expected '-' indicator": "begin each item of the list with - in the same column",
+    "mapping values are not allowed": 'quote a text that holds ": "',
+    "unexpected end of stream": "a quote above is not closed",
+    "unknown escape character": "write single quotes, in which a backslash is itself",
+    "cannot start any token": "quote a text that begins with %, @ or `",
+    "unknown directive": "quote a text that begins with %",
+    "could not find expected ':'": "write a space after the colon of a key",
+    "found undefined tag handle": "quote a text that begins with !",
+    "while scanning an anchor": "quote a text that begins with &",
+    "while scanning an alias": "quote a text that begins with *",
+    "did not find expected alphabetic": "quote a text that begins with & or *",
+}
+"""What libyaml says, and what its author can do."""
+
+
+def _remedy(text: str, line: int, said: str) -> str:
     lines = text.splitlines()
     if 0 < line <= len(lines) and "\t" in lines[line - 1]:
-        return "; indent with spaces, not with tabs"
-    return ""
+        return ": indent with spaces, not with tabs"
+    return next((f": {remedy}" for part, remedy in _REMEDIES.items() if part in said), "")
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error of ours

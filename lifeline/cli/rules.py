@@ -31,7 +31,8 @@ def check_rules(
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
     from lifeline.errors import Missing
-    from rules.language import check
+    from lifeline.workbench.catalogue import maturity
+    from rules.language import check, load_rules
     from rules.registry_file import load_registry
 
     rules_folder = folder / "rules" if (folder / "rules").is_dir() else folder
@@ -52,7 +53,53 @@ def check_rules(
         said.print(str(problem), markup=False)
     against = f"against {found}" if found else "without a registry (--registry checks more)"
     said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
+    if not errors:
+        said.print(maturity(rule.body.status for rule in load_rules(rules_folder).rules))
     raise typer.Exit(2 if errors else int(strict and warnings > 0))
+
+
+@app.command("list")
+def list_rules(
+    folder: Annotated[Path, typer.Argument(help="A folder of rules, or a city's folder.")],
+    *,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write a page of tables here.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Rules",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write it here, as JSON.")
+    ] = None,
+) -> None:
+    """Tell of every rule how mature it is, where its limits come from, what to do."""
+    from rich.table import Table
+
+    from lifeline.errors import Missing
+    from lifeline.workbench.catalogue import markdown, maturity, rows_of
+    from rules.language import load_rules
+
+    at = folder / "rules" if (folder / "rules").is_dir() else folder
+    if not at.exists():
+        raise Missing(f"{at}: no such folder")
+    rules = load_rules(at, today=datetime.now(UTC).date().isoformat())
+    rows = rows_of(rules)
+    table = Table(box=None, pad_edge=False)
+    for name in ("rule", "kind", "class", "status", "source", "runbook", "labels"):
+        table.add_column(name)
+    for row in rows:
+        labels = " ".join(f"{name}={text}" for name, text in row["labels"].items())
+        cells = (row["rule"], row["kind"], row["class"], row["status"], row["source"])
+        table.add_row(*cells, row["runbook"], labels)
+    screen = Console(highlight=False, soft_wrap=True)
+    if not screen.is_terminal:
+        screen = Console(highlight=False, soft_wrap=True, width=200)
+    screen.print(table)
+    screen.print(maturity(row["status"] for row in rows))
+    if markdown_file is not None:
+        page = markdown(rules, title=title, folder=folder.as_posix())
+        markdown_file.write_text(page, encoding="utf-8")
+    if json_file is not None:
+        text = json.dumps(rows, ensure_ascii=False, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
 
 
 @app.command("schema")

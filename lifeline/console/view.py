@@ -41,6 +41,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
     said = {language: words(alarm, site, language, zone=zone) for language in LANGUAGES}
     asset = site.asset_of(alarm.subject) if site is not None else -1
     known = site is not None and asset >= 0
+    rule = site.said_by(alarm) if site is not None else None
     row = site.registry.channel_row.get(alarm.subject) if site is not None else None
     return {
         "id": alarm.alarm_id,
@@ -78,6 +79,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "acked_by": alarm.acked_by,
         "acked_ms": ms(alarm.acked_ns),
         "comment": alarm.ack_comment,
+        "labels": dict(rule.labels) if rule is not None else {},
         "words": {
             language: {
                 "what": w.what,

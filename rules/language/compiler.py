@@ -21,19 +21,21 @@ from rules.language.reach import Overlaps, channel_warnings, coverage, shadowed
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
 from rules.plan import ChannelRule, Plan
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import Invalid, Problem, near_or_known
 from rules.quantities import UnknownUnit
+from rules.strict_models import plain_error
 from rules.yaml_text import raise_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.language.kinds.kind import Groups, Kind
-    from rules.language.limits import Side
+    from rules.language.limits import Side, SideProblem
     from rules.language.loader import Sources
     from rules.language.ruleset import Rule, RuleSet
     from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
+    from rules.strict_models import Path
 
 DEFAULT_ACCEPT = (1, 2, 3)
 
@@ -83,6 +85,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         inhibits=inhibits,
         maintenance=windows,
         subjects=tuple(work.subjects),
+        runbooks=rules.runbooks,
         probe_channels=work.selector.probes,
     )
     return plan, sorted(set(problems))
@@ -198,8 +201,9 @@ class _Work:
             raw = overridden(rule, chosen)
             return type(rule.body).model_validate(raw)
         except ValueError as error:  # pydantic's is one: each alone was fine, together not
-            said = f"overrides do not fit together: {str(error).splitlines()[-1].strip()}"
-            self.problems.append(rule.problem(("overrides",), said, key=True))
+            if len(rule.variants) == len(rule.body.overrides):  # else one alone is wrong, and told
+                said = f"overrides do not fit together: {plain_error(error)}"
+                self.problems.append(rule.problem(("overrides",), said, key=True))
             return None
 
     def _channels(self, rule: Rule, kind: Kind, groups: Groups, rows: NDArray[np.intp]) -> None:
@@ -237,8 +241,8 @@ class _Work:
                 try:
                     sides = kind.sides_of(variant, name, self.levels) if kind.sides_of else []
                 except UnknownUnit as error:
-                    where = _limits_at(rule.body, kind)
-                    self.problems.append(rule.problem(where, str(error), key=True))
+                    found: SideProblem = (_limits_at(rule.body, kind), str(error), "error")
+                    self.problems.append(_under(rule, variant, found, key=True))
                     continue
                 among = all_of.get(name, chosen)
                 interval = channels.interval_ns[chosen]
@@ -246,7 +250,7 @@ class _Work:
                     chosen, interval, name, self.registry, among, self.channel_rules, self.levels
                 )
                 for side in sides:
-                    self.problems += [rule.problem(*p) for p in side.problems]
+                    self.problems += [_under(rule, variant, p) for p in side.problems]
                     parts.append((side, matched, variant))
         units = sorted({side.unit for side, _, _ in parts})
         if len(units) > 1:
@@ -262,7 +266,7 @@ class _Work:
         name = kind.limit_rule(variant) if kind.limit_rule is not None else ""
         known = [r.id for r in self.rules.rules if r.body.kind == "threshold"]
         if name and name not in known:
-            said = f"limit: no threshold rule {name!r}{nearest(name, known)}"
+            said = f"limit: no threshold rule {name!r}{near_or_known(name, known)}"
             self.problems.append(rule.problem(("limit",), said, key=True))
 
     def _assembled(
@@ -300,6 +304,16 @@ class _Work:
                 **messages_of(body, kind.message), **_stacked(pieces, order),
             )  # fmt: skip
         return sides
+
+
+def _under(rule: Rule, variant: Any, found: SideProblem, *, key: bool = False) -> Problem:
+    """Return a problem of a rule's limits, at the override that brings it if one does."""
+    where, said, severity = found
+    if variant == rule.body:
+        return rule.problem(where, said, severity, key=key)
+    alone = [i for i, each in enumerate(rule.variants) if each == variant]
+    at: Path = ("overrides", alone[0], "set") if alone else ("overrides",)
+    return rule.problem(at, f"override: {said}", severity, key=not alone)
 
 
 def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:

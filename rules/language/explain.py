@@ -239,6 +239,7 @@ class _Values:
         plain: dict[str, Value] = {
             "unit": built.unit, "accept": accept, "class": built.klass, "source": built.source,
             "fail_loud": built.fail_loud, "approved_by": built.approved_by,
+            **_said(built),
         }  # fmt: skip
         told += [self.meant((key,), value, "") for key, value in plain.items()]
         keys = dict.fromkeys([*self._rule.raw, *self._settings()])
@@ -324,6 +325,17 @@ def _at(rule: Rule, path: Path) -> str:
     return f"{rule.document.name}:{line}:{column}"
 
 
+def _said(built: ChannelRule | DeadmanRule) -> dict[str, Value]:
+    """Return what a rule says of itself: maturity, runbook, labels, known false positives."""
+    return {
+        "status": built.status,
+        "source_text": built.source_text,
+        "runbook": built.runbook,
+        "labels": " ".join(f"{name}={text}" for name, text in sorted(built.labels.items())),
+        "known_false_positives": "; ".join(built.known_false_positives),
+    }
+
+
 def _hold(built: ChannelRule, at: int, column: int) -> tuple[Value, str]:
     """Return how long a breach must last."""
     hold_ns, samples = int(built.hold_ns[at, column]), int(built.hold_samples[at, column])
@@ -347,7 +359,8 @@ def _silence(
         if silent.missing_ns[at, column] < NEVER_NS
     ]
     told += [values.meant((key,), None, "") for key in ("at_least", "source", "approved_by")]
-    told.append(values.meant(("class",), silent.klass, ""))
+    plain: dict[str, Value] = {"class": silent.klass, **_said(silent)}
+    told += [values.meant((key,), value, "") for key, value in plain.items()]
     subject = work.registry.devices.id[row]
     return Explained(
         rule=rule.id, kind="deadman", side=1, subject=subject, file=rule.file, values=tuple(told)

@@ -22,9 +22,15 @@ from rules.language.models import (
 )
 from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.language.runbooks import (
+    read_runbooks,
+    rule_texts,
+    runbook_files,
+    unknown_runbooks,
+)
 from rules.language.schedules import read_schedules
 from rules.plan import Level
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import Invalid, Problem, near_or_known, nearest
 from rules.registry_codec import content_hash
 from rules.registry_file import read_texts
 from rules.strict_models import known_keys, validated
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 
 Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
 FORMAT: Final = "lifeline rules 1"
+MAX_BYTES: Final = 8 << 20  # of a rule file: some 15 000 rules
 
 
 def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet:
@@ -60,7 +67,7 @@ def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet
 
 
 def read_sources(folder_or_files: Sources) -> dict[str, str]:
-    """Return texts by file name.
+    """Return texts by file name, those of runbooks beside them as ``runbooks/NAME.md``.
 
     Raises
     ------
@@ -70,10 +77,13 @@ def read_sources(folder_or_files: Sources) -> dict[str, str]:
     if isinstance(folder_or_files, Mapping):
         return dict(folder_or_files)
     if isinstance(folder_or_files, FilePath):
-        return read_texts(folder_or_files)
+        beside = folder_or_files if folder_or_files.is_dir() else folder_or_files.parent
+        return runbook_files(beside) | read_texts(folder_or_files, most=MAX_BYTES)
     texts: dict[str, str] = {}
+    for folder in {path.parent for path in folder_or_files}:
+        texts |= runbook_files(folder)
     for path in folder_or_files:
-        for name, text in read_texts(path).items():
+        for name, text in read_texts(path, most=MAX_BYTES).items():
             if name in texts:
                 raise Invalid([Problem(name, 0, 0, "", "two files have this name: rename one")])
             texts[name] = text
@@ -108,7 +118,8 @@ def rules_from_bytes(data: bytes) -> RuleSet:
 
 def _canonical(sources: dict[str, str], expired: str) -> bytes:
     whole = {"format": FORMAT, "expired": expired, "sources": dict(sorted(sources.items()))}
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")  # half a character is told where it is read
 
 
 @dataclass(slots=True)
@@ -130,7 +141,8 @@ def read_rules(
     ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
     """
     reading = _Reading()
-    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
+    texts = sorted(rule_texts(sources).items())
+    documents = [read_yaml(name, text, most=MAX_BYTES) for name, text in texts]
     files = [(d, head) for d in documents if (head := _head(d)) is not None]
     for document, head in files:
         _read_levels(document, head, reading)
@@ -140,7 +152,9 @@ def read_rules(
         read_holding(document, head, reading.holding)
         _read_tests(document, head)
     levels = reading.levels or STANDARD_LEVELS
-    problems = [p for d in documents for p in d.problems]
+    runbooks, wrong = read_runbooks(sources)
+    problems = [*wrong, *(p for d in documents for p in d.problems)]
+    problems += unknown_runbooks(reading.rules.values(), runbooks)
     sound = []
     for rule in reading.rules.values():
         found = text_problems(rule, levels)
@@ -160,6 +174,7 @@ def read_rules(
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
         holding=held,
+        runbooks=runbooks,
         expired=expired,
     )
     return rules, sorted(set(problems))
@@ -167,6 +182,9 @@ def read_rules(
 
 def _head(document: Document) -> RuleFile | None:
     if document.value is None:
+        if not document.problems:
+            said = "holds nothing: write version: 1 and rules, or remove the file"
+            document.problem((), said, severity="warning")
         return None
     if not isinstance(document.value, dict):
         if not document.problems:
@@ -194,31 +212,35 @@ def _refuse_not_yet(
     return {key: item for key, item in value.items() if key not in keys}
 
 
+def _level(document: Document, path: Path, item: Any) -> Level | None:
+    """Return one level, written as a colour or in full, or None after noting what is wrong."""
+    if isinstance(item, str) and item in COLOURS:
+        return Level(item, COLOURS[item], item)
+    if isinstance(item, str):
+        said = f"level {item!r}{nearest(item, COLOURS)} needs {{name, severity, colour}}"
+        document.problem(path, said)
+        return None
+    entry = validated(LevelEntry, item, document, path)
+    if entry is None:
+        return None
+    return Level(entry.name, entry.severity, entry.colour or list(COLOURS)[entry.severity - 1])
+
+
 def _read_levels(document: Document, head: RuleFile, reading: _Reading) -> None:
     if head.levels is None:
         return
-    levels: list[Level] = []
-    for i, item in enumerate(head.levels):
-        path = ("levels", i)
-        if isinstance(item, str) and item in COLOURS:
-            levels.append(Level(item, COLOURS[item], item))
-            continue
-        if isinstance(item, str):
-            said = f"level {item!r}{nearest(item, COLOURS)} needs {{name, severity, colour}}"
-            document.problem(path, said)
-            continue
-        entry = validated(LevelEntry, item, document, path)
-        if entry is not None:
-            colour = entry.colour or list(COLOURS)[entry.severity - 1]
-            levels.append(Level(entry.name, entry.severity, colour))
+    read = [_level(document, ("levels", i), item) for i, item in enumerate(head.levels)]
+    levels = [level for level in read if level is not None]
     for what in ("name", "severity"):
         values = [getattr(level, what) for level in levels]
         if len(set(values)) != len(values):
             document.problem(("levels",), f"two levels have the same {what}")
             return
     declared = tuple(sorted(levels, key=lambda level: level.severity))
-    if not declared:
+    if not head.levels:
         document.problem(("levels",), "no level at all: leave the key away for the usual four")
+    elif not declared:
+        return  # each was wrong, and said so
     elif reading.levels and declared != reading.levels:
         document.problem(
             ("levels",), f"differ from those in {reading.levels_in}: a site has one set"
@@ -236,7 +258,10 @@ def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
     for name, template in head.templates.items():
         path = ("templates", name)
         for key in _refuse_not_yet(template, KEYS_NOT_YET, document, path):
-            if key not in every_key or key == "id":
+            if key == "id":
+                said = f'template "{name}": an id is a rule\'s own: remove it here'
+                document.problem((*path, key), said, key=True)
+            elif key not in every_key:
                 said = f'template "{name}": unknown key "{key}"{nearest(key, every_key)}'
                 document.problem((*path, key), said, key=True)
     for i, item in enumerate(head.rules):
@@ -296,7 +321,7 @@ def _inherited(
     name, where = item.get("extends"), (*path, "extends")
     while isinstance(name, str):
         if name not in head.templates:
-            said = f"extends: unknown template {name!r}{nearest(name, head.templates)}"
+            said = f"extends: unknown template {name!r}{near_or_known(name, head.templates)}"
             document.problem(where, said, who=who)
             break
         if name in seen:
@@ -345,7 +370,7 @@ def _variants(rule: Rule, model: type[Body], place: Any, names: list[str]) -> tu
             first = key.partition(".")[0]
             allowed = [name for name in SETTABLE if name in names]
             if first not in allowed:
-                said = f'override: "{key}" cannot be set{nearest(first, allowed)}'
+                said = f'override: "{key}" cannot be set{near_or_known(first, allowed)}'
                 rule.document.problem((*path, key), said, who=rule.id, key=True)
                 sound = False
         try:

@@ -17,6 +17,7 @@ from rules.language.amounts import (
     SpanValue,
     read_span,
 )
+from rules.language.labels import Labels, Sentences, Status
 from rules.language.messages import check_template
 from rules.language.schedules import When
 from rules.problems import nearest
@@ -31,7 +32,7 @@ COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
 FILE_NOT_YET: Final = ("escalations",)
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "escalation", "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
@@ -174,7 +175,7 @@ class ChannelMatch(ChannelSelect):
     @model_validator(mode="after")
     def _not_all(self) -> ChannelMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
@@ -184,7 +185,7 @@ class DeviceMatch(DeviceSelect):
     @model_validator(mode="after")
     def _not_all(self) -> DeviceMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
@@ -213,8 +214,12 @@ class Body(Strict):
     kind: str
     extends: str | None = None
     source: Source
+    source_text: str = ""  # which clause, data sheet or reasoning
     approved_by: str = ""
     approved_on: Date | None = None
+    status: Status = "trial"
+    known_false_positives: Sentences = ()
+    labels: Labels = Field(default_factory=dict)
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
@@ -260,6 +265,9 @@ class Defaults(Strict):
     """What holds for every rule of the file unless the rule or its template says otherwise."""
 
     source: Source | None = None
+    source_text: str | None = None
+    status: Status | None = None
+    labels: Labels | None = None
     approved_by: str | None = None
     approved_on: Date | None = None
     accept: Accept | None = None

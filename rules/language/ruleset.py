@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.plan import Level
 from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
+    from rules.language.runbooks import Runbook
     from rules.schedule import Schedule
     from rules.strict_models import Path
     from rules.yaml_text import Document
@@ -72,6 +75,7 @@ class RuleSet:
     rules: tuple[Rule, ...]  # in the order of file and line
     checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
     holding: tuple[Held, ...] = ()  # inhibits and maintenance, in the order of file and line
+    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     expired: str = ""  # overrides whose `until` is this day or before are over
 
     def rule(self, rule_id: str) -> Rule | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rules.civil_time import read_moment
 from rules.language.loader import read_sources
+from rules.language.runbooks import runbook_files
 from rules.problems import Invalid, Problem
 from rules.registry_file import TEST_SUFFIXES
 from rules.strict_models import validated
@@ -126,10 +127,19 @@ def _rule_file(suite: Suite, text: str) -> Suite:
     return Suite(
         path=suite.path,
         document=document,
-        rules={suite.path.name: text},
+        rules=_with_runbooks(suite, {suite.path.name: text}),
         start_ns=read_moment(DEFAULT_START),
         tests=tests,
     )
+
+
+def _with_runbooks(suite: Suite, rules: dict[str, str]) -> dict[str, str]:
+    """Add the runbooks beside a file, which its rules may name."""
+    try:
+        return runbook_files(suite.path.parent) | rules
+    except Invalid as invalid:
+        suite.document.problems += invalid.problems
+        return rules
 
 
 def _test_file(suite: Suite) -> Suite:

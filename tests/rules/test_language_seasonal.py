@@ -115,7 +115,7 @@ def test_an_override_may_set_the_floor(registry):
         (GOOD.replace("28d", "14d"), "baseline holds fewer than 3 periods of 7d"),
         (GOOD.replace("28d", "14d"), "write at least 21d, or a smaller min_points"),
         (GOOD.replace("15m", "1m"), "values would be kept of each channel, more than 16384"),
-        (GOOD + ", min_points: 0", "min_points: must be greater than or equal to 1"),
+        (GOOD + ", min_points: 0", "min_points: must be at least 1"),
         (GOOD.replace("2 m3/h", "2 kPa"), "unit 'kPa' does not measure flow"),
         (GOOD.replace("2 m3/h", "-2 m3/h"), "floor must not be below 0"),
         (GOOD.replace("2 m3/h", "0 m3/h"), "floor: 0 makes any change infinite"),

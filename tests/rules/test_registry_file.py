@@ -129,7 +129,7 @@ def test_a_folder_without_yaml_and_a_file_that_is_not_utf8_are_told(tmp_path):
     with pytest.raises(Invalid, match=r"holds no \.yaml file"):
         load_registry(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"version: 1\n# \xff\n")
-    with pytest.raises(Invalid, match=r"a\.yaml:2:1: is not UTF-8"):
+    with pytest.raises(Invalid, match=r"a\.yaml:2:3: byte 0xFF is not UTF-8"):
         load_registry(tmp_path)
     with pytest.raises(Invalid, match="no such file"):
         load_registry(tmp_path / "none")

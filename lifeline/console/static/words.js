@@ -41,6 +41,7 @@ const WORDS = {
   noLimits: ["no limit declared", "未设限值"],
   overRangeUp: ["above range", "超上限"], under: ["below range", "超下限"],
   todo: ["What to do", "处置"], todoDefault: ["default advice, not approved for this site", "默认提示，未经本地批准"], runbook: ["runbook", "预案"],
+  trial: ["rule on trial", "规则试运行"], limitsFrom: ["limits from", "限值依据"], falsePositives: ["known to alarm without danger", "已知误报原因"],
   exposed: ["about {0} people nearby", "影响约 {0} 人"],
   beside: ["Neighbours (grey)", "邻近测点（灰线）"], sameAsset: ["same asset", "同一设施"], none_near: ["none within 600 m", "600 米内无同类测点"],
   history: ["History", "经过"], channels: ["Measured here", "监测项目"], openAlarms: ["Open alarms", "未结束报警"],
