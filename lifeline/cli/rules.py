@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lifeline.cli.backtest import backtest
 from lifeline.cli.explain import explain_rules
+from lifeline.cli.suggest import suggest
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -117,3 +118,4 @@ def new_rule(
 
 app.command("backtest")(backtest)
 app.command("explain")(explain_rules)
+app.command("suggest")(suggest)
