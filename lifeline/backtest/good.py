@@ -72,6 +72,7 @@ class Good:
     """Scores by rule and channel row, (judged ns, score) with time rising; what was left out."""
 
     scores: dict[tuple[str, int], Scores] = field(default_factory=dict)
+    values: dict[tuple[str, int], Scores] = field(default_factory=dict)  # what was scored
     left_out: dict[str, Counter[str]] = field(default_factory=dict)  # by rule: why, how many
 
 
@@ -107,8 +108,7 @@ def gathered(
         counts = good.left_out.setdefault(rule.rule_id, Counter())
         for row in np.intersect1d(rule.channel, rows).tolist():
             name = registry.channels.id[row]
-            t_ns, score = _scored(rule, held.get(row), read_out.get((rule.rule_id, name)), counts)
-            keep = t_ns >= from_ns
+            values = _accepted(rule, held.get(row), counts)
             told_of = [(i.from_ns, i.to_ns) for i in truth or () if name in i.subjects]
             alarms = [
                 (e.onset_ns, e.end_ns)
@@ -116,11 +116,14 @@ def gathered(
                 if e.subject == name
                 and (klass.get(e.rule) == "maintenance" or (truth is None and e.severity >= DANGER))
             ]
-            for why, spans in (("incident", told_of), ("alarm", alarms)):
-                inside = keep & _within(t_ns, spans)
-                counts[why] += int(inside.sum())
-                keep &= ~inside
-            good.scores[rule.rule_id, row] = t_ns[keep], score[keep]
+            by_why = {"incident": told_of, "alarm": alarms}
+            key = rule.rule_id, row
+            good.values[key] = _outside(values, by_why, from_ns, counts)
+            if rule.kind == "threshold":
+                good.scores[key] = good.values[key]
+            elif (rule.rule_id, name) in read_out:
+                said = read_out[rule.rule_id, name]
+                good.scores[key] = _outside(said, by_why, from_ns, Counter())
     return good
 
 
@@ -141,27 +144,27 @@ def _by_rule_and_subject(told: Sequence[Series]) -> dict[tuple[str, str], Scores
     }
 
 
-def _scored(
-    rule: ChannelRule,
-    held: dict[str, NDArray[Any]] | None,
-    read_out: Scores | None,
-    counts: Counter[str],
+def _accepted(
+    rule: ChannelRule, held: dict[str, NDArray[Any]] | None, counts: Counter[str]
 ) -> Scores:
-    """Return the accepted samples' scores: the values themselves, or what was read out."""
-    nothing = np.zeros(0, np.int64), np.zeros(0)
+    """Return the samples the rule accepts."""
     if held is None:
-        return nothing
+        return np.zeros(0, np.int64), np.zeros(0)
     fits = held["usable"] & ~np.isnan(held["value"])
     if not rule.fail_loud:
         fits &= np.isin(held["qc_flag"], rule.accept)
     counts["quality"] += int((~fits).sum())
-    if rule.kind == "threshold":
-        return held["judged_ns"][fits], held["value"][fits]
-    return read_out or nothing
+    return held["judged_ns"][fits], held["value"][fits]
 
 
-def _within(t_ns: NDArray[np.int64], spans: Spans) -> NDArray[np.bool_]:
-    inside = np.zeros(len(t_ns), np.bool_)
-    for begin, end in spans:
-        inside |= (t_ns >= begin) & (t_ns <= end)
-    return inside
+def _outside(told: Scores, by_why: dict[str, Spans], from_ns: int, counts: Counter[str]) -> Scores:
+    """Return what lies outside of some spans of time, and count the rest by their names."""
+    t_ns, x = told
+    keep = t_ns >= from_ns
+    for why, spans in by_why.items():
+        inside = np.zeros(len(t_ns), np.bool_)
+        for begin, end in spans:
+            inside |= (t_ns >= begin) & (t_ns <= end)
+        counts[why] += int((inside & keep).sum())
+        keep &= ~inside
+    return t_ns[keep], x[keep]
