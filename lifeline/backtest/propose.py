@@ -175,7 +175,7 @@ def _basis(
     peaks = len(tail.peaks)
     missing = 0.0
     if not tail.enough:
-        missing = days * (LEAST_PEAKS / peaks - 1) if peaks else max(days, 1.0)
+        missing = days * (LEAST_PEAKS / max(peaks, 1) - 1) or 1.0
     rarest = per_year / TENTH ** max(int((~np.isnan(side.raise_at[0])).sum()) - 1, 0)
     return Basis(
         side=side.side,

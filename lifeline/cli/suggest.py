@@ -145,6 +145,9 @@ def _remarks(tried: Tried) -> Iterator[str]:
     for basis in told.bases:
         side = "above" if basis.side > 0 else "below"
         days = basis.years * 365.25
+        if not basis.samples:
+            yield f"{side}: no good sample in that time"
+            continue
         if basis.missing_days:
             yield (
                 f"{side}: too little good data: {basis.peaks} independent peaks in {days:.3g} "
