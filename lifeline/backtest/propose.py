@@ -6,8 +6,9 @@
 - Hysteresis is BAND times the robust standard deviation of the step from one sample to the next:
   noise round the limit does not clear and raise again.
 
-What stays as it is, and is said: orange and red of fail_loud rules; a limit from a clause that
-would be looser; a limit beyond the sensor's range; ``for`` of orange and red.
+What stays as it is, and is said: orange and red of fail_loud rules, and of others where good data
+do not reach them more often than asked: they are about danger, and ``for`` of theirs too; a limit
+from a clause that would be looser; a limit beyond the sensor's range.
 """
 
 from __future__ import annotations
@@ -221,6 +222,7 @@ def _levels(
     resolution = float(registry.channels.resolution[rows].max())
     step = _step(noise, resolution if side.kind == "threshold" else 0.0, tail)
     tails = {0: tail}
+    apart = _outward(BAND * noise, step) + step  # so that noise does not carry it over two levels
     found: list[LevelChange] = []
     least = -math.inf  # turned upward, as everything here
     for number, level in enumerate(_with_times(side, now, tracks, tail)):
@@ -229,7 +231,7 @@ def _levels(
             tails[waits] = tail_of([held(track, waits) for track in tracks])
         of_level = tails[waits] if tails[waits].enough else tail
         wanted = _outward(of_level.limit(per_year / TENTH**number), step)
-        wanted = max(wanted, _outward(least + step, step)) if least > -math.inf else wanted
+        wanted = max(wanted, _outward(least + apart, step)) if found else wanted
         why = _why_kept(side, level, now[number + 1 :], wanted, where)
         limit = level.limit_now if why else side.side * wanted + 0.0
         found.append(replace(level, limit=limit, kept=why))
@@ -255,17 +257,25 @@ def _why_kept(
     asked = f"good data would ask for {side.side * wanted:g}"
     if level.frozen:
         return f"{level.level} of a fail_loud rule is never touched"
-    if side.source == "clause" and wanted > side.side * level.limit_now:
+    now = side.side * level.limit_now
+    if level.severity > CALM_SEVERITY and wanted <= now:
+        return "it is about danger, which good data do not show: never tightened from history"
+    if side.source == "clause" and wanted > now:
         return f"from a clause: never looser ({asked})"
     if side.kind == "threshold":
         ends = registry.channels.range_hi if side.side > 0 else registry.channels.range_lo
         end = float((side.side * ends[rows]).min())
         if wanted >= end:
             return f"{asked}, beyond the range's end, {side.side * end:g}"
-    fixed = [a for a in above if a.frozen and wanted >= side.side * a.limit_now]
+    fixed = [a for a in above if _holds(side, a) and wanted >= side.side * a.limit_now]
     if fixed:
         return f"{asked}, not short of {fixed[0].level}"
     return ""
+
+
+def _holds(side: ChannelRule, level: LevelChange) -> bool:
+    """Tell whether a level cannot give way to one below it."""
+    return level.frozen or side.source == "clause"
 
 
 def _with_bands(found: list[LevelChange], noise: float, step: float) -> list[LevelChange]:

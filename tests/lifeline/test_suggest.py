@@ -167,12 +167,14 @@ def test_an_override_for_one_channel_does_too_and_leaves_the_other_alone(tmp_pat
 
 
 def test_a_limit_from_a_clause_is_never_made_looser(tmp_path, history):
-    clause = RULES.replace("source: estimate", "source: clause")
+    clause = RULES.replace("source: estimate", "source: clause").replace("330", "390")
     said, told, patch = suggest(tmp_path, history, clause, "p-high")
     levels = {level["level"]: level for level in told["proposals"][0]["levels"]}
     assert levels["blue"]["limit"] == 312
     assert levels["blue"]["for_s"] == 0
-    assert levels["orange"]["limit"] < 420, "tighter is allowed"
+    assert levels["yellow"]["limit"] < 390, "tighter is allowed"
+    assert levels["orange"]["limit"] == 420, "but orange is about danger"
+    assert "orange: it is about danger" in said
     assert "blue: from a clause: never looser (good data would ask for 3" in said
     (override,) = yaml.safe_load(patch.read_text())
     assert "above.blue" not in override["set"]
