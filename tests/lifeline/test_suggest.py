@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 from typer.testing import CliRunner
 
 from lifeline.cli.app import app
+from rules.readings import Readings, Tick
 from simulators.recording import open_mapping, write_recording
 
 DAYS = 5
@@ -55,9 +56,28 @@ def pressures(seed, days=DAYS):
 
 
 def recorded(path, values):
-    """Return a recording of values, which is read faster than a CSV."""
-    mapped = open_mapping(write_csv(path, values))
-    write_recording(path, mapped.registry, mapped.steps(), {})
+    """Return a recording of the same values, a record a quarter of a day: read much faster."""
+    registry = open_mapping(write_csv(path, values[:1])).registry
+    t0_ns = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * 10**9
+
+    def steps():
+        yield Tick(t0_ns)
+        for begin in range(0, len(values), 360):
+            part = np.round(values[begin : begin + 360], 1)
+            minute = np.repeat(np.arange(begin, begin + len(part)), 2)
+            yield Readings.of(
+                {
+                    "channel": np.tile([0, 1], len(part)),
+                    "judged_ns": t0_ns + minute * 60 * 10**9,
+                    "value": part.ravel(),
+                    "sequence": minute,
+                    "boot": np.ones(len(minute), np.int64),
+                    "index": np.tile([0, 1], len(part)),
+                }
+            )
+            yield Tick(t0_ns + (begin + len(part)) * 60 * 10**9)
+
+    write_recording(path, registry, steps(), {})
     return path
 
 

@@ -39,10 +39,10 @@ def track(x, interval_ns=MINUTE_NS):
 
 @functools.cache
 def fitted_and_later(kind):
-    """Return seven tails fitted on a month each, and two other years of each with its memory."""
+    """Return five tails fitted on a month each, and another year of each with its memory."""
     found = []
-    for seed in range(7):
-        later = track(series(kind, 1_000 + seed, n=2 * 365 * 24 * 60))
+    for seed in range(5):
+        later = track(series(kind, 1_000 + seed, n=365 * 24 * 60))
         found.append((tail_of([track(series(kind, seed))]), later, memory(later)))
     return found
 
@@ -50,7 +50,7 @@ def fitted_and_later(kind):
 @pytest.mark.parametrize("kind", ["gaussian", "ar1", "heavy"])
 @pytest.mark.parametrize("per_year", [500.0, 52.0, 12.0])
 def test_a_limit_is_passed_about_as_often_as_was_asked(kind, per_year):
-    """The middle one of seven fits is in the band, judged by years it has not seen."""
+    """The middle one of five fits is in the band, judged by a year it has not seen."""
     rates = []
     for fitted, later, lag in fitted_and_later(kind):
         assert fitted.enough
