@@ -12,6 +12,8 @@ from rich.console import Console
 
 from lifeline.cli.backtest import backtest
 from lifeline.cli.explain import explain_rules
+from lifeline.cli.false_alarms import false_alarms
+from lifeline.cli.suggest import suggest
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -28,6 +30,14 @@ def check_rules(
         Path | None, typer.Option("--json", help="Write the problems here, as JSON.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count: exit code 1.")] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="A city's folder, recording or CSV: expected false alarms from it."),
+    ] = None,
+    max_false_per_day: Annotated[
+        float | None,
+        typer.Option(min=0, help="A rule expected to raise more false ones ends it with code 1."),
+    ] = None,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
     from lifeline.errors import Missing
@@ -41,8 +51,15 @@ def check_rules(
     beside = rules_folder.parent / "registry"
     found = registry or (beside if beside.is_dir() else None)
     today = datetime.now(UTC).date().isoformat()
-    problems = check(rules_folder, load_registry(found) if found else None, today=today)
+    known = load_registry(found) if found else None
+    problems = check(rules_folder, known, today=today)
     errors = sum(1 for p in problems if p.severity == "error")
+    over = 0
+    if not errors and (known is not None or history is not None):
+        told = false_alarms(rules_folder, known, found, history, budget=max_false_per_day)
+        over, problems = told.over, sorted({*problems, *told.warnings})
+        for line in told.lines:
+            print(line)
     warnings = len(problems) - errors
     if json_file is not None:
         held = [problem.to_json() for problem in problems]
@@ -55,7 +72,7 @@ def check_rules(
     said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
     if not errors:
         said.print(maturity(rule.body.status for rule in load_rules(rules_folder).rules))
-    raise typer.Exit(2 if errors else int(strict and warnings > 0))
+    raise typer.Exit(2 if errors else int((strict and warnings > 0) or over > 0))
 
 
 @app.command("list")
@@ -164,3 +181,4 @@ def new_rule(
 
 app.command("backtest")(backtest)
 app.command("explain")(explain_rules)
+app.command("suggest")(suggest)

@@ -101,7 +101,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/metrics")
     def _metrics() -> Response:
-        view.pulse(desk)  # the gauges of age and sight are as old as the last look
+        view.state(desk)  # the gauges of alarms, age and sight are as old as the last look
         return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/api/map")

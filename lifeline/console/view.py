@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
 from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, unit_word, words
 from lifeline.ledger import Unavailable
 from lifeline.reload.outcome import last
-from rules.alarms import Ack
+from rules.alarms import Ack, Word
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _draw(desk: Desk, revision: int) -> dict[str, Any]:
         held = []
     listed = held[: settings.max_listed]
     alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
-    _gauge(alarms)
+    _gauge(desk, held)
     return {
         "revision": revision,
         "simulation": desk.keeper.simulation,
@@ -235,10 +236,14 @@ def _silent(alarms: list[dict[str, Any]], site: Site | None) -> int:
     return len({a["subject"] for a in alarms if a["active"] and a["rule"] in site.deadman})
 
 
-def _gauge(alarms: list[dict[str, Any]]) -> None:
-    metrics.OPEN_ALARMS.clear()
-    for alarm in alarms:
-        metrics.OPEN_ALARMS.labels(alarm["severity"], alarm["word"]).inc()
+def _gauge(desk: Desk, held: list[tuple[Alarm, bool]]) -> None:
+    """Tell how many alarms are open: 0 too, and those beyond what the page lists as well."""
+    beyond = len(held) > desk.settings.max_listed
+    open_now = desk.ledger.open_alarms() if beyond else [alarm for alarm, _ in held]
+    counts = Counter((alarm.shown_severity, alarm.word) for alarm in open_now)
+    for severity in COLOURS:
+        for word in Word:
+            metrics.OPEN_ALARMS.labels(severity, word).set(counts[severity, word])
 
 
 def map_json(desk: Desk) -> dict[str, Any]:

@@ -188,8 +188,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data: Path, **settings):
-    """A running serve; gives an HTTP client with its address as base."""
+def serving(data: Path, *, ready: str = "/api/state", **settings):
+    """A running serve that answers at ``ready``; gives an HTTP client with its address as base."""
     port, stop, died = free_port(), threading.Event(), []
 
     def run() -> None:
@@ -207,7 +207,7 @@ def serving(data: Path, **settings):
     thread.start()
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
     try:
-        until(lambda: died or _answers(client))
+        until(lambda: died or _answers(client, ready))
         assert not died, died
         yield client
     finally:
@@ -218,9 +218,9 @@ def serving(data: Path, **settings):
     assert not thread.is_alive()
 
 
-def _answers(client: httpx.Client) -> bool:
+def _answers(client: httpx.Client, ready: str) -> bool:
     try:
-        return client.get("/api/state").status_code == 200
+        return client.get(ready).status_code == 200
     except httpx.HTTPError:
         return False
 
