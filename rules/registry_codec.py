@@ -15,7 +15,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from rules.problems import Invalid, Problem
-from rules.registry import Assets, Channels, Devices, Registry, Sites
+from rules.registry import OPTIONAL_COLUMNS, Assets, Channels, Devices, Registry, Sites
 
 FORMAT: Final = "lifeline registry 1"
 _TABLES: Final[tuple[tuple[str, Any], ...]] = (
@@ -43,8 +43,10 @@ def registry_bytes(registry: Registry) -> bytes:
     for name, table in _TABLES:
         held = getattr(registry, name)
         whole[name] = {f.name: _column(getattr(held, f.name)) for f in fields(table)}
-    if not any(registry.channels.derived):
-        del whole["channels"]["derived"]  # as texts were before there were any
+    for name, columns in OPTIONAL_COLUMNS.items():
+        for column, usual in columns.items():
+            if all(v == usual for v in getattr(getattr(registry, name), column)):
+                del whole[name][column]  # as texts were before there were any
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -60,7 +62,7 @@ def registry_from_bytes(data: bytes) -> Registry:
         whole = from_json(data)  # twice as fast as the standard library's, the same floats
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
-        tables = {name: _table(table, whole[name]) for name, table in _TABLES}
+        tables = {name: _table(name, table, whole[name]) for name, table in _TABLES}
         return Registry(content_hash=content_hash(data), simulation=whole["simulation"], **tables)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         said = f"not a stored registry ({error}): load it again from its YAML"
@@ -83,10 +85,10 @@ def _column(values: Any) -> Any:
     return {"of": [first[key] for key in rows], "row": [rows[key] for key in keys]}
 
 
-def _table(table: Any, columns: dict[str, Any]) -> Any:
+def _table(name: str, table: Any, columns: dict[str, Any]) -> Any:
     built: dict[str, Any] = {}
     for f in fields(table):
-        if f.name == "derived" and f.name not in columns:
+        if f.name not in columns and f.name in OPTIONAL_COLUMNS.get(name, ()):
             continue
         column = columns[f.name]
         if f.name in DTYPES:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rules.problems import Invalid, Problem, nearest
 from rules.quantities import QUANTITIES, UnknownUnit, canonical, factor
-from rules.registry import Assets, Channels, Devices, Registry, Sites
+from rules.registry import IN_SERVICE, RETIRED, Assets, Channels, Devices, Registry, Sites
 from rules.registry_codec import (
     DTYPES,
     content_hash,
@@ -223,7 +223,12 @@ def _channel(
         document.problem((*path, "id"), said, who=name, noun="channel")
     key = channel.key if channel.key is not None else f"{sensor.id}/{channel.id}"
     spoken = {"key": key} | ({"port": str(channel.port)} if channel.port is not None else {})
-    for what, value in spoken.items():
+    said = gathered.devices[sensor.device].state if known else IN_SERVICE
+    state = channel.state or said
+    if said == RETIRED and state != RETIRED:
+        told = f"state: device {sensor.device} is retired: name the device that speaks for it now"
+        document.problem((*path, "state"), told, who=name, noun="channel")
+    for what, value in spoken.items() if state != RETIRED else ():
         other = addresses.setdefault((sensor.device, f"{what} {value}"), name)
         if other != name:
             said = f'{what} {value} of device {sensor.device} is taken by "{other}"'
@@ -240,7 +245,9 @@ def _channel(
         "id": name, "asset": asset.id, "device": sensor.device, "key": key,
         "port": -1 if channel.port is None else channel.port, "interval_ns": interval,
         "quantity": channel.quantity, "klass": channel.klass,
-        "fault_codes": tuple(channel.fault_codes), "alive": True,
+        "fault_codes": tuple(channel.fault_codes), "alive": state != RETIRED, "state": state,
+        "calibrated_on": channel.calibrated_on or "",
+        "calibration_due": channel.calibration_due or "",
         "tags": {**asset.tags, **sensor.tags, **channel.tags}, "derived": {},
     }  # fmt: skip
     gathered.where["channel", name] = where
@@ -304,7 +311,8 @@ def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
         {
             d.id: {
                 "id": d.id, "kind": d.kind, "transport": d.transport, "codec": d.codec,
-                "asset": asset_row[d.asset], "interval_ns": d.every, "alive": True,
+                "asset": asset_row[d.asset], "interval_ns": d.every, "alive": d.state != RETIRED,
+                "state": d.state,
             }
             for d in gathered.devices.values()
         },
@@ -349,6 +357,8 @@ def _merged(new: dict[str, dict[str, Any]], old: Any, table: Any) -> dict[str, A
     names = list(table.__dataclass_fields__)
     for row, name in enumerate(old_ids):
         kept = {c: getattr(old, c)[row] for c in names} | {"alive": False}
+        if "state" in kept:
+            kept["state"] = RETIRED
         rows.append(new.get(name, kept))
     known = set(old_ids)
     rows.extend(columns for name, columns in new.items() if name not in known)

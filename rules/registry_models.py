@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from rules.civil_time import day_number
 from rules.problems import nearest
 from rules.quantities import quantity
 from rules.registry import DOMAINS
@@ -63,6 +64,11 @@ def _feature(text: str) -> str:
     return text
 
 
+def _date(text: str) -> str:
+    day_number(text)
+    return text
+
+
 TypedId = Annotated[str, AfterValidator(_typed_id)]
 SiteId = Annotated[str, AfterValidator(_site_id)]
 PartId = Annotated[str, AfterValidator(_part_id)]
@@ -71,6 +77,8 @@ Word = Annotated[str, AfterValidator(_tag)]
 TagValue = bool | int | float | str
 Tags = dict[Word, TagValue]
 Attribute = bool | int | float | str | list[str] | list[float]
+State = Literal["planned", "installed", "accepted", "in_service", "retired"]
+IsoDate = Annotated[str, AfterValidator(_date)]
 LelBasis = Annotated[float, Field(ge=0.1, le=100)]
 KnownQuantity = Annotated[str, AfterValidator(_quantity)]
 
@@ -92,6 +100,7 @@ class DeviceEntry(Strict):
     codec: Literal["compact", "senml", "json"]
     asset: str  # where it is mounted
     every: DurationNs  # how often it is expected to speak
+    state: State = "in_service"
 
 
 class DerivedEntry(Strict):
@@ -136,7 +145,17 @@ class ChannelEntry(Strict):
     lel_basis: LelBasis | None = None
     fault_codes: list[float] = Field(default_factory=list)
     derived: DerivedEntry | None = None
+    state: State | None = None  # default: the device's
+    calibrated_on: IsoDate | None = None
+    calibration_due: IsoDate | None = None  # the last day it is valid
     tags: Tags = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _calibrated_in_order(self) -> ChannelEntry:
+        on, due = self.calibrated_on, self.calibration_due
+        if on is not None and due is not None and due <= on:
+            raise ValueError(f"calibration_due: {due} is not after calibrated_on {on}")
+        return self
 
 
 class SensorEntry(Strict):
