@@ -31,6 +31,8 @@ DTYPES: Final[dict[str, Any]] = {
     "lel_basis": np.float64,
 }  # fmt: skip
 
+_EMPTY: Final[dict[type, str]] = {dict: "{}", list: "[]", tuple: "[]"}
+
 
 def content_hash(data: bytes) -> str:
     """Return the name of a text: 32 hex digits of BLAKE2b."""
@@ -77,7 +79,10 @@ def hashed(registry: Registry) -> Registry:
 def _column(values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.tolist()
-    keys = [v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values]
+    keys = [
+        v if isinstance(v, str) else json.dumps(v, sort_keys=True) if v else _EMPTY[type(v)]
+        for v in values
+    ]
     rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
     if len(rows) * 2 > len(keys):
         return list(values)

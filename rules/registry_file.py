@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import nearest
 from rules.quantities import QUANTITIES, UnknownUnit, canonical, factor
 from rules.registry import IN_SERVICE, RETIRED, Assets, Channels, Devices, Registry, Sites
 from rules.registry_codec import (
@@ -22,21 +22,24 @@ from rules.registry_codec import (
     registry_from_bytes,
 )
 from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
+from rules.registry_texts import TEST_SUFFIXES, read_registry_text, read_texts
 from rules.strict_models import Strict, validated
 from rules.waveforms.features import FEATURE_QUANTITIES
 from rules.waveforms.spectra import WINDOWS
-from rules.yaml_text import Document, raise_errors, read_yaml
+from rules.yaml_text import Document, raise_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rules.registry_models import ChannelEntry, DerivedEntry, SensorEntry
 
-__all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
+__all__ = [
+    "TEST_SUFFIXES", "Gathered", "content_hash", "gathered_of", "load_registry", "read_texts",
+    "registry_bytes", "registry_from_bytes", "registry_of", "registry_of_entries",
+]  # fmt: skip
 
 MAX_CHANNEL_ID: Final = 80
-TEST_SUFFIXES: Final = (".test.yaml", ".test.yml")
-"""Names of files that test the files beside them: no part of what a folder says."""
 
 
 def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry:
@@ -50,47 +53,32 @@ def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry
     return registry_of(read_texts(folder), previous=previous)
 
 
-def read_texts(folder: Path) -> dict[str, str]:
-    """Return the YAML files of a folder as name → text, without tests of them.
+def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:
+    """Return the registry of named YAML texts; see load_registry."""
+    documents = [read_registry_text(name, text) for name, text in sorted(texts.items())]
+    return registry_of_entries(gathered_of(documents, previous=previous), previous=previous)
+
+
+def gathered_of(documents: Sequence[Document], *, previous: Registry | None = None) -> Gathered:
+    """Return the checked entries of documents.
 
     Raises
     ------
     Invalid
-        The folder or a file cannot be read, or is not UTF-8.
+        With every problem of every document.
     """
-    if folder.is_file():
-        paths = [folder]
-    elif folder.is_dir():
-        every = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
-        paths = [p for p in every if not p.name.endswith(TEST_SUFFIXES)]
-    else:
-        raise Invalid([Problem(str(folder), 0, 0, "", "no such file or folder")])
-    if not paths:
-        raise Invalid([Problem(str(folder), 0, 0, "", "holds no .yaml file")])
-    texts, problems = {}, []
-    for path in paths:
-        try:
-            texts[path.name] = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            said = "is not UTF-8 text: save the file as UTF-8"
-            problems.append(Problem(path.name, line, 1, "", said))
-        except OSError as error:
-            problems.append(Problem(path.name, 0, 0, "", f"cannot be read: {error.strerror}"))
-    raise_errors(problems)
-    return texts
-
-
-def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:
-    """Return the registry of named YAML texts; see load_registry."""
-    gathered = _Gathered()
-    documents = [read_yaml(name, text) for name, text in sorted(texts.items())]
+    gathered = Gathered()
     for document in documents:
         _gather(document, gathered)
     _link(gathered)
     if previous is not None:
         _refuse_new_meanings(gathered, previous)
     raise_errors(p for document in documents for p in document.problems)
+    return gathered
+
+
+def registry_of_entries(gathered: Gathered, *, previous: Registry | None = None) -> Registry:
+    """Return checked entries as columns; channels keep the rows they had in ``previous``."""
     return hashed(_build(gathered, previous))
 
 
@@ -98,7 +86,7 @@ Where = tuple[Document, tuple[str | int, ...]]
 
 
 @dataclass(slots=True)
-class _Gathered:
+class Gathered:
     """Entries of all files by id, in file order, and where they stand."""
 
     simulation: bool = False
@@ -110,7 +98,7 @@ class _Gathered:
     refused: set[str] = field(default_factory=set)  # ids that stand there, with an error
 
 
-def _gather(document: Document, gathered: _Gathered) -> None:
+def _gather(document: Document, gathered: Gathered) -> None:
     if document.value is None and not document.problems:
         return  # an empty file
     if not isinstance(document.value, dict):
@@ -140,13 +128,13 @@ def _gather(document: Document, gathered: _Gathered) -> None:
                 gathered.where[noun, name] = (document, path)
 
 
-def _twice(gathered: _Gathered, document: Document, path: Any, noun: str, name: str) -> None:
+def _twice(gathered: Gathered, document: Document, path: Any, noun: str, name: str) -> None:
     first, at = gathered.where[noun, name]
     said = f"the id stands twice, first at {first.name}:{first.at(at)[0]}"
     document.problem(path, said, who=name, noun=noun)
 
 
-def _link(gathered: _Gathered) -> None:
+def _link(gathered: Gathered) -> None:
     """Check every reference, and lay out the channels."""
     addresses: dict[tuple[str, str], str] = {}
     for name, device in gathered.devices.items():
@@ -170,7 +158,7 @@ def _link(gathered: _Gathered) -> None:
     _check_derived(gathered)
 
 
-def _check_derived(gathered: _Gathered) -> None:
+def _check_derived(gathered: Gathered) -> None:
     """Check what features are of: a measured channel, in the unit the feature has."""
     for name, columns in gathered.channels.items():
         derived = columns["derived"]
@@ -193,7 +181,7 @@ def _check_derived(gathered: _Gathered) -> None:
 
 
 def _refer(
-    gathered: _Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
+    gathered: Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
 ) -> bool:
     held: dict[str, Any] = getattr(gathered, f"{noun}s")
     if name in held:
@@ -205,7 +193,7 @@ def _refer(
 
 
 def _channel(
-    gathered: _Gathered,
+    gathered: Gathered,
     where: Where,
     parts: tuple[AssetEntry, SensorEntry, ChannelEntry],
     addresses: dict[tuple[str, str], str],
@@ -289,7 +277,7 @@ def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _refuse_new_meanings(gathered: _Gathered, previous: Registry) -> None:
+def _refuse_new_meanings(gathered: Gathered, previous: Registry) -> None:
     for name, columns in gathered.channels.items():
         row = previous.channel_row.get(name)
         if row is not None and previous.channels.quantity[row] != columns["quantity"]:
@@ -301,7 +289,7 @@ def _refuse_new_meanings(gathered: _Gathered, previous: Registry) -> None:
             document.problem((*path, "quantity"), said, who=name, noun="channel")
 
 
-def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
+def _build(gathered: Gathered, previous: Registry | None) -> Registry:
     sites = list(gathered.sites.values())
     assets = _merged(
         {a.id: _asset(a) for a in gathered.assets.values()}, previous and previous.assets, Assets

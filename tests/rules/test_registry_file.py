@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.language import compile_plan, load_rules
 from rules.problems import Invalid
-from rules.registry_file import load_registry, registry_bytes, registry_from_bytes, registry_of
+from rules.registry_file import (
+    load_registry,
+    read_texts,
+    registry_bytes,
+    registry_from_bytes,
+    registry_of,
+)
 
 GOOD = """
 version: 1
@@ -266,3 +274,35 @@ def test_silence_of_a_planned_device_means_nothing(state, watched):
         load_rules({"silent.yaml": SILENT}), registry_of({"a.yaml": in_states(state)})
     )
     assert sum(len(rule.device) for rule in plan.deadman_rules) == watched
+
+
+def as_json(text: str) -> str:
+    return json.dumps(yaml.safe_load(text), ensure_ascii=False)
+
+
+def test_a_file_of_json_means_the_same_and_tells_the_same_places():
+    written = as_json(GOOD)
+    assert registry_bytes(registry_of({"city.yaml": written})) == registry_bytes(
+        registry_of({"city.yaml": GOOD})
+    )
+    (said,) = problems_of(written.replace('"every": "60s"', '"every": "60"'))
+    column = written.index('"60s"') + 1
+    assert said.startswith(f'city.yaml:1:{column}: device "410100-gas-gw-000001": every: 60 has')
+
+
+def test_a_change_of_several_files_is_seen_whole_from_the_moment_it_is_decided(tmp_path):
+    (tmp_path / "a.yaml").write_text("old: 1\n")
+    (tmp_path / "b.yaml").write_text("old: 2\n")
+    (tmp_path / ".c.new").write_text("new: 3\n")
+    assert set(read_texts(tmp_path)) == {"a.yaml", "b.yaml"}
+    decided = {"files": {"a.yaml": None, "c.yaml": ".c.new"}}
+    (tmp_path / ".import").write_text(json.dumps(decided))
+    new = {"b.yaml": "old: 2\n", "c.yaml": "new: 3\n"}
+    assert read_texts(tmp_path) == new
+    (tmp_path / ".c.new").replace(tmp_path / "c.yaml")
+    assert read_texts(tmp_path) == new
+    (tmp_path / "a.yaml").unlink()
+    assert read_texts(tmp_path) == new
+    (tmp_path / ".import").write_text("{")
+    with pytest.raises(Invalid, match="is damaged"):
+        read_texts(tmp_path)
