@@ -71,7 +71,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     problems: list[Problem] = []
     registry = rules = None
     try:
-        registry = load_registry(config.registry, previous=_in_force(data))
+        registry = load_registry(config.registry, previous=in_force(data))
     except Invalid as error:
         problems += error.problems
     try:
@@ -143,7 +143,7 @@ def ports_taken(config: CityConfig) -> list[str]:
     return lines
 
 
-def _in_force(data: Path) -> Registry | None:
+def in_force(data: Path) -> Registry | None:
     """Return the registry the journal named last, None before its first."""
     journal = data / "journal"
     if not journal.is_dir():
