@@ -126,3 +126,65 @@ def _run(
         said.print(f"in force from journal offset {offset}")
     elif outcome.changes.any:
         said.print("no system runs on this data folder: its next start takes the registry up")
+
+
+@app.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(help="A .xlsx, .csv or .geojson file to write.")],
+    *,
+    site: Site = Path(),
+    crs: Crs = "wgs84",
+) -> None:
+    """Write the registry as a table; importing it again changes nothing."""
+    from lifeline.registry_import.exporting import export
+    from lifeline.registry_import.present import read_present
+
+    _known_crs(crs)
+    rows = export(read_present(site / "registry"), file, crs=crs)
+    print(f"{file}: {rows} rows, coordinates in {crs}")
+
+
+@app.command("coverage")
+def coverage(
+    *,
+    site: Site = Path(),
+    data: Data = None,
+    json_file: Json = None,
+) -> None:
+    """Tell what no rule protects: sensors, assets, rules that match nothing, overdue channels."""
+    from rich.table import Table as Shown
+
+    from lifeline.clock import Clock
+    from lifeline.config import load_config
+    from lifeline.coverage import coverage_of, today_of
+    from lifeline.preflight import read_site
+    from rules.language import load_rules
+
+    config = load_config(site)
+    held = read_site(config, data or config.data)
+    today = today_of(Clock(), config.entry.site.timezone)
+    ids = [rule.id for rule in load_rules(config.rules).rules]
+    found = coverage_of(held.registry, held.plan, rule_ids=ids, today=today)
+    names = (
+        "domain", "quantity", "channels", "ruled", "quality_only", "unruled", "overdue", "planned",
+        "retired",
+    )  # fmt: skip
+    table = Shown(*names, "protected", box=None, pad_edge=False)
+    for line in found.lines:
+        table.add_row(*(str(getattr(line, n)) for n in names), f"{line.protected:.1%}")
+    screen = Console(highlight=False, soft_wrap=True)
+    screen.print(table)
+    for title, those in (
+        ("sensors without a rule (无规则的传感器)", found.unruled_sensors),
+        ("channels with quality checks only (仅有质量检查)", found.quality_only),
+        ("assets without a safety rule (无安全规则的设施)", found.assets_without_safety),
+        ("rules that match nothing (未匹配任何通道的规则)", found.idle_rules),
+        ("calibration overdue, counted as unprotected (校准逾期)", found.overdue),
+        ("planned, not yet there (规划中)", found.planned),
+    ):
+        shown = "".join(f"\n  {name}" for name in those[:20])
+        more = f"\n  … and {len(those) - 20} more" if len(those) > 20 else ""
+        screen.print(f"{title}: {len(those)}{shown}{more}", markup=False)
+    if json_file is not None:
+        text = json.dumps(found.to_json(), ensure_ascii=False, indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")

@@ -33,6 +33,7 @@ _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _UNITS_ZH: Final = {
     "毫秒": "ms", "秒": "s", "分钟": "m", "分": "m", "小时": "h", "时": "h", "天": "d", "日": "d",
 }  # fmt: skip
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00)?)?")
 _SLASHED: Final = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
 _CHINESE: Final = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日")
@@ -123,7 +124,7 @@ def _called(raw: Any) -> str:
 def _text(raw: Any) -> str:
     if isinstance(raw, str):
         held = raw.strip()
-        if any(unicodedata.category(c) in ("Cc", "Cs") for c in held):
+        if _CONTROL.search(held):
             raise Refused("holds a line break or another control character: remove it", "text")
         return held
     return _narrow(raw)
