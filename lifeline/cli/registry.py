@@ -121,11 +121,7 @@ def _run(
         files = apply_outcome(outcome, config.registry)
         told = ", ".join(f"{'-' if text is None else '+'}{name}" for name, text in files.items())
         said.print(f"{config.registry}: written ({told})", markup=False)
-    offset = put_in_force(config, data)
-    if offset is not None:
-        said.print(f"in force from journal offset {offset}")
-    elif outcome.changes.any:
-        said.print("no system runs on this data folder: its next start takes the registry up")
+    said.print(put_in_force(config, data), markup=False)
 
 
 @app.command("export")
