@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lifeline.registry_import.fields import Field
 
-MAX_ROWS: Final = 500_000
+MAX_ROWS: Final = 200_000
 MAX_COLUMNS: Final = 200
 MAX_CELL: Final = 8_192  # characters
 MAX_HELD: Final = 10_000  # findings with their cells; more are only counted
