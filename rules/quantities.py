@@ -40,6 +40,7 @@ class Quantity:
     label_zh: str
     decimals: int = 2  # shown on pages
     molar_mass: str = ""  # g/mol, of gases: relates volume and mass concentrations
+    range: tuple[float, float] | None = None  # canonical; of sensors that state none
 
 
 _ALL: Final = (

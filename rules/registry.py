@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rules.vocabulary import Vocabulary
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,8 +21,6 @@ STATES: Final = ("planned", "installed", "accepted", "in_service", "retired")
 alarm. Retired ones are tombstones."""
 IN_SERVICE: Final = "in_service"
 RETIRED: Final = "retired"
-
-DOMAINS = ("gas", "bridge", "tunnel", "water", "drain", "heat", "gallery", "env")
 
 
 def encode_id(identifier: str) -> str:
@@ -133,6 +133,7 @@ class Registry:
     channels: Channels
     simulation: bool = False
     sites: Sites = field(default_factory=Sites)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)  # what its files add to ours
     channel_row: dict[str, int] = field(init=False, repr=False)
     device_row: dict[str, int] = field(init=False, repr=False)
     asset_row: dict[str, int] = field(init=False, repr=False)

@@ -21,9 +21,18 @@ from rules.registry_codec import (
     registry_bytes,
     registry_from_bytes,
 )
-from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
+from rules.registry_models import (
+    AssetEntry,
+    DeviceEntry,
+    DomainEntry,
+    QuantityEntry,
+    RegistryEntry,
+    SiteEntry,
+)
 from rules.registry_texts import TEST_SUFFIXES, read_registry_text, read_texts
+from rules.registry_vocabulary import speak, vocabulary_of
 from rules.strict_models import Strict, validated
+from rules.vocabulary import DOMAINS
 from rules.waveforms.features import FEATURE_QUANTITIES
 from rules.waveforms.spectra import WINDOWS
 from rules.yaml_text import Document, raise_errors
@@ -68,8 +77,14 @@ def gathered_of(documents: Sequence[Document], *, previous: Registry | None = No
         With every problem of every document.
     """
     gathered = Gathered()
-    for document in documents:
-        _gather(document, gathered)
+    heads = [(document, head) for document in documents if (head := _head(document)) is not None]
+    for document, head in heads:
+        _gather(document, gathered, (("domain", head.domains), ("quantity", head.quantities)))
+    speak(gathered)
+    for document, head in heads:
+        gathered.simulation |= head.simulation
+        lists = (("site", head.sites), ("device", head.devices), ("asset", head.assets))
+        _gather(document, gathered, lists)
     _link(gathered)
     if previous is not None:
         _refuse_new_meanings(gathered, previous)
@@ -96,29 +111,38 @@ class Gathered:
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → columns
     where: dict[tuple[str, str], Where] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # ids that stand there, with an error
+    domains: dict[str, DomainEntry] = field(default_factory=dict)
+    quantities: dict[str, QuantityEntry] = field(default_factory=dict)
+
+    def entries(self, noun: str) -> dict[str, Any]:
+        """Return the entries of a noun (asset, quantity, …) by id."""
+        held: dict[str, Any] = getattr(self, "quantities" if noun == "quantity" else f"{noun}s")
+        return held
 
 
-def _gather(document: Document, gathered: Gathered) -> None:
+_MODELS: Final[dict[str, type[Strict]]] = {
+    "domain": DomainEntry, "quantity": QuantityEntry, "site": SiteEntry, "device": DeviceEntry,
+    "asset": AssetEntry,
+}  # fmt: skip
+
+
+def _head(document: Document) -> RegistryEntry | None:
     if document.value is None and not document.problems:
-        return  # an empty file
+        return None  # an empty file
     if not isinstance(document.value, dict):
         if not document.problems:
             document.problem((), "must be a mapping with version, sites, devices, assets")
-        return
-    head = validated(RegistryEntry, document.value, document, ())
-    if head is None:
-        return
-    gathered.simulation |= head.simulation
-    lists: tuple[tuple[str, type[Strict], list[Any], dict[str, Any]], ...] = (
-        ("site", SiteEntry, head.sites, gathered.sites),
-        ("device", DeviceEntry, head.devices, gathered.devices),
-        ("asset", AssetEntry, head.assets, gathered.assets),
-    )
-    for noun, model, items, held in lists:
+        return None
+    return validated(RegistryEntry, document.value, document, ())
+
+
+def _gather(document: Document, gathered: Gathered, lists: Sequence[tuple[str, list[Any]]]) -> None:
+    for noun, items in lists:
+        held = gathered.entries(noun)
         for i, item in enumerate(items):
-            path = (f"{noun}s", i)
+            path = ("quantities" if noun == "quantity" else f"{noun}s", i)
             name = str(item.get("id", "")) if isinstance(item, dict) else ""
-            entry = validated(model, item, document, path, who=name, noun=noun)
+            entry = validated(_MODELS[noun], item, document, path, who=name, noun=noun)
             if entry is None:
                 gathered.refused.add(name)
             elif name in held:
@@ -142,6 +166,11 @@ def _link(gathered: Gathered) -> None:
         _refer(gathered, document, (*path, "asset"), ("device", name), "asset", device.asset)
     for name, asset in gathered.assets.items():
         document, path = gathered.where["asset", name]
+        types = DOMAINS[asset.id.split("-")[1]].asset_types
+        if types and asset.type not in (*types, "gateway"):
+            said = f"type: unknown asset type {asset.type!r}{nearest(asset.type, types)}: "
+            said += f"{', '.join(types)}"
+            document.problem((*path, "type"), said, who=name, noun="asset")
         if asset.site:
             _refer(gathered, document, (*path, "site"), ("asset", name), "site", asset.site)
         if asset.at and not (-180 <= asset.at[0] <= 180 and -90 <= asset.at[1] <= 90):
@@ -183,7 +212,7 @@ def _check_derived(gathered: Gathered) -> None:
 def _refer(
     gathered: Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
 ) -> bool:
-    held: dict[str, Any] = getattr(gathered, f"{noun}s")
+    held = gathered.entries(noun)
     if name in held:
         return True
     if name not in gathered.refused:  # else its own problem says enough
@@ -260,7 +289,8 @@ def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, 
     unit = channel.unit or QUANTITIES[channel.quantity].unit
     basis = channel.lel_basis if channel.lel_basis is not None else sensor.lel_basis
     lel: dict[str, Any] = {} if basis is None else {"lel_basis": basis}
-    low, high, resolution = -np.inf, np.inf, 0.0
+    low, high = QUANTITIES[channel.quantity].range or (-np.inf, np.inf)
+    resolution = 0.0
     try:
         factor(channel.quantity, unit, **lel)
         resolution = canonical(channel.quantity, unit, channel.resolution, difference=True, **lel)
@@ -318,6 +348,7 @@ def _build(gathered: Gathered, previous: Registry | None) -> Registry:
         devices=Devices(**devices),
         channels=Channels(**channels),
         simulation=gathered.simulation,
+        vocabulary=vocabulary_of(gathered),
         sites=Sites(
             id=tuple(s.id for s in sites),
             name=tuple(s.name or s.id for s in sites),

@@ -12,6 +12,7 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.registry_import.present import LISTS, NOUNS
 from rules.registry_texts import PENDING, pending
 
 if TYPE_CHECKING:
@@ -31,24 +32,24 @@ def new_files(value: dict[str, Any], changes: Changes, present: Present) -> dict
     """
     touched = changes.touched()
     taken = {present.file[key] for key in touched if key in present.file} | {FILE}
-    kept = [
-        [
+    kept = {
+        LISTS[noun]: [
             entry
-            for entry in value[f"{noun}s"]
+            for entry in value[LISTS[noun]]
             if present.file.get((noun, entry["id"]), FILE) in taken
         ]
-        for noun in ("site", "device", "asset")
-    ]
+        for noun in NOUNS
+    }
     gone: dict[str, str | None] = {name: None for name in present.files if name in taken}
     return {**gone, FILE: _text(kept, simulation=bool(value["simulation"]))}
 
 
-def _text(kept: list[list[Entry]], *, simulation: bool) -> str:
+def _text(kept: dict[str, list[Entry]], *, simulation: bool) -> str:
     """Return JSON, which is YAML too, an entry a line: quick to load, and to compare by diff."""
     parts = []
-    for noun, entries in zip(("sites", "devices", "assets"), kept, strict=True):
+    for name, entries in kept.items():
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
-        parts.append(f'"{noun}": [\n{lines}\n]')
+        parts.append(f'"{name}": [\n{lines}\n]')
     head = '{"version": 1,' + (' "simulation": true,' if simulation else "")
     return head + "\n" + ",\n".join(parts) + "}\n"
 

@@ -80,6 +80,8 @@ def compose(rows: Rows, present: Present) -> tuple[dict[str, Any], Changes]:
     value = {
         "version": 1,
         "simulation": present.simulation,
+        "domains": list(present.domains.values()),
+        "quantities": list(present.quantities.values()),
         "sites": list(sites.values()),
         "devices": list(devices.values()),
         "assets": list(assets.values()),

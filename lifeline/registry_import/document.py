@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.registry_import.fields import FIELDS
+from lifeline.registry_import.present import LISTS
 from rules.yaml_text import Document, Place
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class TableDocument(Document):
         steps = list(path)
         if len(steps) < 2 or not isinstance(steps[1], int):
             return "file", "", ""
-        noun = str(steps[0]).removesuffix("s")
+        noun = next((n for n, name in LISTS.items() if name == steps[0]), "file")
         entry = self.value[steps[0]][steps[1]]
         name: Any = entry["id"]
         rest = steps[2:]

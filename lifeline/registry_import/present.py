@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from rules.registry_file import Gathered
 
 Entry = dict[str, Any]
+LISTS: Final = {
+    "domain": "domains", "quantity": "quantities", "site": "sites", "device": "devices",
+    "asset": "assets",
+}  # fmt: skip
+NOUNS: Final = tuple(LISTS)
 _SHORT: Final = ("every", "window")  # durations, nanoseconds in a model
 
 
@@ -23,11 +28,18 @@ class Present:
     """Entries by id, defaults left away; ``file`` says where each ``(noun, id)`` stands."""
 
     simulation: bool = False
+    domains: dict[str, Entry] = field(default_factory=dict)
+    quantities: dict[str, Entry] = field(default_factory=dict)
     sites: dict[str, Entry] = field(default_factory=dict)
     devices: dict[str, Entry] = field(default_factory=dict)
     assets: dict[str, Entry] = field(default_factory=dict)
     file: dict[tuple[str, str], str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+
+    def entries(self, noun: str) -> dict[str, Entry]:
+        """Return the entries of a noun (asset, quantity, …) by id."""
+        held: dict[str, Entry] = getattr(self, LISTS[noun])
+        return held
 
 
 def read_present(folder: Path) -> Present:
@@ -48,9 +60,9 @@ def read_present(folder: Path) -> Present:
 def present_of(gathered: Gathered, files: tuple[str, ...] = ()) -> Present:
     """Return checked entries as plain values."""
     present = Present(simulation=gathered.simulation, files=files)
-    for noun in ("site", "device", "asset"):
-        held: dict[str, Entry] = getattr(present, f"{noun}s")
-        for name, model in getattr(gathered, f"{noun}s").items():
+    for noun in NOUNS:
+        held = present.entries(noun)
+        for name, model in gathered.entries(noun).items():
             held[name] = _written(model.model_dump(by_alias=True, exclude_defaults=True))
             present.file[noun, name] = gathered.where[noun, name][0].name
     return present

@@ -12,11 +12,11 @@ from rules.alarms import Word
 from rules.durations import parse_duration
 from rules.language.models import FLAGS, LevelName, RuleId
 from rules.problems import listed, nearest
-from rules.registry import DOMAINS
 from rules.registry_models import Attribute, KnownQuantity, LelBasis, PartId, Tags
 from rules.registry_models import Word as Name
 from rules.strict_models import DurationNs, Strict
 from rules.testing.values import Samples, read_values
+from rules.vocabulary import DOMAINS
 
 ACTIONS: Final = ("ack", "reset")
 ACTIONS_NOT_YET: Final = ("shelve", "unshelve", "comment", "assign", "classify", "suppress")
@@ -27,7 +27,7 @@ STARTS_S: Final = range(946_684_800, 4_102_444_800)  # a test begins in 2000 …
 DEFAULT_START: Final = "2026-01-01T00:00:00Z"
 
 _START: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(Z|[+-]\d\d:\d\d)")
-_TYPED: Final = re.compile(rf"\d{{6}}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-\d{{3,12}}")
+_TYPED: Final = re.compile(r"\d{6}-[a-z][a-z0-9]{1,11}-[a-z0-9]{1,12}-\d{3,12}")
 
 
 def read_start(value: object) -> int:
