@@ -111,6 +111,7 @@ class Gathered:
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → columns
     where: dict[tuple[str, str], Where] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # ids that stand there, with an error
+    guesses: int = 100  # 'did you mean' is slow: not for each of 100 000 dangling references
     domains: dict[str, DomainEntry] = field(default_factory=dict)
     quantities: dict[str, QuantityEntry] = field(default_factory=dict)
 
@@ -216,7 +217,8 @@ def _refer(
     if name in held:
         return True
     if name not in gathered.refused:  # else its own problem says enough
-        said = f"unknown {noun} {name!r}{nearest(name, held)}"
+        gathered.guesses -= 1
+        said = f"unknown {noun} {name!r}{nearest(name, held) if gathered.guesses >= 0 else ''}"
         document.problem(path, said, who=who[1], noun=who[0])
     return False
 

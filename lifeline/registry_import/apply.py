@@ -7,12 +7,15 @@ removing ``.import``, is only tidying, and goes on at the next import.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.registry_import.present import LISTS, NOUNS
+from lifeline.registry_import.table import Unreadable
 from rules.registry_texts import PENDING, pending
 
 if TYPE_CHECKING:
@@ -52,6 +55,27 @@ def _text(kept: dict[str, list[Entry]], *, simulation: bool) -> str:
         parts.append(f'"{name}": [\n{lines}\n]')
     head = '{"version": 1,' + (' "simulation": true,' if simulation else "")
     return head + "\n" + ",\n".join(parts) + "}\n"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one import at a time change a folder.
+
+    Raises
+    ------
+    Unreadable
+        Another one is at it.
+    """
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise Unreadable(f"{folder}: another import is under way: wait for its end") from error
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def apply(folder: Path, files: dict[str, str | None], *, reached: Callable[[str], None]) -> None:

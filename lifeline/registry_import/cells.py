@@ -15,7 +15,7 @@ from rules.quantities import QUANTITIES
 from rules.units import ucum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lifeline.registry_import.fields import Field
     from lifeline.registry_import.table import Findings, Mapped
@@ -38,15 +38,23 @@ _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00)?)?")
 _SLASHED: Final = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
 _CHINESE: Final = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日")
 _DATES: Final = (("2026-03-31", _ISO), ("2026/3/31", _SLASHED), ("2026年3月31日", _CHINESE))
+GUESSES: Final = 100  # 'did you mean' is slow: a column of something else must not take minutes
 MAX_EXACT: Final = 10**15  # beyond it a spreadsheet has rounded a number's digits away
 
 
 class Refused(ValueError):  # noqa: N818 - reads as what it says
     """The cell cannot be read; says what is wrong and the remedy."""
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(
+        self, message: str, kind: str, *, text: str = "", known: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self._text, self._known = text, known
+
+    def told(self, *, guess: bool) -> str:
+        """Return the message, with the known words near the text if a guess is wanted."""
+        return str(self) + (nearest(self._text, self._known) if guess and self._known else "")
 
 
 def parse(findings: Findings, mapped: Mapped) -> dict[str, list[Any]]:
@@ -79,9 +87,10 @@ def _column(findings: Findings, column: int, read: Callable[[Any], Any]) -> list
         except Refused as error:
             known[key], wrong[key] = None, error
     if wrong:
+        said = {key: error.told(guess=i < GUESSES) for i, (key, error) in enumerate(wrong.items())}
         for row, v in enumerate(raw):
             if (refused := wrong.get((type(v), v))) is not None:
-                findings.note(row, column, str(refused), refused.kind)
+                findings.note(row, column, said[type(v), v], refused.kind)
     return [known[type(v), v] for v in raw]
 
 
@@ -228,7 +237,7 @@ def _word(raw: Any, field: Field) -> str:
             return value
     known = [word for value, others in field.words for word in (value, *others)]
     allowed = ", ".join(value for value, _ in field.words)
-    raise Refused(f"no {field.name} of ours{nearest(text, known)}: write {allowed}", "word")
+    raise Refused(f"no {field.name} of ours: write {allowed}", "word", text=text, known=known)
 
 
 def _unit(raw: Any) -> str:
@@ -242,7 +251,7 @@ def _quantity(raw: Any) -> str:
         if lowered in (name, quantity.label.casefold(), quantity.label_zh):
             return name
     words = [w for q in QUANTITIES.values() for w in (q.name, q.label_zh)]
-    raise Refused(f"unknown quantity{nearest(text, words)}", "quantity")
+    raise Refused("unknown quantity", "quantity", text=text, known=words)
 
 
 def _json(raw: Any) -> dict[str, Any]:

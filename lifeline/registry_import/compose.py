@@ -74,8 +74,8 @@ def compose(rows: Rows, present: Present) -> tuple[dict[str, Any], Changes]:
     for name in rows.device:
         if "asset" not in devices[name]:
             devices[name]["asset"] = rows.mount.get(name, "")
-    _sensors(rows, assets, changes)
-    _channels(rows, assets, changes)
+    known = _sensors(rows, assets, changes)
+    _channels(rows, known, changes)
     _retire_replaced(rows, devices, assets, changes)
     value = {
         "version": 1,
@@ -160,17 +160,21 @@ def _step(rows: Rows, of: str, row: int, name: str, old: str, new: str) -> None:
         rows.note(of, row, f"{name} is {old}, after which comes {after}; not {new}", "state")
 
 
-def _sensors(rows: Rows, assets: dict[str, Entry], changes: Changes) -> None:
-    """Let the sensors be spoken for by the devices of their rows."""
+def _sensors(
+    rows: Rows, assets: dict[str, Entry], changes: Changes
+) -> dict[tuple[str, str], Entry]:
+    """Let the sensors be spoken for by the devices of their rows; return all of those assets."""
+    known = {
+        (asset, sensor["id"]): sensor for asset in rows.asset for sensor in assets[asset]["sensors"]
+    }
     for (asset, name), said in rows.sensor.items():
-        if asset not in assets:
-            continue
-        sensor = _by_id(assets[asset]["sensors"], name)
+        sensor = known.get((asset, name))
         device, row = said.get("device", (None, rows.first["sensor", (asset, name)]))
         replaces = said.get("replaces", (None, row))
         full = f"{asset}/{name}"
         if sensor is None:
-            assets[asset]["sensors"].append({"id": name, "device": device or "", "channels": []})
+            known[asset, name] = {"id": name, "device": device or "", "channels": []}
+            assets[asset]["sensors"].append(known[asset, name])
             if replaces[0] is not None:
                 told = f"{full} is new: there is no device to replace"
                 rows.note("replaces", replaces[1], told, "replaces")
@@ -185,16 +189,17 @@ def _sensors(rows: Rows, assets: dict[str, Entry], changes: Changes) -> None:
             changes.changed.append(Change("sensor", full, "device", old, device))
             changes.replaced.append((full, old, device))
             sensor["device"] = device
+    return known
 
 
-def _channels(rows: Rows, assets: dict[str, Entry], changes: Changes) -> None:
+def _channels(rows: Rows, known: dict[tuple[str, str], Entry], changes: Changes) -> None:
+    present = {
+        (*at, channel["id"]): channel
+        for at, sensor in known.items()
+        for channel in sensor["channels"]
+    }
     for (asset, sensor_id, name), said in rows.channel.items():
-        if asset not in assets:
-            continue
-        sensor = _by_id(assets[asset]["sensors"], sensor_id)
-        if sensor is None:
-            continue
-        channel = _by_id(sensor["channels"], name)
+        sensor, channel = known[asset, sensor_id], present.get((asset, sensor_id, name))
         full = f"{asset}/{sensor_id}/{name}"
         _join_range(rows, said, channel)
         before = effective(sensor, channel) if channel is not None else None
@@ -243,7 +248,3 @@ def _retire_replaced(
         if old in devices and devices[old].get("state") != RETIRED and old not in rows.device:
             devices[old] = {**devices[old], "state": RETIRED}
             changes.retired.append(("device", old))
-
-
-def _by_id(entries: list[Entry], name: str) -> Entry | None:
-    return next((entry for entry in entries if entry["id"] == name), None)

@@ -131,15 +131,17 @@ def _take(rows: Rows, held: dict[Any, Said], keys: list[Any], name: str, column:
             said[name] = (value, row)
         elif before[0] != value:
             differing[key] = None
-    for key in differing:
-        _settle(rows, held[key], key, name, keys, column)
+    if not differing:
+        return
+    own: dict[Any, list[tuple[Any, int]]] = {key: [] for key in differing}
+    for row, (key, value) in enumerate(zip(keys, column, strict=True)):
+        if value is not None and key in own:
+            own[key].append((value, row))
+    for key, those in own.items():
+        _settle(rows, held[key], key, name, those)
 
 
-def _settle(
-    rows: Rows, said: Said, key: Any, name: str, keys: list[Any], column: list[Any]
-) -> None:
-    own = [(v, row) for row, (k, v) in enumerate(zip(keys, column, strict=True)) if k == key]
-    own = [(v, row) for v, row in own if v is not None]
+def _settle(rows: Rows, said: Said, key: Any, name: str, own: list[tuple[Any, int]]) -> None:
     usual = Counter(repr(v) for v, _ in own).most_common(1)[0][0]
     said[name] = next((v, row) for v, row in own if repr(v) == usual)
     what = key if isinstance(key, str) else "/".join(key)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.errors import Missing
-from lifeline.registry_import.apply import apply, finish, new_files
+from lifeline.registry_import.apply import alone, apply, finish, new_files
 from lifeline.registry_import.cells import parse
 from lifeline.registry_import.compose import Changes, compose
 from lifeline.registry_import.document import TableDocument
@@ -21,7 +21,7 @@ from lifeline.registry_import.read_geojson import read_geojson
 from lifeline.registry_import.read_xlsx import read_xlsx
 from lifeline.registry_import.table import Findings, Table, Unreadable
 from rules.problems import Invalid
-from rules.registry_file import gathered_of, registry_of_entries
+from rules.registry_file import gathered_of, read_texts, registry_of_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,11 +112,22 @@ def check_table(
 def apply_outcome(
     outcome: Outcome, folder: Path, *, reached: Callable[[str], None] = lambda _: None
 ) -> dict[str, str | None]:
-    """Write what a check found; return the files that changed."""
+    """Write what a check found; return the files that changed.
+
+    Raises
+    ------
+    Unreadable
+        The files were changed since they were checked, or another import is under way.
+    """
     if outcome.value is None:
         raise ValueError("an outcome with problems cannot be applied")
     files = new_files(outcome.value, outcome.changes, outcome.present)
-    apply(folder, files, reached=reached)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        now = read_texts(folder) if outcome.present.texts else {}
+        if now != outcome.present.texts:
+            raise Unreadable(f"{folder}: was changed since it was compared: run the import again")
+        apply(folder, files, reached=reached)
     return files
 
 

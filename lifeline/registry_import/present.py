@@ -35,6 +35,7 @@ class Present:
     assets: dict[str, Entry] = field(default_factory=dict)
     file: dict[tuple[str, str], str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)
 
     def entries(self, noun: str) -> dict[str, Entry]:
         """Return the entries of a noun (asset, quantity, …) by id."""
@@ -54,7 +55,9 @@ def read_present(folder: Path) -> Present:
         return Present()
     texts = read_texts(folder)
     documents = [read_registry_text(name, text) for name, text in sorted(texts.items())]
-    return present_of(gathered_of(documents), tuple(sorted(texts)))
+    present = present_of(gathered_of(documents), tuple(sorted(texts)))
+    present.texts = texts
+    return present
 
 
 def present_of(gathered: Gathered, files: tuple[str, ...] = ()) -> Present:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.registry_import.fields import FIELDS
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 50
 SHOWN_CHANGES: Final = 20
+_ZH: Final = {
+    "formula": "公式", "spreadsheet error": "表格错误值", "text": "文本", "id": "编号",
+    "word": "取值",
+    "number": "数字", "duration": "时长", "date": "日期", "date formats mixed": "日期格式混用",
+    "quantity": "监测量", "json": "JSON", "id missing": "缺少编号", "id twice": "编号重复",
+    "rows disagree": "各行不一致", "coordinate": "坐标", "coordinates swapped": "经纬度颠倒",
+    "state": "状态变更", "replaces": "设备更换", "range": "量程", "column unknown": "未知列",
+    "column twice": "列重复", "column unnamed": "列无表头", "column missing": "缺少必要列",
+    "column": "列映射", "present registry": "与现有台账冲突",
+}  # fmt: skip
+_NOUNS: Final = {
+    "site": "站点", "asset": "资产", "device": "设备", "sensor": "传感器", "channel": "通道",
+}  # fmt: skip
 
 
 def tell_problems(outcome: Outcome, said: Console) -> None:
@@ -23,7 +38,16 @@ def tell_problems(outcome: Outcome, said: Console) -> None:
         said.print(f"… and {outcome.wrong - SHOWN} more; --json FILE has them")
     counts = ", ".join(f"{n} × {kind}" for kind, n in findings.counts.most_common())
     said.print(f"{findings.table.file}: {outcome.wrong} problems ({counts}); nothing was written")
-    said.print(f"{findings.table.file}：{outcome.wrong} 处错误，未写入任何内容")
+    counted = "，".join(f"{_zh(kind)} {n} 处" for kind, n in findings.counts.most_common())
+    said.print(f"{findings.table.file}：共 {outcome.wrong} 处错误（{counted}），未写入任何内容")
+
+
+def _zh(kind: str) -> str:
+    """Return what a kind of mistake is called in Chinese; the loader's are ``noun key``."""
+    noun, _, key = kind.partition(" ")
+    field = next((f for f in FIELDS.values() if f.of == noun and f.key == key), None)
+    name = next((w for w in field.also if w > "\u4e00"), key) if field is not None else key
+    return _ZH.get(kind) or f"{_NOUNS.get(noun, noun)}{name}"
 
 
 def tell_changes(outcome: Outcome, said: Console, *, crs: str) -> None:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifeline.registry_import.apply import finish
+from lifeline.registry_import.apply import alone, finish
 from lifeline.registry_import.importing import Asked, apply_outcome, check_table, read_table
 from lifeline.registry_import.table import Unreadable
 from rules.registry_file import load_registry, registry_bytes, registry_of
@@ -358,3 +358,35 @@ def test_killed_between_any_two_steps_the_registry_is_the_old_or_the_new(tmp_pat
         assert not (held / ".import").exists()
     assert seen == {True, False}
     assert len(steps) > 6
+
+
+def test_what_was_changed_by_hand_meanwhile_is_not_overwritten(tmp_path, city):
+    outcome = checked(write_csv(tmp_path / "t.csv", [row(1, port=8)]), city)
+    (city / "more.yaml").write_text("version: 1\n")
+    with pytest.raises(Unreadable, match="was changed since it was compared"):
+        apply_outcome(outcome, city)
+    outcome = checked(tmp_path / "t.csv", city)
+    with alone(city), pytest.raises(Unreadable, match="another import is under way"):
+        apply_outcome(outcome, city)
+    assert load_registry(city).channels.port[0] == 1
+    apply_outcome(outcome, city)
+    assert load_registry(city).channels.port[0] == 8
+
+
+def test_a_table_wrong_in_every_row_is_told_soon(tmp_path):
+    rows = [
+        row(i, quantity=f"word {i}", device_asset=f"410100-gas-xx-{i:06d}") for i in range(4000)
+    ]
+    began = time.perf_counter()
+    outcome = checked(write_csv(tmp_path / "t.csv", rows), tmp_path / "r")
+    assert time.perf_counter() - began < 15
+    assert outcome.findings.counts["quantity"] == 4000
+    assert outcome.findings.counts["device asset"] == 4000
+
+
+def test_an_asset_of_thousands_of_sensors_is_composed_soon(tmp_path):
+    one = {"asset": "410100-gas-mh-000001", "name_zh": "a", "zone": "", "longitude": 113.62}
+    rows = [row(i, sensor=f"s{i}", **one) for i in range(6000)]
+    began = time.perf_counter()
+    assert not checked(write_csv(tmp_path / "t.csv", rows), tmp_path / "r").wrong
+    assert time.perf_counter() - began < 15
