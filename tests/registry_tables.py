@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import openpyxl
 
+from lifeline.registry_import.importing import Asked, apply_outcome, check_table, read_table
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -117,3 +119,20 @@ def as_yaml(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for r in rows
     ]  # fmt: skip
     return {"version": 1, "devices": devices, "assets": assets}
+
+
+def checked(path, folder, **asked):
+    return check_table(read_table(path), folder, Asked(**asked))
+
+
+def problems(path, folder, **asked):
+    outcome = checked(path, folder, **asked)
+    assert outcome.wrong == len(outcome.findings.problems)
+    return [str(p) for p in outcome.findings.problems]
+
+
+def imported(path, folder, **asked):
+    outcome = checked(path, folder, **asked)
+    assert not outcome.wrong, [str(p) for p in outcome.findings.problems]
+    apply_outcome(outcome, folder)
+    return outcome

@@ -44,7 +44,9 @@ def new_files(value: dict[str, Any], changes: Changes, present: Present) -> dict
         for noun in NOUNS
     }
     gone: dict[str, str | None] = {name: None for name in present.files if name in taken}
-    return {**gone, FILE: _text(kept, simulation=bool(value["simulation"]))}
+    gone.pop(FILE, None)
+    # the new file first: there is no moment without one
+    return {FILE: _text(kept, simulation=bool(value["simulation"])), **gone}
 
 
 def _text(kept: dict[str, list[Entry]], *, simulation: bool) -> str:
@@ -88,6 +90,8 @@ def apply(folder: Path, files: dict[str, str | None], *, reached: Callable[[str]
     """
     folder.mkdir(parents=True, exist_ok=True)
     finish(folder)
+    for left in folder.glob(".*.new"):  # of an import that ended before it had decided
+        left.unlink()
     moves: dict[str, str | None] = {}
     for name, text in files.items():
         _keep_old(folder, name)

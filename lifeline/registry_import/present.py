@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rules.durations import format_duration
 from rules.registry_file import gathered_of, read_texts
-from rules.registry_texts import read_registry_text
+from rules.registry_texts import pending, read_registry_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,9 @@ def read_present(folder: Path) -> Present:
     rules.problems.Invalid
         Every problem of the files there: they are to be mended before anything is laid over them.
     """
-    if not folder.is_dir() or not any(p.suffix in (".yaml", ".yml") for p in folder.iterdir()):
+    if not folder.is_dir():
+        return Present()
+    if not pending(folder) and not any(p.suffix in (".yaml", ".yml") for p in folder.iterdir()):
         return Present()
     texts = read_texts(folder)
     documents = [read_registry_text(name, text) for name, text in sorted(texts.items())]

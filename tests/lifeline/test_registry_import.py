@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
-import signal
 import time
 import zipfile
 
@@ -15,28 +12,21 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifeline.registry_import.apply import alone, finish
-from lifeline.registry_import.importing import Asked, apply_outcome, check_table, read_table
+from lifeline.registry_import.importing import read_table
 from lifeline.registry_import.table import Unreadable
 from rules.registry_file import load_registry, registry_bytes, registry_of
-from tests.registry_tables import WRITERS, ZH, as_yaml, csv_text, row, write_csv, write_xlsx
-
-
-def checked(path, folder, **asked):
-    return check_table(read_table(path), folder, Asked(**asked))
-
-
-def problems(path, folder, **asked):
-    outcome = checked(path, folder, **asked)
-    assert outcome.wrong == len(outcome.findings.problems)
-    return [str(p) for p in outcome.findings.problems]
-
-
-def imported(path, folder, **asked):
-    outcome = checked(path, folder, **asked)
-    assert not outcome.wrong, [str(p) for p in outcome.findings.problems]
-    apply_outcome(outcome, folder)
-    return outcome
+from tests.registry_tables import (
+    WRITERS,
+    ZH,
+    as_yaml,
+    checked,
+    csv_text,
+    imported,
+    problems,
+    row,
+    write_csv,
+    write_xlsx,
+)
 
 
 @pytest.fixture
@@ -294,83 +284,6 @@ def test_a_device_changes_only_where_the_table_says_what_it_replaces(tmp_path, c
     assert after.devices.id[after.channels.device[0]] == "410100-gas-mo-000999"
     assert not after.devices.alive[after.device_row["410100-gas-mo-000001"]]
     assert not checked(tmp_path / "t.csv", city).changes.any
-
-
-def test_a_file_written_by_hand_is_taken_over_whole_and_kept_aside(tmp_path):
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    for name, number in (("a", 1), ("b", 2)):
-        text = "# by hand\n" + yaml.safe_dump(as_yaml([row(number)]), allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text)
-    imported(write_csv(tmp_path / "t.csv", [row(1, port=7), row(2)]), folder)
-    assert sorted(p.name for p in folder.glob("*.yaml")) == ["b.yaml", "imported.yaml"]
-    (kept,) = folder.glob("a.yaml.before-*")
-    assert kept.read_text().startswith("# by hand")
-    registry = load_registry(folder)
-    assert sorted(registry.channels.port.tolist()) == [1, 7]
-
-
-def test_killed_between_any_two_steps_the_registry_is_the_old_or_the_new(tmp_path):
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    for name, number in (("a", 1), ("b", 2)):
-        text = yaml.safe_dump(as_yaml([row(number)]), allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text)
-    path = write_csv(tmp_path / "t.csv", [row(1, port=7), row(2, port=7), row(3)])
-    old = registry_bytes(load_registry(folder))
-    outcome = checked(path, folder)
-    new = registry_bytes(registry_of({"x.yaml": json.dumps(outcome.value)}))
-    steps, seen = [], set()
-    copies = []
-
-    def copy(step):
-        steps.append(step)
-        held = tmp_path / f"after-{len(steps)}"
-        held.mkdir()
-        for item in folder.iterdir():
-            os.link(item, held / item.name)
-        copies.append(held)
-
-    child = os.fork()
-    if child == 0:  # a real kill in the middle of the moves
-        count = iter(range(100))
-        apply_outcome(
-            outcome,
-            folder,
-            reached=lambda _: os.kill(os.getpid(), signal.SIGKILL) if next(count) == 5 else None,
-        )
-        os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    assert registry_bytes(load_registry(folder)) == new
-    assert finish(folder)
-    assert registry_bytes(load_registry(folder)) == new
-    for name, number in (("a", 1), ("b", 2)):
-        text = yaml.safe_dump(as_yaml([row(number)]), allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text)
-    (folder / "imported.yaml").unlink()
-    apply_outcome(outcome, folder, reached=copy)
-    for held, step in zip(copies, steps, strict=True):
-        found = registry_bytes(load_registry(held))
-        assert found in (old, new), step
-        seen.add(found == new)
-        finish(held)
-        assert registry_bytes(load_registry(held)) == found, step
-        assert not (held / ".import").exists()
-    assert seen == {True, False}
-    assert len(steps) > 6
-
-
-def test_what_was_changed_by_hand_meanwhile_is_not_overwritten(tmp_path, city):
-    outcome = checked(write_csv(tmp_path / "t.csv", [row(1, port=8)]), city)
-    (city / "more.yaml").write_text("version: 1\n")
-    with pytest.raises(Unreadable, match="was changed since it was compared"):
-        apply_outcome(outcome, city)
-    outcome = checked(tmp_path / "t.csv", city)
-    with alone(city), pytest.raises(Unreadable, match="another import is under way"):
-        apply_outcome(outcome, city)
-    assert load_registry(city).channels.port[0] == 1
-    apply_outcome(outcome, city)
-    assert load_registry(city).channels.port[0] == 8
 
 
 def test_a_table_wrong_in_every_row_is_told_soon(tmp_path):
