@@ -183,6 +183,11 @@ def hashes_in_force(data: Path) -> dict[str, str]:
     return recover(data / "cursors" / "ingest", journal, durable=durable_end(journal)).hashes
 
 
+def in_force(data: Path) -> Registry | None:
+    """Return the registry the journal named last, None before its first."""
+    return _in_force(data, hashes_in_force(data))
+
+
 def _in_force(data: Path, held: dict[str, str]) -> Registry | None:
     """Return the registry that holds, None before the journal's first."""
     name = held.get("registry")

@@ -45,6 +45,7 @@ class Quantity:
     decimals: int = 2  # shown on pages
     molar_mass: str = ""  # g/mol, of gases: relates volume and mass concentrations
     outdoor: bool = False  # of gases: mass concentrations are those at 25 °C, not at 20 °C
+    range: tuple[float, float] | None = None  # canonical; of sensors that state none
 
 
 _ALL: Final = (

@@ -43,11 +43,11 @@ _PLAIN_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     """Where a value stands (line << 20 | column, from 1), and its parts."""
 
     at: int
-    parts: dict[str, tuple[int, _Place]] | list[_Place] | None = None
+    parts: dict[str, tuple[int, Place]] | list[Place] | None = None
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Document:
 
     name: str
     value: Any
-    place: _Place
+    place: Place
     problems: list[Problem] = field(default_factory=list)
 
     def at(self, path: Sequence[str | int], *, key: bool = False) -> tuple[int, int]:
@@ -97,7 +97,7 @@ def read_yaml(name: str, text: str, *, most: int = MAX_CHARACTERS) -> Document:
 
     A text of more than ``most`` characters is not read.
     """
-    document = Document(name, None, _Place(1 << 20 | 1))
+    document = Document(name, None, Place(1 << 20 | 1))
     if len(text) > most:
         document.problem((), f"the file is larger than {most} characters: split it")
         return document
@@ -178,7 +178,7 @@ class _Open:
     """A container being read."""
 
     value: dict[str, Any] | list[Any]
-    place: _Place
+    place: Place
     anchor: str | None
     began: int  # nodes read before it
     wants_key: bool  # a mapping whose next scalar is a key
@@ -193,7 +193,7 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.stack: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, _Place, int]] = {}
+        self.anchors: dict[str, tuple[Any, Place, int]] = {}
         self.nodes = 0
         self.copied = 0
         self.documents = 0
@@ -228,7 +228,7 @@ class _Reader:
             self.stop(event, f"nested deeper than {MAX_DEPTH} levels")
         if event.tag is not None and not event.implicit:
             self.note(_at(event), f"YAML tag {event.tag!r} is not used here: remove it")
-        place = _Place(_at(event), parts)
+        place = Place(_at(event), parts)
         if self.expects_key():
             self.stop(event, "a key must be a word, not a list or a mapping")
         self.add(value, place)
@@ -244,7 +244,7 @@ class _Reader:
             value = self.resolve(event.value, at)
         elif event.tag not in _PLAIN_TAGS:
             self.note(at, f"YAML tag {event.tag!r} is not used here: remove it")
-        place = _Place(at)
+        place = Place(at)
         self.add(value, place)
         if event.anchor:
             self.anchors[event.anchor] = (value, place, 1)
@@ -260,7 +260,7 @@ class _Reader:
         self.copied += size
         if self.copied > MAX_COPIED:
             self.stop(event, f"aliases unfold to more than {MAX_COPIED} values: write them out")
-        self.add(value, _Place(at, place.parts))
+        self.add(value, Place(at, place.parts))
 
     def resolve(self, text: str, at: int) -> Any:
         """Return the value of a plain scalar; YAML 1.1's traps are noted and stay text."""
@@ -299,7 +299,7 @@ class _Reader:
             top.skip = True
         top.key, top.key_at, top.wants_key = key, at, False
 
-    def add(self, value: Any, place: _Place) -> None:
+    def add(self, value: Any, place: Place) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             line, column = place.at >> 20, place.at & 0xFFFFF

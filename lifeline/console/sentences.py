@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from rules.language.messages import render
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
+from rules.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from lifeline.site import Site
@@ -29,16 +30,6 @@ LEVEL_WORDS = {
 SOURCES = {
     "en": {"clause": "from a standard's clause", "vendor": "vendor's", "estimate": "an estimate"},
     "zh": {"clause": "标准条文", "vendor": "厂家值", "estimate": "估计值"},
-}
-DOMAIN_WORDS = {
-    "gas": ("gas", "燃气"),
-    "bridge": ("bridge", "桥梁"),
-    "tunnel": ("tunnel", "隧道"),
-    "water": ("water", "供水"),
-    "drain": ("drainage", "排水"),
-    "heat": ("heating", "供热"),
-    "gallery": ("utility tunnel", "管廊"),
-    "env": ("environment", "环境"),
 }
 _UNIT_WORDS = {
     "%{vol}": "%vol", "%{RH}": "%RH", "Cel": "°C", "m3/h": "m³/h", "mg/m3": "mg/m³",
@@ -82,6 +73,11 @@ class _Parts:
     score: str
     limit: str
     score_is_value: bool = True
+
+
+def domain_words() -> dict[str, tuple[str, str]]:
+    """Return what people call each domain, in English and Chinese; the site's own too."""
+    return {domain.name: (domain.label, domain.label_zh) for domain in DOMAINS.values()}
 
 
 def unit_word(unit: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
-from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, unit_word, words
+from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
 from lifeline.ledger import Unavailable
 from lifeline.reload.outcome import last
 from rules.alarms import Ack, Word
@@ -200,7 +200,9 @@ def pulse(desk: Desk) -> dict[str, Any]:
 
 def _domains(site: Site | None) -> list[dict[str, str]]:
     held = set(site.registry.assets.domain) if site is not None else set()
-    return [{"domain": d, "en": en, "zh": zh} for d, (en, zh) in DOMAIN_WORDS.items() if d in held]
+    return [
+        {"domain": d, "en": en, "zh": zh} for d, (en, zh) in domain_words().items() if d in held
+    ]
 
 
 def _levels(site: Site | None) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ from rules.language.messages import check_template
 from rules.language.schedules import When
 from rules.problems import nearest
 from rules.quantities import quantity
-from rules.registry import DOMAINS
 from rules.registry_models import Tags
 from rules.strict_models import Strict
+from rules.vocabulary import DOMAINS
 
 FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}

@@ -15,10 +15,10 @@ from rules.language.models import Defaults, LevelEntry
 from rules.language.quality import CHECKS
 from rules.language.schedules import ScheduleEntry
 from rules.quantities import QUANTITIES
-from rules.registry import DOMAINS
+from rules.vocabulary import DOMAINS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_WORDS: Final = {"domain": DOMAINS, "quantity": tuple(QUANTITIES)}
+_WORDS: Final = {"domain": tuple(DOMAINS), "quantity": tuple(QUANTITIES)}
 
 Schema = dict[str, Any]
 

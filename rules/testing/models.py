@@ -12,11 +12,11 @@ from rules.civil_time import read_moment
 from rules.durations import parse_duration
 from rules.language.models import FLAGS, LevelName, RuleId
 from rules.problems import listed, nearest
-from rules.registry import DOMAINS
 from rules.registry_models import Attribute, KnownQuantity, LelBasis, PartId, Tags
 from rules.registry_models import Word as Name
 from rules.strict_models import DurationNs, Strict
 from rules.testing.values import Samples, read_values
+from rules.vocabulary import DOMAINS
 
 ACTIONS: Final = ("ack", "reset")
 ACTIONS_NOT_YET: Final = ("shelve", "unshelve", "comment", "assign", "classify", "suppress")
@@ -24,8 +24,7 @@ WORDS: Final = tuple(str(w) for w in Word if w is not Word.SHLVD)
 WORDS_NOT_YET: Final = tuple(str(w) for w in Word if str(w) not in WORDS)
 INVARIANTS: Final = ("duplicate_any", "restart_anywhere", "batch_1_7_1000")
 DEFAULT_START: Final = "2026-01-01T00:00:00Z"
-
-_TYPED: Final = re.compile(rf"\d{{6}}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-\d{{3,12}}")
+_TYPED: Final = re.compile(r"\d{6}-[a-z][a-z0-9]{1,11}-[a-z0-9]{1,12}-\d{3,12}")
 
 
 def _shift(value: object) -> int:

@@ -36,9 +36,9 @@ from ingest.codecs.json_times import TimeFormat
 from ingest.frame import Frame
 from rules.problems import Invalid, Problem, nearest
 from rules.quantities import quantity
-from rules.registry import DOMAINS
 from rules.registry_file import registry_of
 from rules.strict_models import DurationNs, Strict, validated
+from rules.vocabulary import DOMAINS
 from rules.yaml_text import raise_errors, read_yaml
 from simulators.recording.folder import refuse
 from simulators.recording.steps import with_ticks
