@@ -263,6 +263,8 @@ class Deadman:
             value=silence_s,
             score=silence_s,
             limit=limit,
+            announce=not rule.shadow,
+            shadow=rule.shadow,
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:

@@ -86,8 +86,9 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
         value=value,
         score=float(score * sign),
         limit=float(p.raise_at[slot, level] * sign),
-        announce=announce or (rule.fail_loud and top),
+        announce=(announce or (rule.fail_loud and top)) and not rule.shadow,
         over_range=bool(over),
+        shadow=rule.shadow,
     )
 
 
