@@ -75,12 +75,12 @@ class Site:
         return watching or self.composite.get((rule_id, side))
 
     def limits(self, channel: int) -> list[Limit]:
-        """Return every declared level on a channel."""
+        """Return every declared level on a channel, those of rules on trial left out."""
         names: list[Limit] = []
         for held in self._rules.values():
             for rule, rows in held:
                 at = rows.get(channel)
-                if at is None:
+                if at is None or rule.shadow:
                     continue
                 names += [
                     Limit(
@@ -102,7 +102,7 @@ class Site:
     def approved(self) -> bool:
         """Tell whether every rule's limits were approved for this site."""
         rules = (*self.plan.channel_rules, *self.plan.composite_rules)
-        return all(rule.approved_by for rule in rules)
+        return all(rule.approved_by for rule in rules if not rule.shadow)
 
     def asset_of(self, subject: str) -> int:
         """Return the asset row of a channel, device or asset id, or −1."""

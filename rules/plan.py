@@ -145,6 +145,15 @@ class Plan:
         """Return every rule whose decisions stand in the event log."""
         return (*self.channel_rules, *self.composite_rules, *self.deadman_rules)
 
+    def without_shadows(self) -> Plan:
+        """Return the plan of what may alarm, for whoever draws or counts alarms."""
+        return replace(
+            self,
+            channel_rules=tuple(rule for rule in self.channel_rules if not rule.shadow),
+            composite_rules=tuple(rule for rule in self.composite_rules if not rule.shadow),
+            deadman_rules=tuple(rule for rule in self.deadman_rules if not rule.shadow),
+        )
+
     def as_live(self) -> Plan:
         """Return the plan as if every shadow rule were live: what tests of rules try."""
         if not any(rule.shadow for rule in self.told_rules):

@@ -38,7 +38,7 @@ def _lines(site: SiteAt) -> Iterator[bytes]:
     if site.plan is None:
         return
     levels = [level.name for level in site.plan.levels]
-    for rule in site.plan.channel_rules:
+    for rule in (rule for rule in site.plan.channel_rules if not rule.shadow):
         said = {
             "kind": rule.kind,
             "of": "value" if rule.kind == "threshold" else "score",

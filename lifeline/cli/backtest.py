@@ -74,7 +74,7 @@ def backtest(
     for path in filter(None, (html, json_file, events)):
         if not path.resolve().parent.is_dir():
             raise typer.BadParameter(f"{path}: no such folder to write into")
-    from_ns, to_ns = _time_ns(begin, "--from", 0), _time_ns(end, "--to", 2**62)
+    from_ns, to_ns = time_ns(begin, "--from", 0), time_ns(end, "--to", 2**62)
     with ExitStack() as stack:
         source = stack.enter_context(
             opened(data=data, recording=recording, csv=csv, registry=registry, from_ns=from_ns)
@@ -129,11 +129,12 @@ def _keep_budget(report: Report, most: float | None) -> None:
         raise typer.Exit(OVER_BUDGET)
 
 
-def _time_ns(text: str, what: str, default: int) -> int:
-    from lifeline.backtest.truth import time_ns
+def time_ns(text: str, what: str, default: int) -> int:
+    """Return the Unix ns of an option's time, its default where it is not given."""
+    from lifeline.backtest import truth
 
     try:
-        return time_ns(text, what) if text else default
+        return truth.time_ns(text, what) if text else default
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

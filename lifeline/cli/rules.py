@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lifeline.cli.backtest import backtest
 from lifeline.cli.explain import explain_rules
+from lifeline.cli.shadow import shadow
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -28,8 +29,15 @@ def check_rules(
         Path | None, typer.Option("--json", help="Write the problems here, as JSON.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count: exit code 1.")] = False,
+    trial: Annotated[
+        Path | None,
+        typer.Option(
+            "--shadow", help="A folder of rules on trial; in a city's folder, that of city.toml."
+        ),
+    ] = None,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
+    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
     from rules.language import check
     from rules.registry_file import load_registry
@@ -40,7 +48,9 @@ def check_rules(
     beside = rules_folder.parent / "registry"
     found = registry or (beside if beside.is_dir() else None)
     today = datetime.now(UTC).date().isoformat()
-    problems = check(rules_folder, load_registry(found) if found else None, today=today)
+    trial = trial or shadow_folder(rules_folder.parent)
+    known = load_registry(found) if found else None
+    problems = check(rules_folder, known, today=today, shadow=trial)
     errors = sum(1 for p in problems if p.severity == "error")
     warnings = len(problems) - errors
     if json_file is not None:
@@ -117,3 +127,4 @@ def new_rule(
 
 app.command("backtest")(backtest)
 app.command("explain")(explain_rules)
+app.command("shadow")(shadow)

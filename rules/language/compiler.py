@@ -18,6 +18,7 @@ from rules.language.quality_plan import compile_checks, masks
 from rules.language.reach import Overlaps, channel_warnings, coverage, shadowed
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
+from rules.language.shadow import as_shadow, marked, unguarded
 from rules.plan import ChannelRule, Plan
 from rules.problems import Invalid, Problem, nearest
 from rules.quantities import UnknownUnit
@@ -69,22 +70,30 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     work.problems += masks(rules.checks, quality, judging, registry)
     problems = [*work.problems, *coverage(work.selector, work.judged)]
     raise_errors(problems)
-    plan = Plan(
-        content_hash=rules.content_hash,
-        levels=rules.levels,
-        channel_rules=tuple(work.channel_rules),
-        deadman_rules=tuple(work.deadman_rules),
-        quality_rules=tuple(quality),
-        composite_rules=tuple(work.composite_rules),
-        input_rules=tuple(work.input_rules),
-        subjects=tuple(work.subjects),
-        probe_channels=work.selector.probes,
+    plan = marked(
+        Plan(
+            content_hash=rules.content_hash,
+            levels=rules.levels,
+            channel_rules=tuple(work.channel_rules),
+            deadman_rules=tuple(work.deadman_rules),
+            quality_rules=tuple(quality),
+            composite_rules=tuple(work.composite_rules),
+            input_rules=tuple(work.input_rules),
+            subjects=tuple(work.subjects),
+            probe_channels=work.selector.probes,
+        ),
+        rules.rules,
     )
+    problems += unguarded(plan, rules.rules, registry)
     return plan, sorted(set(problems))
 
 
 def check(
-    folder_or_files: Sources, registry: Registry | None = None, *, today: str | None = None
+    folder_or_files: Sources,
+    registry: Registry | None = None,
+    *,
+    today: str | None = None,
+    shadow: Sources | None = None,
 ) -> list[Problem]:
     """Return every problem of the rules: of their text and, given a registry, against it.
 
@@ -92,7 +101,8 @@ def check(
     registry even when others are wrong.
     """
     try:
-        rules, problems = read_rules(read_sources(folder_or_files), today=today)
+        trial = read_sources(shadow) if shadow is not None else {}
+        rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     except Invalid as invalid:
         return invalid.problems
     if registry is None:
@@ -141,7 +151,7 @@ class _Work:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
-            if kind.compile is None:
+            if kind.compile is None and body.mode == "live":
                 self.judged |= mask
             rows = np.flatnonzero(mask)
         if not len(rows):
@@ -151,7 +161,10 @@ class _Work:
             self.problems.append(rule.problem(("select",), said, "warning", key=True))
         groups = self._groups(rule, rows)
         if kind.compile is not None:
+            judged = self.judged.copy()
             kind.compile(self, rule, body, groups)
+            if body.mode == "shadow":
+                self.judged = judged  # it guards nothing
         else:
             self._channels(rule, kind, groups)
 
@@ -191,7 +204,8 @@ class _Work:
         """Return the body under several overrides, the last of them the strongest."""
         try:
             raw = overridden(rule, chosen)
-            return type(rule.body).model_validate(raw)
+            body = type(rule.body).model_validate(raw)
+            return as_shadow(body, rule.renames) if rule.renames else body
         except ValueError as error:  # pydantic's is one: each alone was fine, together not
             said = f"overrides do not fit together: {str(error).splitlines()[-1].strip()}"
             self.problems.append(rule.problem(("overrides",), said, key=True))
@@ -270,7 +284,8 @@ class _Work:
             )  # fmt: skip
             self.channel_rules.append(built)
             self.problems += channel_warnings(rule, built, self.registry, self.levels)
-            self.problems += self.overlaps.of(rule, built)
+            if body.mode == "live":
+                self.problems += self.overlaps.of(rule, built)
 
 
 def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:

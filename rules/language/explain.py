@@ -62,6 +62,7 @@ class Explained:
     subject: str
     file: str
     values: tuple[Meant, ...]
+    mode: str = "live"  # or shadow: told to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,7 @@ class _Work:
                     Explained(
                         rule=rule.id, kind=built.kind, side=built.side, file=rule.file,
                         subject=self.registry.channels.id[row], values=tuple(values),
+                        mode=body.mode,
                     )
                 )  # fmt: skip
         if len(self.found) == told:
@@ -324,5 +326,11 @@ def _silence(
     told.append(values.meant(("class",), silent.klass, ""))
     subject = work.registry.devices.id[row]
     return Explained(
-        rule=rule.id, kind="deadman", side=1, subject=subject, file=rule.file, values=tuple(told)
+        rule=rule.id,
+        kind="deadman",
+        side=1,
+        subject=subject,
+        file=rule.file,
+        values=tuple(told),
+        mode=rule.body.mode,
     )

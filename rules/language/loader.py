@@ -20,6 +20,7 @@ from rules.language.models import (
 )
 from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.language.shadow import named_apart, trial_problems
 from rules.plan import Level
 from rules.problems import Invalid, Problem, nearest
 from rules.registry_codec import content_hash
@@ -38,8 +39,12 @@ Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
 FORMAT: Final = "lifeline rules 1"
 
 
-def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet:
+def load_rules(
+    folder_or_files: Sources, *, today: str | None = None, shadow: Sources | None = None
+) -> RuleSet:
     """Return the rules of a folder of ``*.yaml``, of files, or of texts by name.
+
+    Those of ``shadow`` stand beside them on trial (rules/language/shadow.py).
 
     Overrides whose ``until`` is before ``today`` (``2027-03-31``) are over; without it all hold.
     What is over is part of the rules' bytes and hash: compiling stays a pure function of them,
@@ -50,7 +55,8 @@ def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet
     Invalid
         With every problem of every file.
     """
-    rules, problems = read_rules(read_sources(folder_or_files), today=today)
+    trial = read_sources(shadow) if shadow is not None else {}
+    rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     raise_errors(problems)
     return rules
 
@@ -78,7 +84,7 @@ def read_sources(folder_or_files: Sources) -> dict[str, str]:
 
 def rules_bytes(rules: RuleSet) -> bytes:
     """Return the canonical text of a rule set: its sources, by name."""
-    return _canonical(rules.sources, rules.expired)
+    return _canonical(rules.sources, rules.expired, rules.shadow_sources)
 
 
 def rules_from_bytes(data: bytes) -> RuleSet:
@@ -94,16 +100,19 @@ def rules_from_bytes(data: bytes) -> RuleSet:
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
         sources = {str(name): str(text) for name, text in whole["sources"].items()}
+        shadow = {str(name): str(text) for name, text in whole.get("shadow", {}).items()}
         expired = str(whole["expired"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid([Problem("rules", 0, 0, "", f"not stored rules ({error})")]) from error
-    rules, problems = read_rules(sources, expired=expired)
+    rules, problems = read_rules(sources, expired=expired, shadow=shadow)
     raise_errors(problems)
     return rules
 
 
-def _canonical(sources: dict[str, str], expired: str) -> bytes:
+def _canonical(sources: dict[str, str], expired: str, shadow: dict[str, str]) -> bytes:
     whole = {"format": FORMAT, "expired": expired, "sources": dict(sorted(sources.items()))}
+    if shadow:
+        whole["shadow"] = dict(sorted(shadow.items()))
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -115,28 +124,29 @@ class _Reading:
     levels_in: str = ""
     rules: dict[str, Rule] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
+    trial: bool = False  # the files of a shadow folder
 
 
 def read_rules(
-    sources: dict[str, str], *, today: str | None = None, expired: str = ""
+    sources: dict[str, str],
+    *,
+    today: str | None = None,
+    expired: str = "",
+    shadow: dict[str, str] | None = None,
 ) -> tuple[RuleSet, list[Problem]]:
     """Return the rules that could be understood, and every problem found.
 
     ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
     """
     reading = _Reading()
-    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
-    files = [(d, head) for d in documents if (head := _head(d)) is not None]
-    for document, head in files:
-        _read_levels(document, head, reading)
-    for document, head in files:
-        _read_file(document, head, reading)
-        read_checks(document, head.quality, reading.checks)
-        _read_tests(document, head)
+    problems = _read_texts(sources, reading)
     levels = reading.levels or STANDARD_LEVELS
-    problems = [p for d in documents for p in d.problems]
+    trial = _Reading(levels=levels, levels_in=reading.levels_in or "the live rules", trial=True)
+    problems += _read_texts({f"shadow/{name}": t for name, t in (shadow or {}).items()}, trial)
+    every = [*reading.rules.values(), *named_apart(trial.rules).values()]
+    problems += trial_problems(every)
     sound = []
-    for rule in reading.rules.values():
+    for rule in every:
         found = text_problems(rule, levels)
         problems += found
         if not any(p.severity == "error" for p in found):
@@ -147,13 +157,31 @@ def read_rules(
         expired = max((end for end in ends if end < today), default="")
     rules = RuleSet(
         sources=sources,
-        content_hash=content_hash(_canonical(sources, expired)),
+        content_hash=content_hash(_canonical(sources, expired, shadow or {})),
         levels=levels,
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
         expired=expired,
+        shadow_sources=shadow or {},
     )
     return rules, sorted(set(problems))
+
+
+def _read_texts(sources: dict[str, str], reading: _Reading) -> list[Problem]:
+    """Read texts into what is known; return their problems."""
+    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
+    files = [(d, head) for d in documents if (head := _head(d)) is not None]
+    for document, head in files:
+        _read_levels(document, head, reading)
+    for document, head in files:
+        _read_file(document, head, reading)
+        _read_tests(document, head)
+        if head.quality and reading.trial:
+            said = "checks of a shadow folder are not run: its rules see the live checks' flags"
+            document.problem(("quality",), said, severity="warning", key=True)
+        else:
+            read_checks(document, head.quality, reading.checks)
+    return [p for d in documents for p in d.problems]
 
 
 def _head(document: Document) -> RuleFile | None:

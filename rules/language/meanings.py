@@ -27,6 +27,8 @@ MEANINGS: Final[dict[str, str]] = {
     "message": "English sentence of the alarm, with {{ value }}, {{ limit }}, {{ asset.name }} …",
     "message_zh": "The same in Chinese.",
     "runbook": "What to do: a name or an address.",
+    "mode": "live (default), or shadow: judged and logged, but told to nobody.",
+    "shadow_of": "The live rule that a shadow rule is compared with.",
     "select": "Whom the rule concerns; all keys must match, {} means all.",
     "overrides": "Other parameters for some of them, each with its reason.",
     "class": "safety, maintenance or info.",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.plan import Level
 from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.language.models import Body
     from rules.language.quality import Check
     from rules.strict_models import Path
@@ -32,6 +34,7 @@ class Rule:
     document: Document
     path: Path  # of the rule itself
     variants: tuple[Body, ...] = ()  # the body under each override alone
+    renames: Mapping[str, str] = field(default_factory=dict)  # of a shadow folder: id as written
 
     @property
     def id(self) -> str:
@@ -68,6 +71,7 @@ class RuleSet:
     rules: tuple[Rule, ...]  # in the order of file and line
     checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
     expired: str = ""  # overrides whose `until` is this day or before are over
+    shadow_sources: dict[str, str] = field(default_factory=dict)  # of the shadow folder
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule of that id."""
