@@ -53,6 +53,7 @@ class Applied:
             "before": self.before,
             "after": self.after,
             "rules": [rule.to_json() for rule in self.difference.rules],
+            "turned": {"live": list(self.difference.live), "shadow": list(self.difference.shadow)},
             "channels_added": list(self.channels),
             "channels_removed": list(self.channels_gone),
             "alarms_ending": None if self.alarms is None else list(self.alarms),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from rules.language import Invalid, check, compile_plan, load_rules, rules_bytes, rules_from_bytes
 from rules.language.explain import explain
-from tests.rules.test_language_documented import REGISTRY
+from rules.testing.cases import cases_of
+from rules.testing.files import read_suites
+from rules.testing.run import run
+from tests.rules.test_language_documented import EXAMPLES, REGISTRY, TEXT
+from tests.rules.test_language_documented import VOTE as VOTE_EXAMPLE
 
 HEAD = "version: 1\ndefaults: {source: estimate, max_gap: 3x}\nrules:\n"
 LEVEL = '- {{id: {id}, kind: threshold, select: {{quantity: ch4}}, unit: "%{{vol}}", {more}}}\n'
@@ -167,3 +173,18 @@ def test_explanations_say_that_a_rule_is_on_trial():
     rules = load_rules({"gas.yaml": HEAD + LIVE + trial})
     told = explain(rules, REGISTRY, "410100-gas-mh-000001/a/vol").rules
     assert {rule.rule: rule.mode for rule in told} == {"ch4": "live", "new": "shadow"}
+
+
+def test_tests_of_rules_try_one_on_trial_as_if_it_were_live(tmp_path):
+    """The test of docs/rules.md passes with its rules on trial."""
+    section = TEXT[TEXT.index("## Testing rules") : TEXT.index("## What is checked")]
+    (example,) = re.findall(r"```yaml test\n(.*?)```", section, re.DOTALL)
+    rules = EXAMPLES[1] + VOTE_EXAMPLE
+    rules = re.sub(r"^- id: ([\w-]+)\n", r"- id: \1\n  mode: shadow\n", rules, flags=re.MULTILINE)
+    rules = rules.replace("kind: vote,", "kind: vote, mode: shadow,")
+    (tmp_path / "gas.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "gas.test.yaml").write_text(example, encoding="utf-8")
+    (suite,) = read_suites([tmp_path / "gas.test.yaml"])
+    (tried,) = cases_of(suite)
+    assert any(rule.shadow for rule in tried.plan.told_rules)
+    assert [failure.said for failure in run(tried).failures] == []
