@@ -29,6 +29,7 @@ from ingest.journal.segments import segments
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.errors import Missing
 from lifeline.series_log import SeriesLog
+from lifeline.shadow.counts import ShadowCounts
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
@@ -119,6 +120,7 @@ class EventLog:
         self._writer = JournalWriter(self.folder, wake=self._wake)
         newest = last_events(self.folder, until=self._writer.durable_offset)
         self.through = newest[1].through if newest else 0
+        self.shadows = ShadowCounts()
         self._expected: list[bytes] = []
 
     def rerun_from(self, offset: int) -> None:
@@ -147,6 +149,7 @@ class EventLog:
             self._commit(EventLines(through=through, lines=lines), stop)
             for event in fresh:
                 EVENTS.labels(event.type.value).inc()
+            self.shadows.take(fresh)
         self.through = max(self.through, through)
 
     def _compare(self, lines: list[bytes]) -> bytes | None:
@@ -262,6 +265,7 @@ def _fold_waiting(
     records = follower.read(max_rows=BATCH_ROWS)
     if records:
         events = engine.fold(records)
+        log.shadows.follow(engine.plan)
         log.append(events, records[-1].offset + 1, stop)
         series.append(engine.series(), records[-1].offset + 1)
         ROWS.inc(len(records))

@@ -20,6 +20,7 @@ CITY = """\
 name = "My city"
 name_zh = "我的城市"
 timezone = "Asia/Shanghai"
+# shadow_rules = "trial"      # a folder of rules on trial beside rules/: docs/reload.md
 simulation = false            # true marks everything as an exercise (演练) and sends no webhooks
 
 [mqtt]                        # the broker your gateways publish to, as lifeline/v1/<device id>/up

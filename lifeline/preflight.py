@@ -15,7 +15,9 @@ from lifeline.config import load_config
 from lifeline.errors import Failure, Missing, Unreachable
 from lifeline.reachable import check_servers
 from rules.language import check, compile_plan, load_rules, rules_bytes, rules_from_bytes
+from rules.plan import Plan
 from rules.problems import Invalid
+from rules.registry import Registry
 from rules.registry_codec import content_hash, registry_bytes, registry_from_bytes
 from rules.registry_file import load_registry
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from ingest.codecs.json_mapping import Mapping
     from lifeline.config import CityConfig
     from rules.language import Problem
-    from rules.plan import Plan
-    from rules.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +79,9 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
         problems += error.problems
     today = datetime.now(UTC).date().isoformat()
     try:
-        rules = load_rules(config.rules, today=today)
-    except Invalid:
-        problems += check(config.rules, registry, today=today)  # the sound ones against it too
+        rules = load_rules(config.rules, today=today, shadow=config.shadow)
+    except Invalid:  # the sound ones are looked at against the registry too
+        problems += check(config.rules, registry, today=today, shadow=config.shadow)
     mappings: list[Mapping] = []
     try:
         mappings = load_mappings(config.folder / "mappings")
@@ -126,6 +126,25 @@ def held_site(config: CityConfig, data: Path) -> SiteTexts | None:
         made_of=held,
         mappings=tuple(load_mappings(config.folder / "mappings")),
     )
+
+
+def compiled(data: Path, hashes: dict[str, str]) -> tuple[Plan, Registry]:
+    """Return plan and registry of stored texts; nothing at all where the hashes are not both.
+
+    Raises
+    ------
+    Missing
+        A text is gone, or this program does not understand it.
+    """
+    if hashes.keys() < {"registry", "rules"}:
+        return Plan(content_hash="", levels=()), Registry.empty()
+    registry = registry_from_bytes(_stored(data, "registry", hashes["registry"]))
+    try:
+        rules = rules_from_bytes(_stored(data, "rules", hashes["rules"]))
+        return compile_plan(rules, registry)[0], registry
+    except Invalid as error:
+        said = f"the rules that hold ({hashes['rules']}) cannot be read by this program: {error}"
+        raise Missing(said) from error
 
 
 def preflight(folder: Path, data: Path | None = None, *, servers: bool = True) -> CityConfig:

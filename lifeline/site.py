@@ -91,7 +91,7 @@ class Site:
         for held in self._rules.values():
             for rule, rows in held:
                 at = rows.get(channel)
-                if at is None:
+                if at is None or rule.shadow:
                     continue
                 said = rule.at(at_ns) if rule.schedules else rule
                 names += [
@@ -114,7 +114,7 @@ class Site:
     def approved(self) -> bool:
         """Tell whether every rule's limits were approved for this site."""
         rules = (*self.plan.channel_rules, *self.plan.composite_rules)
-        return all(rule.approved_by for rule in rules)
+        return all(rule.approved_by for rule in rules if not rule.shadow)
 
     def asset_of(self, subject: str) -> int:
         """Return the asset row of a channel, device or asset id, or −1."""

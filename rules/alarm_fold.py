@@ -35,8 +35,11 @@ class AlarmFold:
         return self.alarms.get(self._current.get((alarm_key, late), ""))
 
     def apply(self, event: Event, seq: int) -> Step:
-        """Fold one event in. Events about no alarm (BLIND, HEARTBEAT, …) change nothing."""
-        move = _MOVES.get(event.type)
+        """Fold one event in. Events about no alarm (BLIND, HEARTBEAT, …) change nothing.
+
+        Nor does what a shadow rule says: it is on trial, and nobody may take it for an alarm.
+        """
+        move = None if event.shadow else _MOVES.get(event.type)
         step = move(self, event, seq) if move else Step()
         for alarm in step.changed:
             self.put(alarm)

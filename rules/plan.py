@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rules.language.runbooks import Runbook
     from rules.schedule import Schedule
 
+SHADOW = "shadow:"
+"""Before the ids of a shadow folder's rules; no id has a colon, so it meets no other rule."""
 NEVER_NS = np.int64(2**62)
 """A hold that time alone never fulfils (for levels declared by samples only)."""
 
@@ -64,6 +66,8 @@ class ChannelRule:
     accept: tuple[int, ...] = (1, 2, 3)  # qc flags judged; ignored when fail_loud
     klass: str = "safety"  # safety | maintenance | info
     fail_loud: bool = False
+    shadow: bool = False  # judged and logged, told to nobody; not part of what a rule means
+    beside: str = ""  # the live rule a shadow rule is compared with, "" for none
     over_range: bool = False  # beyond the channel's range on this side counts as +inf, latched
     unit: str = ""  # canonical unit of the score, for messages
     source: str = "estimate"  # clause | vendor | estimate
@@ -134,6 +138,8 @@ class DeadmanRule:
     device: NDArray[np.int32]  # [n]
     missing_ns: NDArray[np.int64]  # [n, L]; NEVER_NS = level not declared
     klass: str = "maintenance"
+    shadow: bool = False
+    beside: str = ""
     message: str = ""
     message_zh: str = ""
     runbook: str = ""
@@ -206,3 +212,28 @@ class Plan:
     def slot_rules(self) -> tuple[ChannelRule, ...]:
         """Return every rule the engine lays out slots for; those told to nobody come last."""
         return (*self.channel_rules, *self.composite_rules, *self.input_rules)
+
+    @property
+    def told_rules(self) -> tuple[ChannelRule | DeadmanRule, ...]:
+        """Return every rule whose decisions stand in the event log."""
+        return (*self.channel_rules, *self.composite_rules, *self.deadman_rules)
+
+    def without_shadows(self) -> Plan:
+        """Return the plan of what may alarm, for whoever draws or counts alarms."""
+        return replace(
+            self,
+            channel_rules=tuple(rule for rule in self.channel_rules if not rule.shadow),
+            composite_rules=tuple(rule for rule in self.composite_rules if not rule.shadow),
+            deadman_rules=tuple(rule for rule in self.deadman_rules if not rule.shadow),
+        )
+
+    def as_live(self) -> Plan:
+        """Return the plan as if every shadow rule were live: what tests of rules try."""
+        if not any(rule.shadow for rule in self.told_rules):
+            return self
+        return replace(
+            self,
+            channel_rules=tuple(replace(rule, shadow=False) for rule in self.channel_rules),
+            composite_rules=tuple(replace(rule, shadow=False) for rule in self.composite_rules),
+            deadman_rules=tuple(replace(rule, shadow=False) for rule in self.deadman_rules),
+        )

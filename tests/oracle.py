@@ -292,6 +292,8 @@ class Oracle:
             max_severity=watch.max_severity,
             klass=watch.rule.klass,
             episode=watch.episode,
+            announce=not watch.rule.shadow,
+            shadow=watch.rule.shadow,
         )
 
 

@@ -101,15 +101,17 @@ def woven(
                 )  # fmt: skip
         for event in here:
             when = (event.event_ns, event.receive_ns)
+            if event.shadow:
+                continue
             if event.type in ("RAISED", "ESCALATED", "LOWERED"):
                 standing[event.alarm_key] = event
             elif event.type == "CLEARED":
                 del standing[event.alarm_key]
                 told.pop(event.alarm_key, None)
         every = list(standing.values())
-        fresh = {e.alarm_key for e in here if e.type == "RAISED"}
+        fresh = {e.alarm_key for e in here if e.type == "RAISED" and not e.shadow}
         for event in here:
-            if event.type == "RAISED":
+            if event.type == "RAISED" and not event.shadow:
                 held = held_by(standing[event.alarm_key], every, open_, plan, registry)
                 told[event.alarm_key] = held
                 if held:

@@ -242,6 +242,8 @@ class Slot:
             score=self.last.score,
             over_range=self.range_latch,
             evidence=self.retold(self.last.said),
+            announce=not self.rule.shadow,
+            shadow=self.rule.shadow,
         )
 
     def retold(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -324,8 +326,9 @@ class Slot:
             value=row.value,
             score=score,
             limit=worst.raise_at,
-            announce=loud or top,
+            announce=(loud or top) and not self.rule.shadow,
             over_range=self.threshold.beyond(row.value),
+            shadow=self.rule.shadow,
         )
 
 

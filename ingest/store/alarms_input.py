@@ -145,11 +145,14 @@ class AlarmsInput:
         for offset, held in records:
             for line in held.lines:
                 try:
-                    yield events.decode(line)
+                    event = events.decode(line)
                 except ValueError as error:
                     metrics.SKIPPED.labels("no_event").inc()
                     said = "a line of the event log is no event"
                     log.warning(said, offset=offset, reason=str(error))
+                    continue
+                if not event.shadow:  # a rule on trial is no alarm, on no dashboard
+                    yield event
 
     def _point(self, event: Event, alarm: Alarm | None) -> bytes:
         """Return the point of an event.

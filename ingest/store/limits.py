@@ -51,7 +51,8 @@ class Limits:
             yield head + tail
 
     def _rules(self) -> Sequence[ChannelRule]:
-        return () if self._site.plan is None else self._site.plan.channel_rules
+        plan = self._site.plan
+        return () if plan is None else [rule for rule in plan.channel_rules if not rule.shadow]
 
     def _lines(self, rules: Iterable[ChannelRule]) -> Iterator[bytes]:
         """Yield the lines up to their time."""

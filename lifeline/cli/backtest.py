@@ -139,10 +139,10 @@ def _keep_budget(report: Report, most: float | None) -> None:
 
 def time_ns_of(text: str, what: str, default: int) -> int:
     """Return what --from or --to says, or the default where it is not given."""
-    from lifeline.backtest.truth import time_ns
+    from lifeline.backtest import truth
 
     try:
-        return time_ns(text, what) if text else default
+        return truth.time_ns(text, what) if text else default
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

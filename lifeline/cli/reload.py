@@ -62,17 +62,16 @@ def told(done: Applied) -> list[str]:
     """Return what a reload did in lines, both languages."""
     if done.result == "unchanged":
         return ["nothing changed: these rules and this registry hold already / 无变化，已在生效"]
-    lines = []
-    for what, word in WORDS.items():
-        rules = [rule.rule for rule in done.difference.rules if rule.what == what]
-        if rules:
-            lines.append(f"{len(rules)} {word}: {_named(rules)}")
-    for count, word in (
-        (len(done.channels), "channels added / 新增测点"),
-        (len(done.channels_gone), "channels removed / 删除测点"),
-    ):
-        if count:
-            lines.append(f"{count} {word}")
+    difference = done.difference
+    by_what = {what: [r.rule for r in difference.rules if r.what == what] for what in WORDS}
+    named = [(by_what[what], word) for what, word in WORDS.items()]
+    named += [
+        (list(difference.live), "live from now on / 转为正式"),
+        (list(difference.shadow), "on trial from now on, told to nobody / 转为试用，不报警"),
+        (list(done.channels), "channels added / 新增测点"),
+        (list(done.channels_gone), "channels removed / 删除测点"),
+    ]
+    lines = [f"{len(names)} {word}: {_named(names)}" for names, word in named if names]
     if done.alarms is None:
         lines.append("the ledger cannot be read: which alarms end is not known / 台账不可读")
     elif done.alarms:

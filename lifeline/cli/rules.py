@@ -13,6 +13,7 @@ from rich.console import Console
 from lifeline.cli.backtest import backtest
 from lifeline.cli.explain import explain_rules
 from lifeline.cli.false_alarms import false_alarms
+from lifeline.cli.shadow import shadow
 from lifeline.cli.suggest import suggest
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
@@ -38,8 +39,15 @@ def check_rules(
         float | None,
         typer.Option(min=0, help="A rule expected to raise more false ones ends it with code 1."),
     ] = None,
+    trial: Annotated[
+        Path | None,
+        typer.Option(
+            "--shadow", help="A folder of rules on trial; in a city's folder, that of city.toml."
+        ),
+    ] = None,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
+    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
     from lifeline.workbench.catalogue import maturity
     from rules.language import check, load_rules
@@ -51,8 +59,9 @@ def check_rules(
     beside = rules_folder.parent / "registry"
     found = registry or (beside if beside.is_dir() else None)
     today = datetime.now(UTC).date().isoformat()
+    trial = trial or shadow_folder(rules_folder.parent)
     known = load_registry(found) if found else None
-    problems = check(rules_folder, known, today=today)
+    problems = check(rules_folder, known, today=today, shadow=trial)
     errors = sum(1 for p in problems if p.severity == "error")
     over = 0
     if not errors and (known is not None or history is not None):
@@ -182,3 +191,4 @@ def new_rule(
 app.command("backtest")(backtest)
 app.command("explain")(explain_rules)
 app.command("suggest")(suggest)
+app.command("shadow")(shadow)

@@ -151,8 +151,10 @@ class Ledger:
         """Take the events of journal records in [``since``, ``through``), exactly once.
 
         ``position`` is where the reader goes on in its own log. Events below the cursor are
-        compared with what stands here; given ``since``, so is their absence.
+        compared with what stands here; given ``since``, so is their absence. What rules on trial
+        say (``shadow``) is nobody's alarm and stays in the event log.
         """
+        events = [event for event in events if not event.shadow]
         written = Written((), 0, {})
         with self.write() as connection:
             known = _cursor(connection, reader)

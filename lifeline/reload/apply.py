@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lifeline.data_folder import holder_pid
-from lifeline.errors import Missing, NotTaken
+from lifeline.errors import NotTaken
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.ledger.mirror import ControlRefused, ask
+from lifeline.preflight import compiled
 from rules.alarms import Condition
 from rules.engine.difference import Difference, difference
-from rules.language import compile_plan, rules_from_bytes
-from rules.plan import Plan
-from rules.problems import Invalid
-from rules.registry import Registry
-from rules.registry_codec import registry_from_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.preflight import SiteTexts
     from rules.problems import Problem
+    from rules.registry import Registry
 
 Result = Literal["applied", "unchanged", "checked"]
 ANSWER_WITHIN_S = 60.0
@@ -56,6 +53,7 @@ class Applied:
             "before": self.before,
             "after": self.after,
             "rules": [rule.to_json() for rule in self.difference.rules],
+            "turned": {"live": list(self.difference.live), "shadow": list(self.difference.shadow)},
             "channels_added": list(self.channels),
             "channels_removed": list(self.channels_gone),
             "alarms_ending": None if self.alarms is None else list(self.alarms),
@@ -80,7 +78,7 @@ def apply_site(
         A text that holds now cannot be read.
     """
     after = {"registry": texts.registry_hash, "rules": texts.rules_hash}
-    held = _compiled(data, texts.made_of)
+    held = compiled(data, texts.made_of)
     told = difference(held, (texts.plan, texts.registry))
     result: Result = "checked" if check else "applied"
     offset = None
@@ -107,26 +105,6 @@ def apply_site(
         alarms=alarms,
         warnings=tuple(texts.warnings),
     )
-
-
-def _compiled(data: Path, hashes: dict[str, str]) -> tuple[Plan, Registry]:
-    """Return what holds now; nothing at all before the journal's first record of a site."""
-    if hashes.keys() < {"registry", "rules"}:
-        return Plan(content_hash="", levels=()), Registry.empty()
-    held = {}
-    for kind, name in hashes.items():
-        path = data / kind / f"{name}.json"
-        try:
-            held[kind] = path.read_bytes()
-        except OSError as error:
-            said = f"{path}: {error.strerror}; the journal relies on it: restore it from a backup"
-            raise Missing(said) from error
-    registry = registry_from_bytes(held["registry"])
-    try:
-        return compile_plan(rules_from_bytes(held["rules"]), registry)[0], registry
-    except Invalid as error:
-        said = f"the rules that hold ({hashes['rules']}) cannot be read by this program: {error}"
-        raise Missing(said) from error
 
 
 def _living(registry: Registry) -> dict[str, None]:

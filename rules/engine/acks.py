@@ -112,4 +112,6 @@ def _reset_event(slots: Slots, offset: int, slot: int) -> Event:
         value=float(state.value[slot]),
         score=float(state.score[slot] * sign),
         confirmed=sure,
+        announce=not rule.shadow,
+        shadow=rule.shadow,
     )

@@ -264,6 +264,8 @@ class Deadman:
             value=silence_s,
             score=silence_s,
             limit=limit,
+            announce=not rule.shadow,
+            shadow=rule.shadow,
         )
 
     def standing(self) -> list[Standing]:
@@ -272,6 +274,8 @@ class Deadman:
         found = []
         for slot in np.flatnonzero(self.level >= 0).tolist():
             rule = self._plan.deadman_rules[int(self.rule[slot])]
+            if rule.shadow:
+                continue
             device, episode = self._device_ids[int(self.device[slot])], int(self.episode[slot])
             found.append(
                 Standing(

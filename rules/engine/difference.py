@@ -56,6 +56,8 @@ class Difference:
 
     rules: tuple[RuleChange, ...]
     ended: frozenset[AlarmKey]
+    live: tuple[str, ...] = ()  # rules that were on trial and are not any more
+    shadow: tuple[str, ...] = ()  # rules that are on trial now: their alarms end too
 
     def of(self, what: What) -> tuple[RuleChange, ...]:
         """Return the rules to which that happens."""
@@ -79,7 +81,17 @@ def difference(before: Compiled, after: Compiled) -> Difference:
         kept, fresh = len(was & now), len(now - was)
         changes.append(RuleChange(rule, what, _hash(was), _hash(now), kept, len(gone), fresh))
         ended |= {(rule, side, subject) for side, subject, _ in gone}
-    return Difference(tuple(changes), frozenset(ended))
+    was_shadow, now_shadow = _on_trial(before), _on_trial(after)
+    stay = old.keys() & new.keys()
+    turned = sorted(stay & (now_shadow - was_shadow))
+    for rule in turned:
+        ended |= {(rule, side, subject) for side, subject, _ in old[rule]}
+    live = tuple(sorted(stay & (was_shadow - now_shadow)))
+    return Difference(tuple(changes), frozenset(ended), live, tuple(turned))
+
+
+def _on_trial(compiled: Compiled) -> set[str]:
+    return {rule.rule_id for rule in compiled[0].told_rules if rule.shadow}
 
 
 def _hash(places: set[tuple[int, str, str]]) -> str:

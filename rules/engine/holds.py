@@ -117,10 +117,11 @@ class Holds:
             looked |= self._active
         for event in events:
             self._follow_one(event, looked)
-        raised = {e.alarm_key for e in events if e.type is EventType.RAISED}
+        fresh = [e for e in events if e.type is EventType.RAISED and not e.shadow]
+        raised = {e.alarm_key for e in fresh}
         for key in raised & self._active.keys():
             self._active[key].held = self._held(self._active[key])
-        told += [self._raised(e) if e.type is EventType.RAISED else e for e in events]
+        told += [self._raised(e) if e.alarm_key in raised else e for e in events]
         last = events[-1] if events else None
         when = (last.event_ns, last.receive_ns) if last is not None else (now_ns or 0, now_ns or 0)
         for key in sorted(looked):
@@ -140,8 +141,8 @@ class Holds:
 
     def _follow_one(self, event: Event, looked: dict[str, Standing]) -> None:
         """Take up one event of the engine; note in ``looked`` whose holds it may change."""
-        if event.type not in _LEVELS and event.type not in _OVER:
-            return
+        if event.shadow or (event.type not in _LEVELS and event.type not in _OVER):
+            return  # what a rule on trial says is told to nobody, and explains nothing
         key = event.alarm_key
         if event.type in _OVER:
             self._forget(key)
@@ -158,7 +159,7 @@ class Holds:
 
     def _raised(self, event: Event) -> Event:
         held = self._active[event.alarm_key].held
-        if not held:
+        if not held or event.type is not EventType.RAISED:
             return event
         said = [self._words(each) for each in held]
         return event._replace(evidence={**event.evidence, "held": said})
@@ -323,6 +324,8 @@ def standing_alarms(slots: Slots, deadman: Deadman) -> list[Standing]:
         if number >= slots.inputs_from:
             continue
         rule, episode = slots.rules[number], int(state.episode[slot])
+        if rule.shadow:
+            continue
         top = (int(state.mask[slot]) & visible).bit_length() - 1
         found.append(
             Standing(

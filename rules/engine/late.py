@@ -88,8 +88,9 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
         value=value,
         score=float(score * sign),
         limit=float(p.raise_at[told, level] * sign),
-        announce=announce or (rule.fail_loud and top),
+        announce=(announce or (rule.fail_loud and top)) and not rule.shadow,
         over_range=bool(over),
+        shadow=rule.shadow,
     )
 
 

@@ -274,9 +274,10 @@ def to_events(
                 columns.score.tolist(),
                 columns.limit.tolist(),
                 columns.confirmed.tolist(),
-                repeat(True, count),  # announce
+                [not rule.shadow for rule in rules],  # announce
                 columns.over_range.tolist(),
                 _evidence(rules, columns.aux, aux_names),
+                [rule.shadow for rule in rules],
                 strict=True,
             ),
         )

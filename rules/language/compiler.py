@@ -14,12 +14,14 @@ from rules.language.holding import compile_holding
 from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, slot_columns
-from rules.language.loader import read_rules, read_sources
+from rules.language.loader import read_rules
 from rules.language.messages import messages_of
 from rules.language.quality_plan import compile_checks, masks
 from rules.language.reach import Overlaps, channel_warnings, coverage, shadowed
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
+from rules.language.shadow import as_shadow, marked, unguarded
+from rules.language.sources import read_sources
 from rules.plan import ChannelRule, Plan
 from rules.problems import Invalid, Problem, near_or_known
 from rules.quantities import UnknownUnit
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
     from rules.language.kinds.kind import Groups, Kind
     from rules.language.limits import Side, SideProblem
-    from rules.language.loader import Sources
     from rules.language.ruleset import Rule, RuleSet
+    from rules.language.sources import Sources
     from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
     from rules.strict_models import Path
@@ -88,11 +90,17 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         runbooks=rules.runbooks,
         probe_channels=work.selector.probes,
     )
+    plan = marked(plan, rules.rules)
+    problems += unguarded(plan, rules.rules, registry)
     return plan, sorted(set(problems))
 
 
 def check(
-    folder_or_files: Sources, registry: Registry | None = None, *, today: str | None = None
+    folder_or_files: Sources,
+    registry: Registry | None = None,
+    *,
+    today: str | None = None,
+    shadow: Sources | None = None,
 ) -> list[Problem]:
     """Return every problem of the rules: of their text and, given a registry, against it.
 
@@ -100,7 +108,8 @@ def check(
     registry even when others are wrong.
     """
     try:
-        rules, problems = read_rules(read_sources(folder_or_files), today=today)
+        trial = read_sources(shadow) if shadow is not None else {}
+        rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     except Invalid as invalid:
         return invalid.problems
     if registry is None:
@@ -149,7 +158,7 @@ class _Work:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
-            if kind.compile is None:
+            if kind.compile is None and body.mode == "live":
                 self.judged |= mask
             rows = np.flatnonzero(mask)
         if not len(rows):
@@ -159,7 +168,10 @@ class _Work:
             self.problems.append(rule.problem(("select",), said, "warning", key=True))
         groups = self._groups(rule, rows)
         if kind.compile is not None:
+            judged = self.judged.copy()
             kind.compile(self, rule, body, groups)
+            if body.mode == "shadow":
+                self.judged = judged  # it guards nothing
         else:
             self._channels(rule, kind, groups, rows)
 
@@ -199,7 +211,8 @@ class _Work:
         """Return the body under several overrides, the last of them the strongest."""
         try:
             raw = overridden(rule, chosen)
-            return type(rule.body).model_validate(raw)
+            body = type(rule.body).model_validate(raw)
+            return as_shadow(body, rule.renames) if rule.renames else body
         except ValueError as error:  # pydantic's is one: each alone was fine, together not
             if len(rule.variants) == len(rule.body.overrides):  # else one alone is wrong, and told
                 said = f"overrides do not fit together: {plain_error(error)}"
@@ -226,7 +239,8 @@ class _Work:
             self.problems += channel_warnings(rule, side, self.registry, self.levels)
             for at, other in zip(at_hours(rule), others, strict=False):
                 self.problems += channel_warnings(at, other, self.registry, self.levels)
-            self.problems += self.overlaps.of(rule, side)
+            if rule.body.mode == "live":
+                self.problems += self.overlaps.of(rule, side)
 
     def _sides(self, rule: Rule, kind: Kind, groups: Groups) -> dict[int, ChannelRule]:
         """Return the rule's sides by sign, where its groups have channels."""

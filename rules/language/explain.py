@@ -63,6 +63,7 @@ class Explained:
     subject: str
     file: str
     values: tuple[Meant, ...]
+    mode: str = "live"  # or shadow: told to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,7 @@ class _Work:
                     Explained(
                         rule=rule.id, kind=built.kind, side=built.side, file=rule.file,
                         subject=self.registry.channels.id[row], values=tuple(values),
+                        mode=body.mode,
                     )
                 )  # fmt: skip
         if len(self.found) == told:
@@ -363,5 +365,11 @@ def _silence(
     told += [values.meant((key,), value, "") for key, value in plain.items()]
     subject = work.registry.devices.id[row]
     return Explained(
-        rule=rule.id, kind="deadman", side=1, subject=subject, file=rule.file, values=tuple(told)
+        rule=rule.id,
+        kind="deadman",
+        side=1,
+        subject=subject,
+        file=rule.file,
+        values=tuple(told),
+        mode=rule.body.mode,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from rules.language.kinds import KINDS
 from rules.language.ruleset import applied
+from rules.language.shadow import as_shadow
 from rules.plan import ByHours
 from rules.problems import nearest
 from rules.strict_models import validated
@@ -102,6 +103,8 @@ def at_hours(rule: Rule) -> Iterator[Rule]:
                     origin[key.partition(".")[0]] = place
         raw["overrides"] = rule.raw.get("overrides", [])
         body = type(rule.body).model_validate(raw)
+        if rule.renames:
+            body = as_shadow(body, rule.renames)
         yield replace(rule, raw=raw, body=body, origin=origin)
 
 

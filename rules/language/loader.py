@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rules.language.holding import holding_problems, read_holding
 from rules.language.hours import read_hours
@@ -25,14 +23,14 @@ from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
 from rules.language.runbooks import (
     read_runbooks,
     rule_texts,
-    runbook_files,
     unknown_runbooks,
 )
 from rules.language.schedules import read_schedules
+from rules.language.shadow import named_apart, trial_problems
+from rules.language.sources import FORMAT, MAX_BYTES, Sources, canonical, read_sources
 from rules.plan import Level
 from rules.problems import Invalid, Problem, near_or_known, nearest
 from rules.registry_codec import content_hash
-from rules.registry_file import read_texts
 from rules.strict_models import known_keys, validated
 from rules.yaml_text import Document, raise_errors, read_yaml
 
@@ -44,13 +42,13 @@ if TYPE_CHECKING:
     from rules.language.quality import Check
     from rules.strict_models import Path
 
-Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
-FORMAT: Final = "lifeline rules 1"
-MAX_BYTES: Final = 8 << 20  # of a rule file: some 15 000 rules
 
-
-def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet:
+def load_rules(
+    folder_or_files: Sources, *, today: str | None = None, shadow: Sources | None = None
+) -> RuleSet:
     """Return the rules of a folder of ``*.yaml``, of files, or of texts by name.
+
+    Those of ``shadow`` stand beside them on trial (rules/language/shadow.py).
 
     Overrides whose ``until`` is before ``today`` (``2027-03-31``) are over; without it all hold.
     What is over is part of the rules' bytes and hash: compiling stays a pure function of them,
@@ -61,38 +59,15 @@ def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet
     Invalid
         With every problem of every file.
     """
-    rules, problems = read_rules(read_sources(folder_or_files), today=today)
+    trial = read_sources(shadow) if shadow is not None else {}
+    rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     raise_errors(problems)
     return rules
 
 
-def read_sources(folder_or_files: Sources) -> dict[str, str]:
-    """Return texts by file name, those of runbooks beside them as ``runbooks/NAME.md``.
-
-    Raises
-    ------
-    Invalid
-        Something cannot be read.
-    """
-    if isinstance(folder_or_files, Mapping):
-        return dict(folder_or_files)
-    if isinstance(folder_or_files, FilePath):
-        beside = folder_or_files if folder_or_files.is_dir() else folder_or_files.parent
-        return runbook_files(beside) | read_texts(folder_or_files, most=MAX_BYTES)
-    texts: dict[str, str] = {}
-    for folder in {path.parent for path in folder_or_files}:
-        texts |= runbook_files(folder)
-    for path in folder_or_files:
-        for name, text in read_texts(path, most=MAX_BYTES).items():
-            if name in texts:
-                raise Invalid([Problem(name, 0, 0, "", "two files have this name: rename one")])
-            texts[name] = text
-    return texts
-
-
 def rules_bytes(rules: RuleSet) -> bytes:
     """Return the canonical text of a rule set: its sources, by name."""
-    return _canonical(rules.sources, rules.expired)
+    return canonical(rules.sources, rules.expired, rules.shadow_sources)
 
 
 def rules_from_bytes(data: bytes) -> RuleSet:
@@ -108,18 +83,13 @@ def rules_from_bytes(data: bytes) -> RuleSet:
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
         sources = {str(name): str(text) for name, text in whole["sources"].items()}
+        shadow = {str(name): str(text) for name, text in whole.get("shadow", {}).items()}
         expired = str(whole["expired"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid([Problem("rules", 0, 0, "", f"not stored rules ({error})")]) from error
-    rules, problems = read_rules(sources, expired=expired)
+    rules, problems = read_rules(sources, expired=expired, shadow=shadow)
     raise_errors(problems)
     return rules
-
-
-def _canonical(sources: dict[str, str], expired: str) -> bytes:
-    whole = {"format": FORMAT, "expired": expired, "sources": dict(sorted(sources.items()))}
-    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")  # half a character is told where it is read
 
 
 @dataclass(slots=True)
@@ -131,32 +101,31 @@ class _Reading:
     rules: dict[str, Rule] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     holding: dict[str, Held] = field(default_factory=dict)
+    trial: bool = False  # the files of a shadow folder
 
 
 def read_rules(
-    sources: dict[str, str], *, today: str | None = None, expired: str = ""
+    sources: dict[str, str],
+    *,
+    today: str | None = None,
+    expired: str = "",
+    shadow: dict[str, str] | None = None,
 ) -> tuple[RuleSet, list[Problem]]:
     """Return the rules that could be understood, and every problem found.
 
     ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
     """
     reading = _Reading()
-    texts = sorted(rule_texts(sources).items())
-    documents = [read_yaml(name, text, most=MAX_BYTES) for name, text in texts]
-    files = [(d, head) for d in documents if (head := _head(d)) is not None]
-    for document, head in files:
-        _read_levels(document, head, reading)
-    for document, head in files:
-        _read_file(document, head, reading)
-        read_checks(document, head.quality, reading.checks)
-        read_holding(document, head, reading.holding)
-        _read_tests(document, head)
+    problems = _read_texts(sources, reading)
     levels = reading.levels or STANDARD_LEVELS
+    trial = _Reading(levels=levels, levels_in=reading.levels_in or "the live rules", trial=True)
+    problems += _read_texts({f"shadow/{name}": t for name, t in (shadow or {}).items()}, trial)
+    every = [*reading.rules.values(), *named_apart(trial.rules).values()]
+    problems += trial_problems(every)
     runbooks, wrong = read_runbooks(sources)
-    problems = [*wrong, *(p for d in documents for p in d.problems)]
-    problems += unknown_runbooks(reading.rules.values(), runbooks)
+    problems += [*wrong, *unknown_runbooks(every, runbooks)]
     sound = []
-    for rule in reading.rules.values():
+    for rule in every:
         found = text_problems(rule, levels)
         problems += found
         if not any(p.severity == "error" for p in found):
@@ -169,15 +138,45 @@ def read_rules(
         expired = max((end for end in ends if end < today), default="")
     rules = RuleSet(
         sources=sources,
-        content_hash=content_hash(_canonical(sources, expired)),
+        content_hash=content_hash(canonical(sources, expired, shadow or {})),
         levels=levels,
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
         holding=held,
         runbooks=runbooks,
         expired=expired,
+        shadow_sources=shadow or {},
     )
     return rules, sorted(set(problems))
+
+
+def _read_texts(sources: dict[str, str], reading: _Reading) -> list[Problem]:
+    """Read texts into what is known; return their problems."""
+    texts = sorted(rule_texts(sources).items())
+    documents = [read_yaml(name, text, most=MAX_BYTES) for name, text in texts]
+    files = [(d, head) for d in documents if (head := _head(d)) is not None]
+    for document, head in files:
+        _read_levels(document, head, reading)
+    for document, head in files:
+        _read_file(document, head, reading)
+        _read_tests(document, head)
+        if reading.trial:
+            _not_of_a_trial(document, head)
+        else:
+            read_checks(document, head.quality, reading.checks)
+            read_holding(document, head, reading.holding)
+    return [p for d in documents for p in d.problems]
+
+
+def _not_of_a_trial(document: Document, head: RuleFile) -> None:
+    """Say what a shadow folder has no use for: its rules see what the live ones see."""
+    if head.quality:
+        said = "checks of a shadow folder are not run: its rules see the live checks' flags"
+        document.problem(("quality",), said, severity="warning", key=True)
+    for section in ("inhibit", "maintenance"):
+        if getattr(head, section):
+            said = f"{section} of a shadow folder does nothing: its rules announce nothing anyway"
+            document.problem((section,), said, severity="warning", key=True)
 
 
 def _head(document: Document) -> RuleFile | None:

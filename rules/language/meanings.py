@@ -42,6 +42,8 @@ MEANINGS: Final[dict[str, str]] = {
     "message": "English sentence of the alarm, with {{ value }}, {{ limit }}, {{ asset.name }} …",
     "message_zh": "The same in Chinese.",
     "runbook": "What to do: NAME of runbooks/NAME.md beside the rules, or an address https://…",
+    "mode": "live (default), or shadow: judged and logged, but told to nobody.",
+    "shadow_of": "The live rule that a shadow rule is compared with.",
     "select": "Whom the rule concerns; all keys must match, {} means all.",
     "overrides": "Other parameters for some of them, each with its reason.",
     "class": "safety, maintenance or info.",

@@ -223,6 +223,8 @@ class Body(Strict):
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
+    mode: Literal["live", "shadow"] = "live"
+    shadow_of: str = ""
     select: Any
     overrides: list[Any] = Field(default_factory=list)
 

@@ -39,6 +39,7 @@ class Rule:
     variants: tuple[Body, ...] = ()  # the body under each override alone
     schedules: tuple[Schedule, ...] = ()  # those of ``when``, in its order
     hourly: tuple[Body, ...] = ()  # the body under each schedule alone
+    renames: Mapping[str, str] = field(default_factory=dict)  # of a shadow folder: id as written
 
     @property
     def id(self) -> str:
@@ -77,6 +78,7 @@ class RuleSet:
     holding: tuple[Held, ...] = ()  # inhibits and maintenance, in the order of file and line
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     expired: str = ""  # overrides whose `until` is this day or before are over
+    shadow_sources: dict[str, str] = field(default_factory=dict)  # of the shadow folder
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule of that id."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.civil_time import read_moment
-from rules.language.loader import read_sources
 from rules.language.runbooks import runbook_files
+from rules.language.sources import read_sources
 from rules.problems import Invalid, Problem
 from rules.registry_file import TEST_SUFFIXES
 from rules.strict_models import validated

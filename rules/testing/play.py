@@ -62,7 +62,7 @@ class _Player:
         # ticks that are left out are no sign that anything of ours stood still
         longest = 2 * STEP_TICKS * SECOND_NS
         blind_after_ns = max(case.plan.blind_after_ns, longest)
-        plan = replace(case.plan, blind_after_ns=blind_after_ns)
+        plan = replace(case.plan.as_live(), blind_after_ns=blind_after_ns)
         if how.inputs:
             told = (*plan.channel_rules, *plan.input_rules)
             plan = replace(plan, channel_rules=told, input_rules=())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rules.language import Invalid, check, load_rules
-from rules.language.loader import MAX_BYTES
+from rules.language.sources import MAX_BYTES
 
 ROOT = Path(__file__).parents[2]
 GOOD = (

@@ -110,3 +110,21 @@ def test_a_channel_less_ends_only_its_own_place(seed: int) -> None:
     assert told.ended == {(rule.rule_id, rule.side, gone)}
     (change,) = [each for each in told.rules if each.what != "kept"]
     assert (change.rule, change.ended, change.new) == (rule.rule_id, 1, 0)
+
+
+def test_rules_that_change_sides_are_named_and_those_taken_off_end_their_alarms() -> None:
+    drawn = case(Random(3))
+    first = drawn.plan.channel_rules[0].rule_id
+    trial = replace(
+        drawn.plan,
+        channel_rules=tuple(
+            replace(rule, shadow=rule.rule_id == first) for rule in drawn.plan.channel_rules
+        ),
+    )
+    live, shadow = (drawn.plan, drawn.registry), (trial, drawn.registry)
+    off = difference(live, shadow)
+    assert (off.live, off.shadow) == ((), (first,))
+    assert {key[0] for key in off.ended} == {first}
+    assert {rule.what for rule in off.rules} == {"kept"}
+    on = difference(shadow, live)
+    assert (on.live, on.shadow, on.ended) == ((first,), (), frozenset())

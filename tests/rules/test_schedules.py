@@ -181,7 +181,7 @@ def test_an_override_beats_a_schedule_and_explain_says_so() -> None:
             "  fail_loud: true\n  over_range: red\n  when: {night: {for.orange: 5m}}\n",
             "orange must have no hold",
         ),
-        ("", "  when: {}\n", "at least 1 item"),
+        ("", "  when: {}\n", "must name at least one"),
         ("times: [[22:00, 06:00]]", "", "YAML reads 22:00 as a number"),
         ('times: [["22:00", "25:00"]]', "", "'25:00' is no time of day"),
         ('times: [["22:00", "22:00"]]', "", "is no time: for all day leave times away"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -30,11 +31,13 @@ SECOND_NS = 1e9
 GRID = 60  # buckets of a window where resample is not written
 
 
+@dataclass(frozen=True, kw_only=True)
 class LimitOf:
     """A level of another rule, or an attribute of the asset the channel belongs to."""
 
-    def __init__(self, *, rule: str = "", level: str = "", attribute: str = "") -> None:
-        self.rule, self.level, self.attribute = rule, level, attribute
+    rule: str = ""
+    level: str = ""
+    attribute: str = ""
 
 
 def _limit(value: object) -> Amount | LimitOf:
