@@ -39,6 +39,7 @@ class EventType(StrEnum):
     RERUN_DIFFERS = "RERUN_DIFFERS"  # the log and a re-run of the journal disagree
     ACKED = "ACKED"
     ACK_REVOKED = "ACK_REVOKED"
+    CALLED = "CALLED"  # a step of an escalation: somebody was told to answer
     ENDED = "ENDED"
 
 

@@ -181,6 +181,16 @@ class Maintenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallStep:
+    """One step of a chain of calls, so long after an alarm began to call."""
+
+    after_ns: int
+    to: tuple[str, ...]  # console, or a way and a name: sms:duty
+    severities: tuple[int, ...]
+    unless_acked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All rules of a site, compiled against one registry."""
 
@@ -196,6 +206,8 @@ class Plan:
     """Conditions that rules across channels join: judged as rules on channels, told to nobody."""
     inhibits: tuple[Inhibit, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    escalations: Mapping[str, tuple[CallStep, ...]] = field(default_factory=dict)
+    """Who is called about the alarms of a rule, by rule."""
     subjects: tuple[str, ...] = ()
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     """What people do, by the name rules give."""

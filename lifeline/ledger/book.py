@@ -135,6 +135,31 @@ def append(
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
 
 
+def called(
+    connection: Connection,
+    alarm: Alarm,
+    said: dict[str, Any],
+    *,
+    now_ns: int,
+    simulation: bool,
+    writing: Writing,
+) -> None:
+    """Write a step of an escalation and its messages; the alarm itself stays as it is."""
+    seq = next_seq(connection)
+    event = own_event(
+        EventType.CALLED, alarm, seq=seq, event_ns=now_ns, receive_ns=now_ns, evidence=said
+    )
+    connection.execute(insert(EVENT), [_row(event, seq, simulation=simulation)])
+    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation)
+    for row in rows:
+        row["body"] = _with(row["body"], {"escalation": {"step": said["step"], "to": said["to"]}})
+    _send(connection, rows, writing)
+
+
+def _with(body: str, more: dict[str, Any]) -> str:
+    return json.dumps(json.loads(body) | more, ensure_ascii=False, separators=(",", ":"))
+
+
 def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
     return {
         "seq": seq,

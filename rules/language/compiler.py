@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.language.escalations import compile_escalations
 from rules.language.holding import compile_holding
 from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
@@ -86,6 +87,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         input_rules=tuple(work.input_rules),
         inhibits=inhibits,
         maintenance=windows,
+        escalations=compile_escalations(rules.rules, rules.chains, rules.levels),
         subjects=tuple(work.subjects),
         runbooks=rules.runbooks,
         probe_channels=work.selector.probes,

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rules.language.escalations import escalation_problems, read_escalations
 from rules.language.holding import holding_problems, read_holding
 from rules.language.hours import read_hours
 from rules.language.kinds import KINDS, SETTABLE
 from rules.language.lint import text_problems
 from rules.language.models import (
     COLOURS,
-    FILE_NOT_YET,
     KEYS_NOT_YET,
     Defaults,
     LevelEntry,
@@ -37,6 +37,7 @@ from rules.yaml_text import Document, raise_errors, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.language.escalations import Chain
     from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
@@ -101,6 +102,7 @@ class _Reading:
     rules: dict[str, Rule] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
     holding: dict[str, Held] = field(default_factory=dict)
+    chains: dict[str, dict[str, Chain]] = field(default_factory=dict)  # by file
     trial: bool = False  # the files of a shadow folder
 
 
@@ -124,6 +126,8 @@ def read_rules(
     problems += trial_problems(every)
     runbooks, wrong = read_runbooks(sources)
     problems += [*wrong, *unknown_runbooks(every, runbooks)]
+    chains = reading.chains | trial.chains
+    problems += escalation_problems(every, chains, levels)
     sound = []
     for rule in every:
         found = text_problems(rule, levels)
@@ -144,6 +148,7 @@ def read_rules(
         checks=tuple(reading.checks.values()),
         holding=held,
         runbooks=runbooks,
+        chains=chains,
         expired=expired,
         shadow_sources=shadow or {},
     )
@@ -159,6 +164,7 @@ def _read_texts(sources: dict[str, str], reading: _Reading) -> list[Problem]:
         _read_levels(document, head, reading)
     for document, head in files:
         _read_file(document, head, reading)
+        reading.chains[document.name] = read_escalations(document, head.escalations)
         _read_tests(document, head)
         if reading.trial:
             _not_of_a_trial(document, head)
@@ -189,8 +195,7 @@ def _head(document: Document) -> RuleFile | None:
         if not document.problems:
             document.problem((), "must be a mapping with version and rules")
         return None
-    known = _refuse_not_yet(document.value, FILE_NOT_YET, document, ())
-    return validated(RuleFile, known, document, ())
+    return validated(RuleFile, document.value, document, ())
 
 
 def _read_tests(document: Document, head: RuleFile) -> None:

@@ -30,9 +30,8 @@ FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("escalations",)
 KEYS_NOT_YET: Final = (
-    "escalation", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
@@ -223,6 +222,7 @@ class Body(Strict):
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
+    escalation: str | None = None
     mode: Literal["live", "shadow"] = "live"
     shadow_of: str = ""
     select: Any
@@ -277,6 +277,7 @@ class Defaults(Strict):
     keep_firing_for: Keeps | None = None
     timezone: Zone | None = None
     runbook: str | None = None
+    escalation: str | None = None
 
 
 class RuleFile(Strict):
@@ -287,6 +288,7 @@ class RuleFile(Strict):
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     schedules: dict[str, Any] = Field(default_factory=dict)
+    escalations: dict[str, Any] = Field(default_factory=dict)
     quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
     inhibit: list[Any] = Field(default_factory=list)

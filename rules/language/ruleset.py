@@ -11,6 +11,7 @@ from rules.problems import Problem, Severity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rules.language.escalations import Chain
     from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
@@ -77,6 +78,7 @@ class RuleSet:
     checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
     holding: tuple[Held, ...] = ()  # inhibits and maintenance, in the order of file and line
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
+    chains: Mapping[str, Mapping[str, Chain]] = field(default_factory=dict)  # by file, by name
     expired: str = ""  # overrides whose `until` is this day or before are over
     shadow_sources: dict[str, str] = field(default_factory=dict)  # of the shadow folder
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rules.language.escalations import StepEntry
 from rules.language.holding import InhibitEntry, MaintenanceEntry
 from rules.language.kinds import KINDS
 from rules.language.meanings import MEANINGS
@@ -39,6 +40,10 @@ def rule_schema() -> Schema:
         "schedules": {"type": "object", "additionalProperties": _of(ScheduleEntry, shared)},
         "quality": {"type": "array", "items": check},
         "rules": {"type": "array", "items": rule},
+        "escalations": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": _of(StepEntry, shared)},
+        },
         "inhibit": {"type": "array", "items": _of(InhibitEntry, shared)},
         "maintenance": {"type": "array", "items": _of(MaintenanceEntry, shared)},
         "tests": {"type": "array", "items": {"type": "object"}},
