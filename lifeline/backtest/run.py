@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.store.past import Piece
+    from lifeline.backtest.episodes import Episode
     from lifeline.backtest.sources import Source
     from rules.events import Event
     from rules.language import RuleSet
@@ -103,6 +104,12 @@ class Version:
     def digest(self) -> str:
         """Return the SHA-256 of the event log so far."""
         return self._digest.hexdigest()
+
+    @property
+    def alarming(self) -> list[Episode]:
+        """Return the episodes somebody would have heard of: those of rules on trial left out."""
+        trial = {rule.rule_id for rule in self.plan.told_rules if rule.shadow}
+        return [episode for episode in self.episodes.held if episode.rule not in trial]
 
     @property
     def plan(self) -> Plan:

@@ -110,7 +110,7 @@ def back_test(source: Source, ask: Ask) -> Report:
     days = max(reading.end_ns - begin_ns, 0) / DAY_NS
     other = versions[1] if len(versions) > 1 else None
     noisy = noisiest(version)
-    missed = [i for i in truth or () if found_by(i, episodes).episode is None]
+    missed = [i for i in truth or () if found_by(i, version.alarming).episode is None]
     worst = worst_of(episodes)
     subset = Subset.of(source, _channels(version, noisy, worst, missed), ask.span)
     was = other.episodes.held if other is not None else []

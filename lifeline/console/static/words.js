@@ -54,7 +54,7 @@ const WORDS = {
   events: {
     RAISED: ["raised, {0}", "报警，{0}"], ESCALATED: ["worse, {0}", "升级为{0}"], LOWERED: ["lowered to {0}", "降为{0}"], CLEARED: ["returned to normal", "恢复正常"],
     CONFIRMED: ["confirmed, {0}", "证实，{0}"], ACKED: ["acknowledged", "确认"], ACK_REVOKED: ["acknowledgement taken back", "撤销确认"], RESET: ["reset after re-test", "复测复位"],
-    ENDED: ["over", "结束"], LATE_FINDING: ["found in late data, {0}", "迟到数据中发现，{0}"],
+    ENDED: ["over", "结束"], RULE_CHANGED: ["ended by a change of its rule", "规则变更，报警结束"], LATE_FINDING: ["found in late data, {0}", "迟到数据中发现，{0}"],
   },
   help: ["Keys", "快捷键"], keys: {
     "j / k": ["next / previous alarm", "下一条 / 上一条报警"], "Enter": ["centre the map on it", "在地图上定位"],
