@@ -131,10 +131,18 @@ def list_rules(
 @app.command("schema")
 def schema(
     out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+    *,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the same as a page to read.")
+    ] = None,
 ) -> None:
     """Give the JSON Schema of a rule file, for editors (yaml-language-server: $schema=…)."""
+    from lifeline.workbench.reference import reference
     from rules.language.schema import rule_schema
 
+    if markdown_file is not None:
+        markdown_file.write_text(reference(), encoding="utf-8")
+        return
     text = json.dumps(rule_schema(), ensure_ascii=False, indent=1)
     if out is None:
         print(text)

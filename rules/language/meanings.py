@@ -52,7 +52,7 @@ MEANINGS: Final[dict[str, str]] = {
     "overrides": "Other parameters for some of them, each with its reason.",
     "class": "safety, maintenance or info.",
     "fail_loud": "A missed alarm may kill: no wait at orange, every usable sample counts.",
-    "when": "Other limits, bands and holds while a schedule holds: {night: {above.blue: 8}}.",
+    "when": "Other limits while a schedule holds: {night: {above.blue: 8}}; of inhibit, the cause.",
     "accept": "Quality flags that are judged; default good, not_evaluated, suspect.",
     "max_gap": "`for` does not run across a longer silence: 90s, or 3x the channel's interval.",
     "for": "How long, or how many samples, a limit must be broken: 1m, {red: 0s}, {samples: 2}.",
