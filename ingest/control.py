@@ -25,7 +25,7 @@ from ingest.journal import (
     OffsetGone,
     socket_address,
 )
-from rules.readings import Control
+from rules.readings import Control, texts_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,14 @@ log = structlog.get_logger("ingest.control")
 
 MAX_LINE_BYTES = 64 << 10
 ANSWER_WITHIN_S = 10.0
+SITE_WITHIN_S = 55.0
+"""A change of registry and rules is compiled before it is journaled: seconds for a large city."""
 MAX_CONNECTIONS = 16
 REMEMBERED = 10_000
 _NEEDED = {
     "registry": ("hash",),
     "rules": ("hash",),
+    "site": ("registry", "rules"),
     "reset": ("rule", "channel", "command"),
     "ack": ("alarm", "command"),
 }
@@ -134,7 +137,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             metrics.CONTROLS.labels("busy").inc()
             return {"error": "too many requests wait, try again later"}
         try:
-            offset = done.result(ANSWER_WITHIN_S)
+            offset = done.result(SITE_WITHIN_S if texts_named(control) else ANSWER_WITHIN_S)
         except TimeoutError:
             metrics.CONTROLS.labels("late").inc()
             return {"error": "not durable yet (is the disk full?), ask again with the same command"}
@@ -158,8 +161,7 @@ class Known:
 
     def note(self, offset: int, control: Control) -> None:
         """Take note of a record at ``offset``."""
-        if control.type in ("registry", "rules"):
-            self.hashes[control.type] = str(control.data.get("hash", ""))
+        self.hashes |= texts_named(control)
         command = control.data.get("command")
         if isinstance(command, str):
             self.commands[command] = offset

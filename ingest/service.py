@@ -27,7 +27,7 @@ from ingest.sources import Source, SourceDied
 from ingest.sources.coap import CoapSettings, CoapSource
 from ingest.sources.mqtt import MqttSettings, MqttSource
 from rules.problems import Invalid
-from rules.readings import Control, Tick
+from rules.readings import Control, Tick, texts_named
 
 if TYPE_CHECKING:
     import threading
@@ -202,9 +202,9 @@ class Ingest:
         """Journal the start: a Tick, then what changed while we were away."""
         clock.not_before(self.journal.last_receive_ns)
         self._take_down(Tick(clock.now_ns()))
-        for kind, content_hash in (("registry", registry_hash), ("rules", rules_hash)):
-            if self.known.hashes.get(kind) != content_hash:
-                self._journal_control(Control(kind, {"hash": content_hash}))
+        named = {"registry": registry_hash, "rules": rules_hash}
+        if self.known.hashes != named:
+            self._journal_control(Control("site", named))
         self._commit()
 
     def serve(self, metronome: Metronome, sources: Sequence[Source] = ()) -> None:
@@ -337,21 +337,33 @@ class Ingest:
                 return offset
         if isinstance(command, str) and command in self.known.commands:
             return self.known.commands[command]
-        if control.type in ("registry", "rules"):
+        if named := texts_named(control):
             try:
-                self._change_site(control.type, str(control.data["hash"]))
+                self._change_site(named, control.data.get("instead_of"))
             except (OSError, ValueError, LookupError, Invalid) as error:
-                return ValueError(f"{control.type} {control.data['hash']}: {error}")
+                said = ", ".join(f"{kind} {name}" for kind, name in named.items())
+                return ValueError(f"{said}: {error}")
         return self._journal_control(control)
 
-    def _change_site(self, kind: str, content_hash: str) -> None:
+    def _change_site(self, named: dict[str, str], instead_of: object) -> None:
+        """Go on with the texts a record names, where the engine could use them too.
+
+        ``instead_of`` has the hashes its author saw in force: who made a registry of another one
+        would give rows a second meaning.
+        """
+        held = dict(self.known.hashes)
+        for _, waiting in self._uncommitted:
+            held |= texts_named(waiting)
+        if instead_of is not None and instead_of != held:
+            raise ValueError(f"made of {instead_of}, but in force is {held}; do it again")
         if self.load_site is None:
-            raise LookupError(f"this process has no {kind} to load from; restart it")
-        waiting = {c.type: c.data["hash"] for _, c in self._uncommitted if "hash" in c.data}
-        registry = self.load_site(self.known.hashes | waiting | {kind: content_hash})
-        if kind == "registry":
+            raise LookupError(f"this process has no {' or '.join(named)} to load from; restart it")
+        registry = self.load_site(held | named)
+        if "registry" in named and registry.content_hash != held.get("registry"):
+            if moved := registry.first_moved(self.admission.table.registry):
+                raise ValueError(f"{moved} has another row than before; make it from what holds")
             self.admission = self.admission.with_registry(registry)
-            log.info("registry changed", hash=content_hash)
+            log.info("registry changed", hash=registry.content_hash)
 
     def _journal_control(self, control: Control) -> int:
         offset = self._take_down(control)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -47,6 +48,7 @@ class SiteEntry(Strict):
     name_zh: str = ""
     timezone: str = "Asia/Shanghai"
     simulation: bool = False
+    shadow_rules: str | None = None  # a folder of rules on trial beside those of rules/
 
 
 class MqttEntry(Strict):
@@ -119,6 +121,12 @@ class WebhookEntry(Strict):
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
 
 
+class ReloadEntry(Strict):
+    """How a running city comes to other rules and another registry without being asked."""
+
+    watch: bool = False  # reload when a YAML file of registry/ or rules/ changes
+
+
 class CityEntry(Strict):
     """The whole file."""
 
@@ -129,6 +137,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
+    reload: ReloadEntry = ReloadEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,18 @@ class CityConfig:
     def data(self) -> Path:
         """Return where the data go unless the command line says otherwise."""
         return self.folder / "data"
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """Return the folders whose changes are a reload, none unless ``[reload] watch`` says so."""
+        folders = (self.registry, self.rules, *([self.shadow] if self.shadow else []))
+        return folders if self.entry.reload.watch else ()
+
+    @property
+    def shadow(self) -> Path | None:
+        """Return the folder of rules on trial, None where none is named."""
+        name = self.entry.site.shadow_rules
+        return self.path(name) if name is not None else None
 
     def path(self, text: str) -> Path:
         """Return a path of the file, taken from its folder."""
@@ -265,7 +286,23 @@ def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
                 yield table, key, value
 
 
+def shadow_folder(folder: Path) -> Path | None:
+    """Return the folder of rules on trial that ``city.toml`` names, without checking the rest.
+
+    None where there is no such file, or it is not TOML: whoever runs the city is told.
+    """
+    try:
+        held = tomllib.loads((folder / FILE_NAME).read_text(encoding="utf-8-sig"))
+        name = held["site"]["shadow_rules"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return folder / Path(name).expanduser() if isinstance(name, str) else None
+
+
 def _check_folders(config: CityConfig, document: TomlDocument) -> None:
+    if config.shadow is not None and not any(config.shadow.glob("*.yaml")):
+        said = f"shadow_rules: {config.shadow} holds no .yaml file; copy rules to try, or take"
+        document.problem(("site", "shadow_rules"), f"{said} the key away", noun="key")
     for folder in (config.registry, config.rules):
         if not any(folder.glob("*.yaml")):
             said = f"{folder}: holds no .yaml file; `lifeline init` writes some to start from"

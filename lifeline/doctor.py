@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Literal
 from ingest.journal import Cursor, JournalError, durable_end
 from ingest.store.manifest import Manifest
 from lifeline.broker import program
+from lifeline.clock import Clock
 from lifeline.config import load_config
+from lifeline.coverage import overdue_channels, today_of
 from lifeline.data_folder import VERSION, holder_pid
 from lifeline.errors import Missing
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.reload.outcome import last
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
@@ -95,6 +98,14 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
     channels, rules = len(site.registry.channels.id), len(site.plan.channel_rules)
     said = f"{channels} channels, {rules + len(site.plan.deadman_rules)} compiled rules"
     yield Finding("ok", "registry and rules", said)
+    today = today_of(Clock(), config.entry.site.timezone)
+    overdue = overdue_channels(site.registry, site.plan, today=today)
+    if len(overdue):
+        first = site.registry.channels.id[int(overdue[0])]
+        told = f"{len(overdue)} channels of fail_loud rules overdue, such as {first}: they count as"
+        told += " unprotected (校准逾期，按无保护计)"
+        remedy = "calibrate them, then import calibrated_on and calibration_due"
+        yield Finding("trouble", "calibration", told, remedy)
     if site.warnings:
         told = f"{len(site.warnings)} warnings"
         yield Finding("note", "registry and rules", told, f"lifeline rules check {config.folder}")
@@ -131,6 +142,10 @@ def _data(data: Path) -> Iterator[Finding]:
     yield Finding("ok" if known else "trouble", "data version", held)
     pid = holder_pid(data)
     yield Finding("ok", "running", "no" if pid is None else f"yes, process {pid}")
+    if pid is not None and (reload := last(data)) is not None:
+        told: State = "trouble" if reload.trouble else "ok"
+        remedy = "lifeline reload --check tells all of it" if reload.trouble else ""
+        yield Finding(told, "last reload", reload.trouble or reload.result, remedy)
     free = shutil.disk_usage(data).free
     enough = free >= LEAST_FREE_BYTES
     said = f"{free / 2**30:.1f} GiB"

@@ -29,11 +29,13 @@ from ingest.journal.segments import segments
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.errors import Missing
 from lifeline.series_log import SeriesLog
+from lifeline.shadow.counts import ShadowCounts
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
 from rules.language import compile_plan, rules_from_bytes
 from rules.plan import Plan
+from rules.readings import texts_named
 from rules.registry import Registry
 from rules.registry_codec import registry_from_bytes
 
@@ -67,10 +69,10 @@ class SiteTexts:
 
     def resolve(self, control: Control) -> tuple[Plan, Registry] | None:
         """Return the plan and registry from this record on, None while one is still unknown."""
-        digest = str(control.data["hash"])
-        if self.hashes.get(control.type) == digest:
+        named = texts_named(control)
+        if self.hashes | named == self.hashes:
             return None
-        self.hashes[control.type] = digest
+        self.hashes |= named
         return self.load()
 
     def load(self) -> tuple[Plan, Registry] | None:
@@ -118,6 +120,7 @@ class EventLog:
         self._writer = JournalWriter(self.folder, wake=self._wake)
         newest = last_events(self.folder, until=self._writer.durable_offset)
         self.through = newest[1].through if newest else 0
+        self.shadows = ShadowCounts()
         self._expected: list[bytes] = []
 
     def rerun_from(self, offset: int) -> None:
@@ -146,6 +149,7 @@ class EventLog:
             self._commit(EventLines(through=through, lines=lines), stop)
             for event in fresh:
                 EVENTS.labels(event.type.value).inc()
+            self.shadows.take(fresh)
         self.through = max(self.through, through)
 
     def _compare(self, lines: list[bytes]) -> bytes | None:
@@ -261,6 +265,7 @@ def _fold_waiting(
     records = follower.read(max_rows=BATCH_ROWS)
     if records:
         events = engine.fold(records)
+        log.shadows.follow(engine.plan)
         log.append(events, records[-1].offset + 1, stop)
         series.append(engine.series(), records[-1].offset + 1)
         ROWS.inc(len(records))

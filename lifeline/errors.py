@@ -5,6 +5,7 @@ Failure
 ├── Occupied      the operator: another instance works in this data folder
 ├── NewerFolder   the operator: the data folder was written by a newer program
 ├── Missing       the operator: a file, folder or program is not there
+├── NotTaken      the operator: the running system did not take a change; what held still holds
 └── Crashed       the developers: a process of ours ended again and again; see its log
 
 rules.problems.Invalid (a file's author: rules, registry, configuration, scenario) stands beside it.
@@ -38,6 +39,10 @@ class NewerFolder(Failure):
 
 class Missing(Failure):
     """Something that must be there is not."""
+
+
+class NotTaken(Failure):
+    """A change that the running system did not take."""
 
 
 class Crashed(Failure):

@@ -23,6 +23,11 @@ BLIND = Gauge(
 )
 HEARTBEAT_AGE = Gauge("lifeline_heartbeat_age_seconds", "Wall time since the last heartbeat")
 DATA_AGE = Gauge("lifeline_data_age_seconds", "Wall time since the journal's newest record")
+CALIBRATION_OVERDUE = Gauge(
+    "lifeline_calibration_overdue",
+    "Living channels of fail_loud rules whose calibration is overdue: they count as unprotected",
+    ["domain"],
+)
 STREAMS = Gauge("lifeline_page_streams", "Pages connected")
 STREAMS_REFUSED = Counter("lifeline_page_streams_refused_total", "Pages over the limit")
 HOT_ROWS = Counter("lifeline_hot_rows_total", "Readings put into the hot buffer")

@@ -20,6 +20,7 @@ CITY = """\
 name = "My city"
 name_zh = "我的城市"
 timezone = "Asia/Shanghai"
+# shadow_rules = "trial"      # a folder of rules on trial beside rules/: docs/reload.md
 simulation = false            # true marks everything as an exercise (演练) and sends no webhooks
 
 [mqtt]                        # the broker your gateways publish to, as lifeline/v1/<device id>/up
@@ -50,6 +51,9 @@ raw_keep = "3d"               # frames as they came, to decode again after a wro
 [page]                        # it has no login yet: loopback only; reach it by an SSH tunnel,
                               # or by a proxy with a login: docs/deploy.md
 port = 8480
+
+# [reload]
+# watch = true                # reload when files of registry/ or rules/ change: docs/reload.md
 
 # [webhook]                   # alarms, signed with HMAC-SHA-256
 # url = "https://example.org/alarms"

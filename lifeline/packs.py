@@ -1,4 +1,4 @@
-"""The rules that ship with the program, as files for a site to own and edit."""
+"""The rules and runbooks that ship with the program, as files for a site to own and edit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from lifeline.errors import Missing
+from rules.language.runbooks import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def copy_packs(folder: Path) -> list[Path]:
-    """Write every shipped rule file and its tests into ``folder``; return what was written.
+    """Write every shipped rule file, its tests and the runbooks into ``folder``.
+
+    Returns the rule files and their tests; the runbooks lie in ``folder/runbooks``.
 
     Raises
     ------
@@ -30,4 +33,8 @@ def copy_packs(folder: Path) -> list[Path]:
             written.append(path)
     if not written:
         raise Missing("the shipped rules are not installed; reinstall City Lifeline")
+    books = folder / FOLDER
+    books.mkdir(exist_ok=True)
+    for entry in (shipped / FOLDER).iterdir():
+        (books / entry.name).write_bytes(entry.read_bytes())
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,10 @@ from ingest.journal import durable_end
 from lifeline.config import load_config
 from lifeline.errors import Failure, Missing, Unreachable
 from lifeline.reachable import check_servers
-from rules.language import compile_plan, load_rules, rules_bytes
+from rules.language import check, compile_plan, load_rules, rules_bytes, rules_from_bytes
+from rules.plan import Plan
 from rules.problems import Invalid
+from rules.registry import Registry
 from rules.registry_codec import content_hash, registry_bytes, registry_from_bytes
 from rules.registry_file import load_registry
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from ingest.codecs.json_mapping import Mapping
     from lifeline.config import CityConfig
     from rules.language import Problem
-    from rules.plan import Plan
-    from rules.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class SiteTexts:
     warnings: list[Problem]
     registry_text: bytes
     rules_text: bytes
+    made_of: dict[str, str] = field(default_factory=dict)
+    """The hashes that held when the folder was read; {} before the journal's first."""
     mappings: tuple[Mapping, ...] = ()  # other vendors' JSON, from the folder mappings/
 
     @property
@@ -70,14 +72,16 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     """
     problems: list[Problem] = []
     registry = rules = None
+    held = hashes_in_force(data)
     try:
-        registry = load_registry(config.registry, previous=_in_force(data))
+        registry = load_registry(config.registry, previous=_in_force(data, held))
     except Invalid as error:
         problems += error.problems
+    today = datetime.now(UTC).date().isoformat()
     try:
-        rules = load_rules(config.rules, today=datetime.now(UTC).date().isoformat())
-    except Invalid as error:
-        problems += error.problems
+        rules = load_rules(config.rules, today=today, shadow=config.shadow)
+    except Invalid:  # the sound ones are looked at against the registry too
+        problems += check(config.rules, registry, today=today, shadow=config.shadow)
     mappings: list[Mapping] = []
     try:
         mappings = load_mappings(config.folder / "mappings")
@@ -92,8 +96,55 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
         warnings=warnings,
         registry_text=registry_bytes(registry),
         rules_text=rules_bytes(rules),
+        made_of=held,
         mappings=tuple(mappings),
     )
+
+
+def held_site(config: CityConfig, data: Path) -> SiteTexts | None:
+    """Return the site the journal named last, None before its first; mappings of the folder.
+
+    Raises
+    ------
+    Invalid
+        Mistakes in the mappings, or stored texts this program does not understand.
+    Missing
+        A text the journal relies on is gone.
+    """
+    held = hashes_in_force(data)
+    if held.keys() < {"registry", "rules"}:
+        return None
+    texts = {kind: _stored(data, kind, name) for kind, name in held.items()}
+    registry, rules = registry_from_bytes(texts["registry"]), rules_from_bytes(texts["rules"])
+    plan, warnings = compile_plan(rules, registry)
+    return SiteTexts(
+        registry=registry,
+        plan=plan,
+        warnings=warnings,
+        registry_text=texts["registry"],
+        rules_text=texts["rules"],
+        made_of=held,
+        mappings=tuple(load_mappings(config.folder / "mappings")),
+    )
+
+
+def compiled(data: Path, hashes: dict[str, str]) -> tuple[Plan, Registry]:
+    """Return plan and registry of stored texts; nothing at all where the hashes are not both.
+
+    Raises
+    ------
+    Missing
+        A text is gone, or this program does not understand it.
+    """
+    if hashes.keys() < {"registry", "rules"}:
+        return Plan(content_hash="", levels=()), Registry.empty()
+    registry = registry_from_bytes(_stored(data, "registry", hashes["registry"]))
+    try:
+        rules = rules_from_bytes(_stored(data, "rules", hashes["rules"]))
+        return compile_plan(rules, registry)[0], registry
+    except Invalid as error:
+        said = f"the rules that hold ({hashes['rules']}) cannot be read by this program: {error}"
+        raise Missing(said) from error
 
 
 def preflight(folder: Path, data: Path | None = None, *, servers: bool = True) -> CityConfig:
@@ -143,18 +194,29 @@ def ports_taken(config: CityConfig) -> list[str]:
     return lines
 
 
-def _in_force(data: Path) -> Registry | None:
-    """Return the registry the journal named last, None before its first."""
+def hashes_in_force(data: Path) -> dict[str, str]:
+    """Return the hashes the journal named last, by kind; {} before its first."""
     journal = data / "journal"
     if not journal.is_dir():
-        return None
-    known = recover(data / "cursors" / "ingest", journal, durable=durable_end(journal))
-    name = known.hashes.get("registry")
-    if name is None:
-        return None
-    path = data / "registry" / f"{name}.json"
+        return {}
+    return recover(data / "cursors" / "ingest", journal, durable=durable_end(journal)).hashes
+
+
+def in_force(data: Path) -> Registry | None:
+    """Return the registry the journal named last, None before its first."""
+    return _in_force(data, hashes_in_force(data))
+
+
+def _in_force(data: Path, held: dict[str, str]) -> Registry | None:
+    """Return the registry that holds, None before the journal's first."""
+    name = held.get("registry")
+    return registry_from_bytes(_stored(data, "registry", name)) if name is not None else None
+
+
+def _stored(data: Path, kind: str, name: str) -> bytes:
+    path = data / kind / f"{name}.json"
     try:
-        return registry_from_bytes(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError as error:
         said = f"{path}: gone, and the journal's rows mean what it says; restore it from a backup"
         raise Missing(said) from error

@@ -77,10 +77,19 @@ def keep_series(data: Path, bounds: Bounds) -> Retained:
 
     The last segment always stays: it says how far the engine has told.
     """
-    cursor = Cursor.load(data / "cursors" / "store-series").offset if bounds.store else ALL_READ
+    needed = _series_from(data) if bounds.store else ALL_READ
     return retain(
-        data / "series", keep_from=cursor, max_bytes=1, min_free_bytes=bounds.min_free_bytes
+        data / "series", keep_from=needed, max_bytes=1, min_free_bytes=bounds.min_free_bytes
     )
+
+
+def _series_from(data: Path) -> int:
+    """Return what the slower of both readers still needs: of scores, of computed channels."""
+    needed = Cursor.load(data / "cursors" / "store-series").offset
+    # not there before the first start of a writer that reads them apart, which begins at the other
+    if (features := data / "cursors" / "store-features").exists():
+        needed = min(needed, Cursor.load(features).offset)
+    return needed
 
 
 def _store_from(data: Path) -> int:

@@ -22,7 +22,7 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import facts
-from lifeline.notify import Webhook
+from lifeline.notify import Escalator, Webhook, labelled
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
 from lifeline.watchdog import Watchdog
@@ -84,6 +84,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         if settings.webhook is not None:
             webhook = Webhook(desk.ledger, settings.webhook)
             crew.start("outside", lambda: _outside(desk, webhook, stop))
+        crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
         LOG.info("page ready", url=f"http://{settings.host}:{settings.port}/")
         stop.wait()
@@ -121,7 +122,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
             language: words(alarm, keeper.site, language, zone=settings.zone).sentence
             for language in ("en", "zh")
         }
-        return facts(event, alarm, seq=seq) | {"sentence": said}
+        return facts(event, alarm, seq=seq) | {"sentence": said} | labelled(alarm, keeper.site)
 
     return Ledger(
         settings.ledger_url or f"sqlite:///{data / 'ledger.sqlite'}",
@@ -178,6 +179,16 @@ def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
                 desk.flow.problems.pop("webhook", None)
             if not sent:
                 stop.wait(RETRY_S)
+
+
+def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            escalator.call_due()
+            desk.flow.problems.pop("escalation", None)
+        except LedgerError as error:
+            desk.flow.problems["escalation"] = f"escalation waits: {error}"
+        stop.wait(RETRY_S)
 
 
 def _mirror(desk: Desk, stop: threading.Event) -> None:

@@ -13,12 +13,14 @@ import numpy as np
 import structlog
 
 from rules.language import compile_plan, rules_from_bytes
+from rules.readings import texts_named
 from rules.registry_codec import registry_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rules.alarms import Alarm
     from rules.plan import ChannelRule, DeadmanRule, Plan
     from rules.readings import Control
     from rules.registry import Registry
@@ -73,21 +75,32 @@ class Site:
         watching = next((rule for rule, rows in found if row in rows), None)
         return watching or self.composite.get((rule_id, side))
 
-    def limits(self, channel: int) -> list[Limit]:
-        """Return every declared level on a channel."""
+    def switches(self, channel: int, from_ns: int, to_ns: int) -> list[int]:
+        """Return when a limit on a channel becomes another by the hour, in (from, to]."""
+        mine = [rule for held in self._rules.values() for rule, rows in held if channel in rows]
+        schedules = {each for rule in mine for each in rule.schedules}
+        return sorted({t for each in schedules for t in each.switches(from_ns, to_ns)})
+
+    def said_by(self, alarm: Alarm) -> ChannelRule | DeadmanRule | None:
+        """Return the rule whose words and runbook an alarm has, dead-man rules too."""
+        return self.rule(alarm.rule, alarm.side, alarm.subject) or self.deadman.get(alarm.rule)
+
+    def limits(self, channel: int, at_ns: int) -> list[Limit]:
+        """Return every declared level on a channel, as it is at that moment."""
         names: list[Limit] = []
         for held in self._rules.values():
             for rule, rows in held:
                 at = rows.get(channel)
-                if at is None:
+                if at is None or rule.shadow:
                     continue
+                said = rule.at(at_ns) if rule.schedules else rule
                 names += [
                     Limit(
                         rule=rule.rule_id,
                         side=rule.side,
                         severity=level.severity,
-                        raise_at=float(rule.raise_at[at, n]),
-                        clear_at=float(rule.clear_at[at, n]),
+                        raise_at=float(said.raise_at[at, n]),
+                        clear_at=float(said.clear_at[at, n]),
                         source=rule.source,
                         approved_by=rule.approved_by,
                         kind=rule.kind,
@@ -101,7 +114,7 @@ class Site:
     def approved(self) -> bool:
         """Tell whether every rule's limits were approved for this site."""
         rules = (*self.plan.channel_rules, *self.plan.composite_rules)
-        return all(rule.approved_by for rule in rules)
+        return all(rule.approved_by for rule in rules if not rule.shadow)
 
     def asset_of(self, subject: str) -> int:
         """Return the asset row of a channel, device or asset id, or −1."""
@@ -149,11 +162,11 @@ class SiteKeeper:
         self._load(0)
 
     def take(self, control: Control, *, at_ns: int) -> bool:
-        """Follow a ``registry`` or ``rules`` record; return whether the site changed."""
-        digest = str(control.data.get("hash", ""))
-        if control.type not in ("registry", "rules") or self._hashes.get(control.type) == digest:
+        """Follow a record that names registry or rules; return whether the site changed."""
+        named = texts_named(control)
+        if not named or self._hashes | named == self._hashes:
             return False
-        self._hashes[control.type] = digest
+        self._hashes |= named
         return self._load(at_ns)
 
     def install(self, site: Site, *, at_ns: int = 0) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter
 from lifeline.errors import EXIT_CODE, Crashed
 from lifeline.metrics_files import MetricsFile
 from lifeline.processes import command
+from lifeline.reload.outcome import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,10 +79,11 @@ class Supervisor:
     on_restart: Callable[[str, int, float], None] | None = None
     _left: threading.Event = field(default_factory=threading.Event)
 
-    def start(self, name: str) -> None:
-        """Start one process now."""
+    def start(self, name: str, *, again: bool = False) -> None:
+        """Start one process now; ``again`` after it fell, with the site that held then."""
         child = self.children.setdefault(name, Child(name))
-        words = command(name, self.context, parent=os.getpid(), json_logs=self.json_logs)
+        context = replace(self.context, again=again)
+        words = command(name, context, parent=os.getpid(), json_logs=self.json_logs)
         stream = None
         if self.log_folder is not None:
             self.log_folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +131,7 @@ class Supervisor:
             if child.process is None and now_s >= child.due_s:
                 child.restarts += 1
                 RESTARTS.labels(child.name).inc()
-                self.start(child.name)
+                self.start(child.name, again=True)
 
     def _ended(self, child: Child, code: int, now_s: float) -> None:
         child.process = None
@@ -186,6 +188,7 @@ class Supervisor:
             self.watch()
 
     def __enter__(self) -> Self:
+        begin(self.context.data)
         MetricsFile(self.context.data, "supervisor", stop=self._left, registry=COUNTED).start()
         return self
 

@@ -17,6 +17,7 @@ from ingest.journal import (
 )
 from ingest.journal.segments import segments
 from lifeline import metrics
+from lifeline.coverage import CalibrationWatch
 from lifeline.ledger import Unavailable
 from rules.events import Event, EventType, decode
 from rules.judge import Judge
@@ -47,6 +48,7 @@ class Tail:
         self._journal_folder = desk.data / "journal"
         self._events_folder = desk.data / "events"
         self._judge = Judge(0)
+        self._calibration = CalibrationWatch(desk.clock, desk.settings.zone)
         self._journal: JournalReader | None = None
         self._events: JournalReader | None = None
         self._remembered_s = self._applied_s = 0.0
@@ -76,6 +78,7 @@ class Tail:
         The journal goes first: an event's site and simulation mark stand in it before the event.
         """
         seen = self._follow_journal()
+        self._calibration.look(self._desk.keeper.site)
         told = self._follow_events()
         self._desk.flow.behind = told == 2
         return seen or told > 0

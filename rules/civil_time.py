@@ -13,22 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from rules.problems import nearest
+from rules.zones import ZONES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
 FIRST_YEAR, LAST_YEAR = 1970, 2200
-KNOWN: Final = {
-    "UTC": "UTC0",
-    "Asia/Shanghai": "CST-8",
-    "Asia/Urumqi": "XJT-6",
-    "Asia/Hong_Kong": "HKT-8",
-    "Asia/Macau": "CST-8",
-    "Asia/Taipei": "CST-8",
-}
-"""Names of zones whose rule has been one offset for decades."""
-
 _NAME: Final = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>|[A-Za-z])"
 _TIME: Final = r"[-+]?\d{1,3}(?::\d{2}(?::\d{2})?)?"
 _RULE: Final = rf"(?:J\d{{1,3}}|\d{{1,3}}|M\d{{1,2}}\.\d\.\d)(?:/{_TIME})?"
@@ -36,6 +29,8 @@ _TEXT: Final = re.compile(
     rf"{_NAME}(?P<std>{_TIME})(?:{_NAME}(?P<dst>{_TIME})?,(?P<start>{_RULE}),(?P<end>{_RULE}))?"
 )
 _OFFSET: Final = re.compile(r"([-+])(\d{2}):?(\d{2})")
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(Z|[+-]\d\d:\d\d)")
+_MOMENTS_S: Final = range(946_684_800, 4_102_444_800)  # 2000 … 2099
 _DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 
@@ -57,7 +52,7 @@ class Zone:
 
 @lru_cache(maxsize=256)
 def zone_of(text: str) -> Zone:
-    """Return the zone of ``+08:00``, of a POSIX TZ text, or of one of the names in KNOWN.
+    """Return the zone of ``+08:00``, of a POSIX TZ text, or of an IANA name.
 
     Raises
     ------
@@ -71,11 +66,11 @@ def zone_of(text: str) -> Zone:
             raise ValueError(f"{text!r} is no offset from UTC: write +08:00")
         sign = -1 if offset[1] == "-" else 1
         return _zone([], [sign * minutes * 60])
-    found = _TEXT.fullmatch(KNOWN.get(text, text))
+    found = _TEXT.fullmatch(ZONES.get(text, text))
     if found is None:
         raise ValueError(
-            f"{text[:64]!r} is no time zone known here: write +08:00, or with summer time"
-            ' "CET-1CEST,M3.5.0,M10.5.0/3"'
+            f"{text[:64]!r} is no time zone known here{nearest(text, ZONES)}: write Asia/Shanghai,"
+            ' +08:00, or with summer time "CET-1CEST,M3.5.0,M10.5.0/3"'
         )
     standard = -_seconds(found["std"])
     if found["start"] is None:
@@ -99,7 +94,7 @@ def _seconds(text: str) -> int:
     sign = -1 if text.startswith("-") else 1
     hours, minutes, seconds = (*(int(p) for p in text.strip("+-").split(":")), 0, 0)[:3]
     if hours > 167 or minutes > 59 or seconds > 59:
-        raise ValueError(f"{text!r} is no time of a zone: hours up to 167, minutes, seconds")
+        raise ValueError(f"{text!r} is no time of a zone: write hours up to 167, minutes, seconds")
     return sign * (hours * 3600 + minutes * 60 + seconds)
 
 
@@ -111,15 +106,18 @@ def _moment(rule: str, year: int) -> int:
     if date[0] == "J":
         day = int(date[1:])
         if not 1 <= day <= 365:
-            raise ValueError(f"{rule!r}: J1 … J365")
+            raise ValueError(f"{rule!r} is no day of a year: write J1 … J365")
         return (first + day - 1 + int(day >= 60 and _leap(year))) * 86_400 + at
     if date[0] != "M":
         if int(date) > 365:
-            raise ValueError(f"{rule!r}: 0 … 365")
+            raise ValueError(f"{rule!r} is no day of a year: write 0 … 365")
         return (first + int(date)) * 86_400 + at
     month, week, weekday = (int(p) for p in date[1:].split("."))
     if not (1 <= month <= 12 and 1 <= week <= 5 and weekday <= 6):
-        raise ValueError(f"{rule!r}: M<month 1-12>.<week 1-5, 5 the last>.<weekday 0-6, 0 Sunday>")
+        raise ValueError(
+            f"{rule!r} is no day of a year: write"
+            " M<month 1-12>.<week 1-5, 5 the last>.<weekday 0-6, 0 Sunday>"
+        )
     begin = days_from_civil(year, month, 1)
     after = days_from_civil(year + month // 12, month % 12 + 1, 1)
     day = begin + (weekday - (begin + 4)) % 7 + 7 * (week - 1)  # 1970-01-01 was a Thursday, 4
@@ -137,6 +135,40 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     of_era = year - era * 400
     of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+def read_moment(value: object) -> int:
+    """Return Unix nanoseconds of ``2026-11-20T08:00:00+08:00``.
+
+    Raises
+    ------
+    ValueError
+        It is no moment of 2000 to 2099 with its zone.
+    """
+    found = _MOMENT.fullmatch(str(value)[:64])
+    date, zone = (found[1], found[2]) if found else ("no date", "Z")
+    try:
+        ahead = 0 if zone == "Z" else int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[4:]))
+        local = np.datetime64(date.replace(" ", "T"), "s").astype(np.int64)
+        if int(local) not in _MOMENTS_S:
+            raise ValueError  # noqa: TRY301 - one way to say what is wrong
+        return (int(local) - ahead * 60) * SECOND_NS
+    except ValueError:
+        said = f"{str(value)[:64]!r} is no time of 2000 to 2099 with its zone"
+        raise ValueError(f'{said}: write "2026-11-20T08:00:00+08:00"') from None
+
+
+def month_day(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return month × 100 + day of days since 1970-01-01 (Hinnant 2013)."""
+    shifted = days + 719_468
+    of_era = shifted % 146_097
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    shifted_month = (5 * of_year + 2) // 153
+    day = of_year - (153 * shifted_month + 2) // 5 + 1
+    month = np.where(shifted_month < 10, shifted_month + 3, shifted_month - 9)
+    found: NDArray[np.int64] = month * 100 + day
+    return found
 
 
 def day_number(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 UNITS_NS: Final = {
@@ -30,7 +31,11 @@ def parse_duration(text: object) -> int:
     ValueError
         Not a duration; the message says how to write one.
     """
-    said = str(text)[:64]
+    return _parsed(str(text)[:64])
+
+
+@lru_cache(maxsize=1024)  # a city writes the same few durations a hundred thousand times
+def _parsed(said: str) -> int:
     if said == "0":
         return 0
     if said.isdigit():
@@ -41,7 +46,7 @@ def parse_duration(text: object) -> int:
     parts = zip(found.groups(), UNITS_NS.values(), strict=True)
     total = sum(int(count) * unit for count, unit in parts if count)
     if total > MAX_NS:
-        raise ValueError(f"{text!r} is longer than 10y")
+        raise ValueError(f"{said!r} is longer than 10y")
     return total
 
 

@@ -32,9 +32,14 @@ class EventType(StrEnum):
     HEARTBEAT = "HEARTBEAT"
     RULE_CHANGED = "RULE_CHANGED"
     RESET = "RESET"
+    SUPPRESSED = "SUPPRESSED"  # by design: an alarm that explains it stands
+    UNSUPPRESSED = "UNSUPPRESSED"
+    OUT_OF_SERVICE = "OUT_OF_SERVICE"  # maintenance
+    IN_SERVICE = "IN_SERVICE"
     RERUN_DIFFERS = "RERUN_DIFFERS"  # the log and a re-run of the journal disagree
     ACKED = "ACKED"
     ACK_REVOKED = "ACK_REVOKED"
+    CALLED = "CALLED"  # a step of an escalation: somebody was told to answer
     ENDED = "ENDED"
 
 
@@ -72,6 +77,7 @@ class Event(NamedTuple):
     announce: bool = True
     over_range: bool = False
     evidence: Mapping[str, Any] = NOTHING
+    shadow: bool = False  # of a rule on trial: in the log, told to nobody
 
     @property
     def key(self) -> tuple[str, int, int, str, str, int, int]:
@@ -109,7 +115,10 @@ def alarm_id(alarm_key: str, episode: str) -> str:
 
 def encode(event: Event) -> bytes:
     """Return the event as one JSON line without the newline; equal events give equal bytes."""
-    line = json.dumps(event._asdict(), ensure_ascii=False, separators=(",", ":"), default=dict)
+    held = event._asdict()
+    if not event.shadow:
+        del held["shadow"]  # so that lines of live rules are those of versions without shadows
+    line = json.dumps(held, ensure_ascii=False, separators=(",", ":"), default=dict)
     return line.encode()
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 JUDGED, DUPLICATE, LATE, CONFLICT, HEARD = 0, 1, 2, 3, 4
 NEVER = np.int64(-(2**63))
 NO_BOOT = np.int64(-1)
+NO_DEVICE = np.int64(-1)
 HORIZON = 64  # sequences told apart behind the highest seen
 RING = 8  # payload hashes remembered where a device sends no sequence
 EPOCH_FRAMES = 3  # consecutive all-late frames with rising sequence that open a clock epoch
@@ -41,7 +42,10 @@ _STATE: dict[str, tuple[Any, Any]] = {
     "late_run": (np.int8, 0),
     "last_boot": (np.int64, NO_BOOT),  # of the previous delivery that was no duplicate
     "last_receive_ns": (np.int64, NEVER),
+    "device": (np.int64, NO_DEVICE),  # who spoke for the channel last
 }
+_OF_DEVICE = ("boot", "previous_boot", "top", "seen", "late_run", "last_boot", "last_receive_ns")
+"""What belongs to the device rather than to the channel: forgotten when another one speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,13 @@ class Judge:
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up a state given by state(); the number of channels becomes that of the state."""
-        for name, (dtype, _) in _STATE.items():
-            self._columns[name] = np.array(state[name], dtype)
         self._ring = np.array(state["ring"], np.int64)
         self.channels = len(self._ring)
+        for name, (dtype, fill) in _STATE.items():
+            held = state.get(name)  # a column younger than the state begins as if never told
+            self._columns[name] = np.full(self.channels, fill, dtype)
+            if held is not None:
+                self._columns[name][:] = held
         self._scratch = np.zeros(self.channels, np.int64)
         self._settled = np.zeros(self.channels, np.bool_)
 
@@ -129,6 +136,10 @@ class Judge:
         clean &= mine
         if not numbered.all():
             clean |= self._clean_hashes(judged, boot, segments, numbered)
+        held = state["device"][at]
+        clean &= (held == (rows.device if identity else rows.device[order])[begins]) | (
+            held == NO_DEVICE
+        )
         if not segments.single:
             odd = self._odd_inside(rows, g, segments, judged, boot, sequence)
             if odd is not None:
@@ -163,6 +174,8 @@ class Judge:
         """Tell segments whose rows do not simply rise: bool[s], or None where all do."""
         rises = (judged[1:] > judged[:-1]) & (sequence[1:] > sequence[:-1])
         rises &= boot[1:] == boot[:-1]
+        device = rows.device[segments.order]
+        rises &= device[1:] == device[:-1]
         rises[segments.start[1:] - 1] = True
         if rises.all():
             return None
@@ -177,6 +190,7 @@ class Judge:
         untold &= rows.sequence[before] < 0
         fine = (same | untold) & (rows.boot[this] == rows.boot[before])
         fine &= rows.judged_ns[this] > rows.judged_ns[before]
+        fine &= rows.device[this] == rows.device[before]
         result = np.zeros(len(segments.start), np.bool_)
         result[np.searchsorted(segments.start, at[~fine], side="right") - 1] = True
         return result
@@ -199,6 +213,7 @@ class Judge:
         tail = segments.order[last]
         state["judged_ns"][at] = judged[last]
         state["value"][at] = rows.value[tail]
+        state["device"][at] = rows.device[tail]
         top, number = sequence[last], boot[last]
         numbered = top >= 0
         if not numbered.all():
@@ -275,14 +290,21 @@ class Judge:
         receive = rows.receive_ns[places].tolist()
         state = {name: column[channel].item() for name, column in self._columns.items()}
         ring = self._ring[channel].tolist()
+        devices = rows.device[places].tolist()
         n, begin = len(places), 0
         while begin < n:
+            if devices[begin] != state["device"]:
+                if state["device"] != NO_DEVICE:
+                    state |= {name: int(_STATE[name][1]) for name in _OF_DEVICE}
+                    ring = [0] * RING
+                state["device"] = devices[begin]
             end = begin + 1
             while (
                 end < n
                 and boot[end] == boot[begin]
                 and sequence[end] == sequence[begin]
                 and index[end] > index[end - 1]
+                and devices[end] == devices[begin]
                 and record[end] == record[begin]
             ):
                 end += 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LONGEST: Final = 1000  # characters of a message
 Severity = Literal["error", "warning"]
 
 
@@ -27,6 +28,11 @@ class Problem:
     message: str
     severity: Severity = "error"
     noun: str = "rule"  # what `rule` names: rule, asset, device, …
+
+    def __post_init__(self) -> None:
+        """Keep what is said readable, however long the word it is said of."""
+        if len(self.message) > LONGEST:
+            object.__setattr__(self, "message", f"{self.message[:LONGEST]} …")
 
     def __str__(self) -> str:
         """Return ``gas.yaml:12:3: rule "x": …``; warnings say so."""
@@ -55,6 +61,15 @@ def nearest(word: object, known: Iterable[str], *, count: int = 3) -> str:
         return ""
     quoted = [f'"{name}"' for name in names]
     return f" (did you mean {' or '.join(quoted)}?)"
+
+
+def near_or_known(word: object, known: Iterable[str]) -> str:
+    """Return what is near ``word``, else what there is: ' (there are: a, b)'."""
+    names = list(known)
+    if not names:
+        return " (there are none)"
+    more = ", …" if len(names) > 12 else ""
+    return nearest(word, names) or f" (there are: {', '.join(names[:12])}{more})"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -23,7 +23,11 @@ SITE_LEL_BASIS: Final = 5.0
 """%vol of methane at 100 %LEL where rules say %LEL (GB 15322; EN instruments often use 4.4)."""
 
 MOLAR_VOLUME_M3: Final = Fraction("8.314462618") * Fraction("293.15") / 101325
-"""Of an ideal gas at 20 °C and 101.325 kPa, m³/mol: 24.055 L/mol."""
+"""Of an ideal gas at 20 °C and 101.325 kPa, m³/mol: 24.055 L/mol, as occupational limits mean."""
+
+OUTDOOR_MOLAR_VOLUME_M3: Final = Fraction("8.314462618") * Fraction("298.15") / 101325
+"""The same at 25 °C, 24.465 L/mol: the reference state of outdoor air in GB 3095-2012 (amended in
+2018). Carbon monoxide is kept at 20 °C everywhere, 1.7 % above."""
 
 
 class UnknownQuantity(ValueError):  # noqa: N818 - reads as what it says
@@ -40,6 +44,8 @@ class Quantity:
     label_zh: str
     decimals: int = 2  # shown on pages
     molar_mass: str = ""  # g/mol, of gases: relates volume and mass concentrations
+    outdoor: bool = False  # of gases: mass concentrations are those at 25 °C, not at 20 °C
+    range: tuple[float, float] | None = None  # canonical; of sensors that state none
 
 
 _ALL: Final = (
@@ -67,7 +73,19 @@ _ALL: Final = (
     Quantity("conductivity", "uS/cm", "conductivity", "电导率", 0),
     Quantity("leak_noise", "dB", "leak noise", "漏水噪声", 0),
     Quantity("noise", "dB", "sound level", "噪声", 1),
+    Quantity("noise_laeq", "dB{A}", "equivalent sound level LAeq", "等效声级", 1),
     Quantity("pm25", "ug/m3", "fine particles PM2.5", "细颗粒物", 0),
+    Quantity("pm10", "ug/m3", "particles PM10", "可吸入颗粒物", 0),
+    Quantity("tsp", "ug/m3", "total suspended particles", "总悬浮颗粒物", 0),
+    Quantity("so2", "ug/m3", "sulphur dioxide", "二氧化硫", 0, "64.063", outdoor=True),
+    Quantity("no2", "ug/m3", "nitrogen dioxide", "二氧化氮", 0, "46.005", outdoor=True),
+    Quantity("o3", "ug/m3", "ozone", "臭氧", 0, "47.997", outdoor=True),
+    Quantity("dose_rate", "uSv/h", "ambient dose rate", "环境剂量率", 2),
+    Quantity("soil_moisture", "%{vol}", "soil moisture by volume", "土壤体积含水率", 1),
+    Quantity("soil_lead", "mg/kg", "lead in soil", "土壤铅", 0),
+    Quantity("soil_cadmium", "mg/kg", "cadmium in soil", "土壤镉", 1),
+    Quantity("soil_arsenic", "mg/kg", "arsenic in soil", "土壤砷", 1),
+    Quantity("volume", "m3", "metered volume", "累计用量", 1),
     Quantity("settlement", "mm", "settlement", "沉降", 2),
     Quantity("crack", "mm", "crack width", "裂缝宽度", 2),
     Quantity("displacement", "mm", "displacement", "位移", 1),
@@ -179,7 +197,8 @@ def _exact(name: str, unit: str, lel_basis: float) -> tuple[Fraction, Fraction]:
         offset = (have.offset - want.offset) / want.scale
         return have.scale / want.scale, offset
     if what.molar_mass:
-        molar = Fraction(what.molar_mass) / 1000 / MOLAR_VOLUME_M3  # kg/m³ of the pure gas
+        volume = OUTDOOR_MOLAR_VOLUME_M3 if what.outdoor else MOLAR_VOLUME_M3
+        molar = Fraction(what.molar_mass) / 1000 / volume  # kg/m³ of the pure gas
         if have.dimension == () and have.tag in ("", "vol") and want.dimension == _MASS.dimension:
             return have.scale * molar / want.scale, Fraction(0)
         if have.dimension == _MASS.dimension and want.tag == "vol":

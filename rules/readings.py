@@ -149,14 +149,29 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A change the engine must see in order: registry, rules, or an operator's command.
+    """A change the engine must see in order: registry and rules, or an operator's command.
 
-    ``type`` is one of ``registry`` and ``rules`` (data: ``hash``), ``reset`` (data: ``rule``,
-    ``channel``, ``by``, ``reason``, ``command``), ``ack`` (data: ``alarm``, ``by``, ``command``).
+    ``type`` is one of ``site`` (data: ``registry``, ``rules``, two hashes), ``reset`` (data:
+    ``rule``, ``channel``, ``by``, ``reason``, ``command``), ``ack`` (data: ``alarm``, ``by``,
+    ``command``). Older journals have ``registry`` and ``rules`` (data: ``hash``) instead of
+    ``site``: ``texts_named`` reads all three.
     """
 
     type: str
     data: dict[str, Any]
+
+
+def texts_named(control: Control) -> dict[str, str]:
+    """Return the hashes of the texts that hold from a record on, by kind; {} for commands.
+
+    ``registry`` and ``rules`` change together in one ``site`` record, so that new rules never
+    meet an old registry, nor old rules a new one.
+    """
+    if control.type == "site":
+        return {kind: str(control.data.get(kind, "")) for kind in ("registry", "rules")}
+    if control.type in {"registry", "rules"}:
+        return {control.type: str(control.data.get("hash", ""))}
+    return {}
 
 
 Body = Readings | Block | Tick | Control

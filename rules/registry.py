@@ -7,14 +7,20 @@ tombstone (``alive`` False), so a row in an old journal record keeps its meaning
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from rules.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DOMAINS = ("gas", "bridge", "tunnel", "water", "drain", "heat", "gallery", "env")
+STATES: Final = ("planned", "installed", "accepted", "in_service", "retired")
+"""The life of a device or channel. All but retired ones are judged; silence of planned ones is no
+alarm. Retired ones are tombstones."""
+IN_SERVICE: Final = "in_service"
+RETIRED: Final = "retired"
 
 
 def encode_id(identifier: str) -> str:
@@ -25,6 +31,19 @@ def encode_id(identifier: str) -> str:
 def decode_id(encoded: str) -> str:
     """Undo encode_id."""
     return encoded.replace("~", "/")
+
+
+OPTIONAL_COLUMNS: Final[dict[str, dict[str, Any]]] = {
+    "devices": {"state": IN_SERVICE},
+    "channels": {"derived": {}, "state": IN_SERVICE, "calibrated_on": "", "calibration_due": ""},
+}
+"""Columns younger than the stored text, and what a row has that does not say. A column that says
+nothing else stays out of the text, so the text of an older registry keeps its hash."""
+
+
+def _filled(table: Any, name: str, usual: Any) -> None:
+    if not getattr(table, name):
+        object.__setattr__(table, name, (usual,) * len(table.id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +85,10 @@ class Devices:
     asset: NDArray[np.int32]  # where it is mounted
     interval_ns: NDArray[np.int64]  # how often it is expected to speak
     alive: NDArray[np.bool_]
+    state: tuple[str, ...] = ()  # one of STATES; () stands for all in service
+
+    def __post_init__(self) -> None:
+        _filled(self, "state", IN_SERVICE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +114,13 @@ class Channels:
     derived: tuple[dict[str, Any], ...] = ()
     """What the engine computes from another channel's waveform: ``from`` (its id), ``feature``,
     ``every_ns``; {} for measured channels. () stands for none at all."""
+    state: tuple[str, ...] = ()  # one of STATES; () stands for all in service
+    calibrated_on: tuple[str, ...] = ()  # ISO date, "" unknown; () stands for all unknown
+    calibration_due: tuple[str, ...] = ()  # ISO date of the last valid day; "" and () as above
 
     def __post_init__(self) -> None:
-        if not self.derived:
-            object.__setattr__(self, "derived", ({},) * len(self.id))
+        for name, usual in OPTIONAL_COLUMNS["channels"].items():
+            _filled(self, name, usual)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +133,7 @@ class Registry:
     channels: Channels
     simulation: bool = False
     sites: Sites = field(default_factory=Sites)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)  # what its files add to ours
     channel_row: dict[str, int] = field(init=False, repr=False)
     device_row: dict[str, int] = field(init=False, repr=False)
     asset_row: dict[str, int] = field(init=False, repr=False)
@@ -118,6 +145,20 @@ class Registry:
             ("asset_row", self.assets.id),
         ):
             object.__setattr__(self, name, dict(zip(ids, range(len(ids)), strict=True)))
+
+    def first_moved(self, older: Registry) -> str:
+        """Return a channel or device of ``older`` that has another row here, "" if none has.
+
+        Rows in journal records before this registry must go on meaning what they meant.
+        """
+        for table, rows in (
+            (older.channels.id, self.channel_row),
+            (older.devices.id, self.device_row),
+        ):
+            moved = (name for row, name in enumerate(table) if rows.get(name) != row)
+            if found := next(moved, ""):
+                return found
+        return ""
 
     @classmethod
     def empty(cls) -> Registry:

@@ -7,7 +7,7 @@ strings in memory. Rows stand in the text, so the hash of the bytes names them t
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -15,7 +15,9 @@ import numpy as np
 from pydantic_core import from_json
 
 from rules.problems import Invalid, Problem
-from rules.registry import Assets, Channels, Devices, Registry, Sites
+from rules.quantities import Quantity
+from rules.registry import OPTIONAL_COLUMNS, Assets, Channels, Devices, Registry, Sites
+from rules.vocabulary import Domain, Vocabulary, take_up
 
 FORMAT: Final = "lifeline registry 1"
 _TABLES: Final[tuple[tuple[str, Any], ...]] = (
@@ -31,6 +33,8 @@ DTYPES: Final[dict[str, Any]] = {
     "lel_basis": np.float64,
 }  # fmt: skip
 
+_EMPTY: Final[dict[type, str]] = {dict: "{}", list: "[]", tuple: "[]"}
+
 
 def content_hash(data: bytes) -> str:
     """Return the name of a text: 32 hex digits of BLAKE2b."""
@@ -43,8 +47,12 @@ def registry_bytes(registry: Registry) -> bytes:
     for name, table in _TABLES:
         held = getattr(registry, name)
         whole[name] = {f.name: _column(getattr(held, f.name)) for f in fields(table)}
-    if not any(registry.channels.derived):
-        del whole["channels"]["derived"]  # as texts were before there were any
+    if registry.vocabulary != Vocabulary():
+        whole["vocabulary"] = asdict(registry.vocabulary)
+    for name, columns in OPTIONAL_COLUMNS.items():
+        for column, usual in columns.items():
+            if all(v == usual for v in getattr(getattr(registry, name), column)):
+                del whole[name][column]  # as texts were before there were any
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -60,8 +68,15 @@ def registry_from_bytes(data: bytes) -> Registry:
         whole = from_json(data)  # twice as fast as the standard library's, the same floats
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
-        tables = {name: _table(table, whole[name]) for name, table in _TABLES}
-        return Registry(content_hash=content_hash(data), simulation=whole["simulation"], **tables)
+        vocabulary = _vocabulary(whole.get("vocabulary", {}))
+        take_up(vocabulary)
+        tables = {name: _table(name, table, whole[name]) for name, table in _TABLES}
+        return Registry(
+            content_hash=content_hash(data),
+            simulation=whole["simulation"],
+            vocabulary=vocabulary,
+            **tables,
+        )
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         said = f"not a stored registry ({error}): load it again from its YAML"
         raise Invalid([Problem("registry", 0, 0, "", said)]) from error
@@ -75,7 +90,10 @@ def hashed(registry: Registry) -> Registry:
 def _column(values: Any) -> Any:
     if isinstance(values, np.ndarray):
         return values.tolist()
-    keys = [v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values]
+    keys = [
+        v if isinstance(v, str) else json.dumps(v, sort_keys=True) if v else _EMPTY[type(v)]
+        for v in values
+    ]
     rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
     if len(rows) * 2 > len(keys):
         return list(values)
@@ -83,10 +101,10 @@ def _column(values: Any) -> Any:
     return {"of": [first[key] for key in rows], "row": [rows[key] for key in keys]}
 
 
-def _table(table: Any, columns: dict[str, Any]) -> Any:
+def _table(name: str, table: Any, columns: dict[str, Any]) -> Any:
     built: dict[str, Any] = {}
     for f in fields(table):
-        if f.name == "derived" and f.name not in columns:
+        if f.name not in columns and f.name in OPTIONAL_COLUMNS.get(name, ()):
             continue
         column = columns[f.name]
         if f.name in DTYPES:
@@ -103,6 +121,17 @@ def _table(table: Any, columns: dict[str, Any]) -> Any:
     if len(lengths) > 1:
         raise ValueError(f"columns of {table.__name__} differ in length")
     return table(**built)
+
+
+def _vocabulary(held: dict[str, Any]) -> Vocabulary:
+    domains = [
+        Domain(**{**d, "asset_types": tuple(d["asset_types"])}) for d in held.get("domains", ())
+    ]
+    quantities = [
+        Quantity(**{**q, "range": None if q["range"] is None else tuple(q["range"])})
+        for q in held.get("quantities", ())
+    ]
+    return Vocabulary(tuple(domains), tuple(quantities))
 
 
 def _item(value: Any) -> Any:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import nearest
 from rules.quantities import QUANTITIES, UnknownUnit, canonical, factor
-from rules.registry import Assets, Channels, Devices, Registry, Sites
+from rules.registry import IN_SERVICE, RETIRED, Assets, Channels, Devices, Registry, Sites
 from rules.registry_codec import (
     DTYPES,
     content_hash,
@@ -21,22 +21,34 @@ from rules.registry_codec import (
     registry_bytes,
     registry_from_bytes,
 )
-from rules.registry_models import AssetEntry, DeviceEntry, RegistryEntry, SiteEntry
+from rules.registry_models import (
+    AssetEntry,
+    DeviceEntry,
+    DomainEntry,
+    QuantityEntry,
+    RegistryEntry,
+    SiteEntry,
+)
+from rules.registry_texts import TEST_SUFFIXES, read_registry_text, read_texts
+from rules.registry_vocabulary import speak, vocabulary_of
 from rules.strict_models import Strict, validated
+from rules.vocabulary import DOMAINS
 from rules.waveforms.features import FEATURE_QUANTITIES
 from rules.waveforms.spectra import WINDOWS
-from rules.yaml_text import Document, raise_errors, read_yaml
+from rules.yaml_text import Document, raise_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rules.registry_models import ChannelEntry, DerivedEntry, SensorEntry
 
-__all__ = ["content_hash", "load_registry", "registry_bytes", "registry_from_bytes", "registry_of"]
+__all__ = [
+    "TEST_SUFFIXES", "Gathered", "content_hash", "gathered_of", "load_registry", "read_texts",
+    "registry_bytes", "registry_from_bytes", "registry_of", "registry_of_entries",
+]  # fmt: skip
 
 MAX_CHANNEL_ID: Final = 80
-TEST_SUFFIXES: Final = (".test.yaml", ".test.yml")
-"""Names of files that test the files beside them: no part of what a folder says."""
 
 
 def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry:
@@ -50,47 +62,40 @@ def load_registry(folder: Path, *, previous: Registry | None = None) -> Registry
     return registry_of(read_texts(folder), previous=previous)
 
 
-def read_texts(folder: Path) -> dict[str, str]:
-    """Return the YAML files of a folder as name → text, without tests of them.
+def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:
+    """Return the registry of named YAML texts; see load_registry."""
+    documents = [read_registry_text(name, text) for name, text in sorted(texts.items())]
+    return registry_of_entries(gathered_of(documents, previous=previous), previous=previous)
+
+
+def gathered_of(documents: Sequence[Document], *, previous: Registry | None = None) -> Gathered:
+    """Return the checked entries of documents.
+
+    A file of more than ``most`` bytes is refused unread.
 
     Raises
     ------
     Invalid
-        The folder or a file cannot be read, or is not UTF-8.
+        With every problem of every document.
     """
-    if folder.is_file():
-        paths = [folder]
-    elif folder.is_dir():
-        every = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
-        paths = [p for p in every if not p.name.endswith(TEST_SUFFIXES)]
-    else:
-        raise Invalid([Problem(str(folder), 0, 0, "", "no such file or folder")])
-    if not paths:
-        raise Invalid([Problem(str(folder), 0, 0, "", "holds no .yaml file")])
-    texts, problems = {}, []
-    for path in paths:
-        try:
-            texts[path.name] = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            said = "is not UTF-8 text: save the file as UTF-8"
-            problems.append(Problem(path.name, line, 1, "", said))
-        except OSError as error:
-            problems.append(Problem(path.name, 0, 0, "", f"cannot be read: {error.strerror}"))
-    raise_errors(problems)
-    return texts
-
-
-def registry_of(texts: dict[str, str], *, previous: Registry | None = None) -> Registry:
-    """Return the registry of named YAML texts; see load_registry."""
-    gathered = _Gathered()
-    documents = [read_yaml(name, text) for name, text in sorted(texts.items())]
-    for document in documents:
-        _gather(document, gathered)
+    gathered = Gathered()
+    heads = [(document, head) for document in documents if (head := _head(document)) is not None]
+    for document, head in heads:
+        _gather(document, gathered, (("domain", head.domains), ("quantity", head.quantities)))
+    speak(gathered)
+    for document, head in heads:
+        gathered.simulation |= head.simulation
+        lists = (("site", head.sites), ("device", head.devices), ("asset", head.assets))
+        _gather(document, gathered, lists)
     _link(gathered)
     if previous is not None:
         _refuse_new_meanings(gathered, previous)
     raise_errors(p for document in documents for p in document.problems)
+    return gathered
+
+
+def registry_of_entries(gathered: Gathered, *, previous: Registry | None = None) -> Registry:
+    """Return checked entries as columns; channels keep the rows they had in ``previous``."""
     return hashed(_build(gathered, previous))
 
 
@@ -98,7 +103,7 @@ Where = tuple[Document, tuple[str | int, ...]]
 
 
 @dataclass(slots=True)
-class _Gathered:
+class Gathered:
     """Entries of all files by id, in file order, and where they stand."""
 
     simulation: bool = False
@@ -108,29 +113,39 @@ class _Gathered:
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)  # id → columns
     where: dict[tuple[str, str], Where] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # ids that stand there, with an error
+    guesses: int = 100  # 'did you mean' is slow: not for each of 100 000 dangling references
+    domains: dict[str, DomainEntry] = field(default_factory=dict)
+    quantities: dict[str, QuantityEntry] = field(default_factory=dict)
+
+    def entries(self, noun: str) -> dict[str, Any]:
+        """Return the entries of a noun (asset, quantity, …) by id."""
+        held: dict[str, Any] = getattr(self, "quantities" if noun == "quantity" else f"{noun}s")
+        return held
 
 
-def _gather(document: Document, gathered: _Gathered) -> None:
+_MODELS: Final[dict[str, type[Strict]]] = {
+    "domain": DomainEntry, "quantity": QuantityEntry, "site": SiteEntry, "device": DeviceEntry,
+    "asset": AssetEntry,
+}  # fmt: skip
+
+
+def _head(document: Document) -> RegistryEntry | None:
     if document.value is None and not document.problems:
-        return  # an empty file
+        return None  # an empty file
     if not isinstance(document.value, dict):
         if not document.problems:
             document.problem((), "must be a mapping with version, sites, devices, assets")
-        return
-    head = validated(RegistryEntry, document.value, document, ())
-    if head is None:
-        return
-    gathered.simulation |= head.simulation
-    lists: tuple[tuple[str, type[Strict], list[Any], dict[str, Any]], ...] = (
-        ("site", SiteEntry, head.sites, gathered.sites),
-        ("device", DeviceEntry, head.devices, gathered.devices),
-        ("asset", AssetEntry, head.assets, gathered.assets),
-    )
-    for noun, model, items, held in lists:
+        return None
+    return validated(RegistryEntry, document.value, document, ())
+
+
+def _gather(document: Document, gathered: Gathered, lists: Sequence[tuple[str, list[Any]]]) -> None:
+    for noun, items in lists:
+        held = gathered.entries(noun)
         for i, item in enumerate(items):
-            path = (f"{noun}s", i)
+            path = ("quantities" if noun == "quantity" else f"{noun}s", i)
             name = str(item.get("id", "")) if isinstance(item, dict) else ""
-            entry = validated(model, item, document, path, who=name, noun=noun)
+            entry = validated(_MODELS[noun], item, document, path, who=name, noun=noun)
             if entry is None:
                 gathered.refused.add(name)
             elif name in held:
@@ -140,13 +155,13 @@ def _gather(document: Document, gathered: _Gathered) -> None:
                 gathered.where[noun, name] = (document, path)
 
 
-def _twice(gathered: _Gathered, document: Document, path: Any, noun: str, name: str) -> None:
+def _twice(gathered: Gathered, document: Document, path: Any, noun: str, name: str) -> None:
     first, at = gathered.where[noun, name]
     said = f"the id stands twice, first at {first.name}:{first.at(at)[0]}"
     document.problem(path, said, who=name, noun=noun)
 
 
-def _link(gathered: _Gathered) -> None:
+def _link(gathered: Gathered) -> None:
     """Check every reference, and lay out the channels."""
     addresses: dict[tuple[str, str], str] = {}
     for name, device in gathered.devices.items():
@@ -154,6 +169,11 @@ def _link(gathered: _Gathered) -> None:
         _refer(gathered, document, (*path, "asset"), ("device", name), "asset", device.asset)
     for name, asset in gathered.assets.items():
         document, path = gathered.where["asset", name]
+        types = DOMAINS[asset.id.split("-")[1]].asset_types
+        if types and asset.type not in (*types, "gateway"):
+            said = f"type: unknown asset type {asset.type!r}{nearest(asset.type, types)}: "
+            said += f"{', '.join(types)}"
+            document.problem((*path, "type"), said, who=name, noun="asset")
         if asset.site:
             _refer(gathered, document, (*path, "site"), ("asset", name), "site", asset.site)
         if asset.at and not (-180 <= asset.at[0] <= 180 and -90 <= asset.at[1] <= 90):
@@ -170,7 +190,7 @@ def _link(gathered: _Gathered) -> None:
     _check_derived(gathered)
 
 
-def _check_derived(gathered: _Gathered) -> None:
+def _check_derived(gathered: Gathered) -> None:
     """Check what features are of: a measured channel, in the unit the feature has."""
     for name, columns in gathered.channels.items():
         derived = columns["derived"]
@@ -193,19 +213,20 @@ def _check_derived(gathered: _Gathered) -> None:
 
 
 def _refer(
-    gathered: _Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
+    gathered: Gathered, document: Document, path: Any, who: tuple[str, str], noun: str, name: str
 ) -> bool:
-    held: dict[str, Any] = getattr(gathered, f"{noun}s")
+    held = gathered.entries(noun)
     if name in held:
         return True
     if name not in gathered.refused:  # else its own problem says enough
-        said = f"unknown {noun} {name!r}{nearest(name, held)}"
+        gathered.guesses -= 1
+        said = f"unknown {noun} {name!r}{nearest(name, held) if gathered.guesses >= 0 else ''}"
         document.problem(path, said, who=who[1], noun=who[0])
     return False
 
 
 def _channel(
-    gathered: _Gathered,
+    gathered: Gathered,
     where: Where,
     parts: tuple[AssetEntry, SensorEntry, ChannelEntry],
     addresses: dict[tuple[str, str], str],
@@ -223,7 +244,12 @@ def _channel(
         document.problem((*path, "id"), said, who=name, noun="channel")
     key = channel.key if channel.key is not None else f"{sensor.id}/{channel.id}"
     spoken = {"key": key} | ({"port": str(channel.port)} if channel.port is not None else {})
-    for what, value in spoken.items():
+    said = gathered.devices[sensor.device].state if known else IN_SERVICE
+    state = channel.state or said
+    if said == RETIRED and state != RETIRED:
+        told = f"state: device {sensor.device} is retired: name the device that speaks for it now"
+        document.problem((*path, "state"), told, who=name, noun="channel")
+    for what, value in spoken.items() if state != RETIRED else ():
         other = addresses.setdefault((sensor.device, f"{what} {value}"), name)
         if other != name:
             said = f'{what} {value} of device {sensor.device} is taken by "{other}"'
@@ -240,7 +266,9 @@ def _channel(
         "id": name, "asset": asset.id, "device": sensor.device, "key": key,
         "port": -1 if channel.port is None else channel.port, "interval_ns": interval,
         "quantity": channel.quantity, "klass": channel.klass,
-        "fault_codes": tuple(channel.fault_codes), "alive": True,
+        "fault_codes": tuple(channel.fault_codes), "alive": state != RETIRED, "state": state,
+        "calibrated_on": channel.calibrated_on or "",
+        "calibration_due": channel.calibration_due or "",
         "tags": {**asset.tags, **sensor.tags, **channel.tags}, "derived": {},
     }  # fmt: skip
     gathered.where["channel", name] = where
@@ -265,7 +293,8 @@ def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, 
     unit = channel.unit or QUANTITIES[channel.quantity].unit
     basis = channel.lel_basis if channel.lel_basis is not None else sensor.lel_basis
     lel: dict[str, Any] = {} if basis is None else {"lel_basis": basis}
-    low, high, resolution = -np.inf, np.inf, 0.0
+    low, high = QUANTITIES[channel.quantity].range or (-np.inf, np.inf)
+    resolution = 0.0
     try:
         factor(channel.quantity, unit, **lel)
         resolution = canonical(channel.quantity, unit, channel.resolution, difference=True, **lel)
@@ -282,7 +311,7 @@ def _columns(document: Document, path: Any, parts: Any, name: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _refuse_new_meanings(gathered: _Gathered, previous: Registry) -> None:
+def _refuse_new_meanings(gathered: Gathered, previous: Registry) -> None:
     for name, columns in gathered.channels.items():
         row = previous.channel_row.get(name)
         if row is not None and previous.channels.quantity[row] != columns["quantity"]:
@@ -294,7 +323,7 @@ def _refuse_new_meanings(gathered: _Gathered, previous: Registry) -> None:
             document.problem((*path, "quantity"), said, who=name, noun="channel")
 
 
-def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
+def _build(gathered: Gathered, previous: Registry | None) -> Registry:
     sites = list(gathered.sites.values())
     assets = _merged(
         {a.id: _asset(a) for a in gathered.assets.values()}, previous and previous.assets, Assets
@@ -304,7 +333,8 @@ def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
         {
             d.id: {
                 "id": d.id, "kind": d.kind, "transport": d.transport, "codec": d.codec,
-                "asset": asset_row[d.asset], "interval_ns": d.every, "alive": True,
+                "asset": asset_row[d.asset], "interval_ns": d.every, "alive": d.state != RETIRED,
+                "state": d.state,
             }
             for d in gathered.devices.values()
         },
@@ -322,6 +352,7 @@ def _build(gathered: _Gathered, previous: Registry | None) -> Registry:
         devices=Devices(**devices),
         channels=Channels(**channels),
         simulation=gathered.simulation,
+        vocabulary=vocabulary_of(gathered),
         sites=Sites(
             id=tuple(s.id for s in sites),
             name=tuple(s.name or s.id for s in sites),
@@ -349,6 +380,8 @@ def _merged(new: dict[str, dict[str, Any]], old: Any, table: Any) -> dict[str, A
     names = list(table.__dataclass_fields__)
     for row, name in enumerate(old_ids):
         kept = {c: getattr(old, c)[row] for c in names} | {"alive": False}
+        if "state" in kept:
+            kept["state"] = RETIRED
         rows.append(new.get(name, kept))
     known = set(old_ids)
     rows.extend(columns for name, columns in new.items() if name not in known)

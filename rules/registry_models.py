@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from rules.civil_time import day_number
 from rules.problems import nearest
 from rules.quantities import quantity
-from rules.registry import DOMAINS
 from rules.strict_models import DurationNs, Strict
+from rules.vocabulary import DOMAINS
 from rules.waveforms.features import FEATURES
 from rules.waveforms.spectra import PEAK_FREQUENCY
 
@@ -18,14 +19,15 @@ FEATURE_NAMES: Final = (*FEATURES, PEAK_FREQUENCY)
 MIN_EVERY_NS: Final = 100_000_000  # of a feature's buckets
 MAX_ID: Final = 48  # of assets and devices: what a compact frame has room for
 _AREA: Final = r"[0-9]{6}"
-_TYPED: Final = re.compile(rf"{_AREA}-({'|'.join(DOMAINS)})-[a-z0-9]{{1,12}}-[0-9]{{3,12}}")
+_TYPED: Final = re.compile(rf"{_AREA}-([a-z][a-z0-9]{{1,11}})-[a-z0-9]{{1,12}}-[0-9]{{3,12}}")
 _SITE: Final = re.compile(rf"{_AREA}-st-[0-9]{{3,12}}")
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
 
 def _typed_id(text: str) -> str:
-    if len(text) > MAX_ID or not _TYPED.fullmatch(text):
+    found = _TYPED.fullmatch(text)
+    if len(text) > MAX_ID or found is None or found[1] not in DOMAINS:
         raise ValueError(
             f"{text[:64]!r} is not area-domain-type-serial, such as 410100-gas-mh-000123"
             f" (domains: {', '.join(DOMAINS)})"
@@ -63,6 +65,11 @@ def _feature(text: str) -> str:
     return text
 
 
+def _date(text: str) -> str:
+    day_number(text)
+    return text
+
+
 TypedId = Annotated[str, AfterValidator(_typed_id)]
 SiteId = Annotated[str, AfterValidator(_site_id)]
 PartId = Annotated[str, AfterValidator(_part_id)]
@@ -71,8 +78,36 @@ Word = Annotated[str, AfterValidator(_tag)]
 TagValue = bool | int | float | str
 Tags = dict[Word, TagValue]
 Attribute = bool | int | float | str | list[str] | list[float]
+State = Literal["planned", "installed", "accepted", "in_service", "retired"]
+IsoDate = Annotated[str, AfterValidator(_date)]
 LelBasis = Annotated[float, Field(ge=0.1, le=100)]
 KnownQuantity = Annotated[str, AfterValidator(_quantity)]
+
+
+class DomainEntry(Strict):
+    """A lifeline of the site's own; its code is the second part of the ids of its assets."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,11}$")]
+    name: Annotated[str, Field(min_length=1)]
+    name_zh: str = ""
+    asset_types: list[Word] = Field(default_factory=list)  # none: any
+
+
+class QuantityEntry(Strict):
+    """A quantity of the site's own and the unit it is kept in, UCUM."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,31}$")]
+    unit: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
+    name_zh: str = ""
+    decimals: Annotated[int, Field(ge=0, le=9)] = 2
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _rising(self) -> QuantityEntry:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range: {self.range} must rise")
+        return self
 
 
 class SiteEntry(Strict):
@@ -92,6 +127,7 @@ class DeviceEntry(Strict):
     codec: Literal["compact", "senml", "json"]
     asset: str  # where it is mounted
     every: DurationNs  # how often it is expected to speak
+    state: State = "in_service"
 
 
 class DerivedEntry(Strict):
@@ -136,7 +172,17 @@ class ChannelEntry(Strict):
     lel_basis: LelBasis | None = None
     fault_codes: list[float] = Field(default_factory=list)
     derived: DerivedEntry | None = None
+    state: State | None = None  # default: the device's
+    calibrated_on: IsoDate | None = None
+    calibration_due: IsoDate | None = None  # the last day it is valid
     tags: Tags = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _calibrated_in_order(self) -> ChannelEntry:
+        on, due = self.calibrated_on, self.calibration_due
+        if on is not None and due is not None and due <= on:
+            raise ValueError(f"calibration_due: {due} is not after calibrated_on {on}")
+        return self
 
 
 class SensorEntry(Strict):
@@ -171,6 +217,8 @@ class RegistryEntry(Strict):
 
     version: Literal[1]
     simulation: bool = False
+    domains: list[Any] = Field(default_factory=list)
+    quantities: list[Any] = Field(default_factory=list)
     sites: list[Any] = Field(default_factory=list)
     devices: list[Any] = Field(default_factory=list)
     assets: list[Any] = Field(default_factory=list)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from rules.durations import parse_duration
-from rules.problems import nearest
+from rules.durations import format_duration, parse_duration
+from rules.problems import near_or_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,20 @@ def _duration(value: object) -> int:
 
 DurationNs = Annotated[int, BeforeValidator(_duration, json_schema_input_type=str)]
 """Written ``5m``, held as nanoseconds."""
+
+_PLAIN: Final = {
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "string_type": "must be text: quote it",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "too_short": "must name at least one",
+    "string_too_short": "must say something",
+}
+"""What pydantic finds, by its type."""
+_BOUNDS: Final = {"ge": "at least", "le": "at most", "gt": "above", "lt": "below"}
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -66,20 +80,43 @@ def validated(
         return None
 
 
+def plain_error(error: ValueError) -> str:
+    """Return what was found in a line, without pydantic's words round it."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False)[0]
+    if found["type"] == "value_error":
+        return str(found["ctx"]["error"])
+    return _wanted(found)
+
+
 def _message(model: type[BaseModel], found: Any, *, unknown: bool) -> str:
     loc: Path = found["loc"]
-    words = [str(s) for s in loc if not isinstance(s, int)]
-    key = words[-1] if words else ""
+    words = [str(s) for s in loc if not isinstance(s, int) and s != "[key]"]
+    key = words[-1][:64] if words else ""
     if unknown:
-        return f'unknown key "{key}"{nearest(key, known_keys(model, loc[:-1]))}'
+        return f'unknown key "{key}"{near_or_known(key, known_keys(model, loc[:-1]))}'
     if found["type"] == "missing":
         return f'key "{key}" is missing'
     if found["type"] == "value_error":
         return f"{key}: {found['ctx']['error']}" if key else str(found["ctx"]["error"])
-    said = found["msg"].replace("Input should be", "must be")
-    given = repr(found["input"])
+    given = repr(found["input"]) if found["input"] is not None else "nothing"
     short = given if len(given) <= 60 else f"{given[:57]}..."
-    return f"{key}: {said}, not {short}" if key else f"{said}, not {short}"
+    said = f"{_wanted(found)}, not {short}"
+    return f"{key}: {said}" if key else said
+
+
+def _wanted(found: Any) -> str:
+    """Return what must stand there, in the words of who writes YAML."""
+    plain = _PLAIN.get(found["type"])
+    if plain is not None:
+        return plain
+    for name, word in _BOUNDS.items():
+        bound = found.get("ctx", {}).get(name)
+        if bound is not None:
+            duration = isinstance(found["input"], str) and isinstance(bound, int)
+            return f"must be {word} {format_duration(bound) if duration else f'{bound:g}'}"
+    return str(found["msg"]).replace("Input should be", "must be")
 
 
 def known_keys(model: type[BaseModel], loc: Path) -> list[str]:

@@ -42,7 +42,7 @@ _ATOM: Final[dict[str, tuple[str, str, bool]]] = {
     "[psi]": ("6894.757293168361336722673445346890693781387562775125550251", "kg.m-1.s-2", False),
     "J": ("1", "kg.m2.s-2", True), "W": ("1", "kg.m2.s-3", True),
     "V": ("1", "kg.m2.s-3.A-1", True), "S": ("1", "kg-1.m-2.s3.A2", True),
-    "Ohm": ("1", "kg.m2.s-3.A-2", True),
+    "Ohm": ("1", "kg.m2.s-3.A-2", True), "Sv": ("1", "m2.s-2", True),
     "[g]": ("9.80665", "m.s-2", True), "[in_i]": ("0.0254", "m", False),
     "[ft_i]": ("0.3048", "m", False), "[mi_i]": ("1609.344", "m", False),
     "[kn_i]": ("1852/3600", "m.s-1", False), "[lb_av]": ("0.45359237", "kg", False),
@@ -57,6 +57,7 @@ _SPELLINGS: Final = {
     "%vol": "%{vol}", "%VOL": "%{vol}", "%{VOL}": "%{vol}", "vol%": "%{vol}",
     "%RH": "%{RH}", "%rh": "%{RH}", "%{rh}": "%{RH}",
     "ppm": "[ppm]", "ppb": "[ppb]", "NTU": "{NTU}", "pH": "[pH]", "psi": "[psi]",
+    "dB(A)": "dB{A}", "dBA": "dB{A}",
     "°C": "Cel", "℃": "Cel", "degC": "Cel", "°": "deg", "kWh": "kW.h", "Wh": "W.h", "h-1": "/h",
 }  # fmt: skip
 

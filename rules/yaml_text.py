@@ -38,15 +38,16 @@ _TRAP_BOOL: Final = re.compile(r"(?i:yes|no|on|off)")
 _TRAP_TIME: Final = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _TRAP_OCTAL: Final = re.compile(r"[-+]?0[0-9_]+")
 _TRAP_NUMBER: Final = re.compile(r"[-+]?(0[xb][0-9a-fA-F_]+|\d[\d_]*_[\d_]*(\.[\d_]*)?)")
+_FORBIDDEN: Final = yaml.reader.Reader.NON_PRINTABLE
 _PLAIN_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     """Where a value stands (line << 20 | column, from 1), and its parts."""
 
     at: int
-    parts: dict[str, tuple[int, _Place]] | list[_Place] | None = None
+    parts: dict[str, tuple[int, Place]] | list[Place] | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Document:
 
     name: str
     value: Any
-    place: _Place
+    place: Place
     problems: list[Problem] = field(default_factory=list)
 
     def at(self, path: Sequence[str | int], *, key: bool = False) -> tuple[int, int]:
@@ -91,11 +92,14 @@ class Document:
         self.problems.append(Problem(self.name, line, column, who, message, severity, noun))
 
 
-def read_yaml(name: str, text: str) -> Document:
-    """Return the document of ``text``; whatever is wrong with it stands in ``problems``."""
-    document = Document(name, None, _Place(1 << 20 | 1))
-    if len(text) > MAX_CHARACTERS:
-        document.problem((), f"the file is larger than {MAX_CHARACTERS} characters: split it")
+def read_yaml(name: str, text: str, *, most: int = MAX_CHARACTERS) -> Document:
+    """Return the document of ``text``; whatever is wrong with it stands in ``problems``.
+
+    A text of more than ``most`` characters is not read.
+    """
+    document = Document(name, None, Place(1 << 20 | 1))
+    if len(text) > most:
+        document.problem((), f"the file is larger than {most} characters: split it")
         return document
     try:
         reader = _Reader(document)
@@ -103,13 +107,13 @@ def read_yaml(name: str, text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        said = f"not YAML: {error.problem or error.context}{_remedy(text, at[0])}"
+        said = f"not YAML: {error.problem or error.context}"
+        said += _remedy(text, at[0], str(error.problem))
         if "nesting depth" in said:  # newer libyaml stops while it reads ahead, before we can
             said = f"nested deeper than {MAX_DEPTH} levels"
         document.problems.append(Problem(name, *at, "", said))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
-        document.problems.append(Problem(name, line, 1, "", f"not YAML: {error.reason}"))
+        document.problems.append(_unreadable(name, text, error))
     except UnicodeEncodeError as error:
         document.problem((), f"not text: {error.reason}")
     except _Stopped as stop:
@@ -129,11 +133,39 @@ def raise_errors(problems: Iterable[Problem]) -> None:
         raise Invalid(held)
 
 
-def _remedy(text: str, line: int) -> str:
+def _unreadable(name: str, text: str, error: yaml.reader.ReaderError) -> Problem:
+    """Return where a character stands that YAML does not allow, such as NUL."""
+    found = _FORBIDDEN.search(text)
+    at = found.start() if found else 0
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    said = f"U+{ord(found[0]):04X} is not allowed here: remove it" if found else error.reason
+    return Problem(name, line, column, "", f"not YAML: {said}")
+
+
+_REMEDIES: Final = {
+    "did not find expected node content": "a bracket or brace here or above is not closed",
+    "did not find expected ',' or": "close the bracket or brace above, or put a comma before this",
+    "did not find expected key": "indent what belongs together alike, and close what is open above",
+    "did not find expected '-' indicator": "begin each item of the list with - in the same column",
+    "mapping values are not allowed": 'quote a text that holds ": "',
+    "unexpected end of stream": "a quote above is not closed",
+    "unknown escape character": "write single quotes, in which a backslash is itself",
+    "cannot start any token": "quote a text that begins with %, @ or `",
+    "unknown directive": "quote a text that begins with %",
+    "could not find expected ':'": "write a space after the colon of a key",
+    "found undefined tag handle": "quote a text that begins with !",
+    "while scanning an anchor": "quote a text that begins with &",
+    "while scanning an alias": "quote a text that begins with *",
+    "did not find expected alphabetic": "quote a text that begins with & or *",
+}
+"""What libyaml says, and what its author can do."""
+
+
+def _remedy(text: str, line: int, said: str) -> str:
     lines = text.splitlines()
     if 0 < line <= len(lines) and "\t" in lines[line - 1]:
-        return "; indent with spaces, not with tabs"
-    return ""
+        return ": indent with spaces, not with tabs"
+    return next((f": {remedy}" for part, remedy in _REMEDIES.items() if part in said), "")
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error of ours
@@ -146,7 +178,7 @@ class _Open:
     """A container being read."""
 
     value: dict[str, Any] | list[Any]
-    place: _Place
+    place: Place
     anchor: str | None
     began: int  # nodes read before it
     wants_key: bool  # a mapping whose next scalar is a key
@@ -161,7 +193,7 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.stack: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, _Place, int]] = {}
+        self.anchors: dict[str, tuple[Any, Place, int]] = {}
         self.nodes = 0
         self.copied = 0
         self.documents = 0
@@ -196,7 +228,7 @@ class _Reader:
             self.stop(event, f"nested deeper than {MAX_DEPTH} levels")
         if event.tag is not None and not event.implicit:
             self.note(_at(event), f"YAML tag {event.tag!r} is not used here: remove it")
-        place = _Place(_at(event), parts)
+        place = Place(_at(event), parts)
         if self.expects_key():
             self.stop(event, "a key must be a word, not a list or a mapping")
         self.add(value, place)
@@ -212,7 +244,7 @@ class _Reader:
             value = self.resolve(event.value, at)
         elif event.tag not in _PLAIN_TAGS:
             self.note(at, f"YAML tag {event.tag!r} is not used here: remove it")
-        place = _Place(at)
+        place = Place(at)
         self.add(value, place)
         if event.anchor:
             self.anchors[event.anchor] = (value, place, 1)
@@ -228,7 +260,7 @@ class _Reader:
         self.copied += size
         if self.copied > MAX_COPIED:
             self.stop(event, f"aliases unfold to more than {MAX_COPIED} values: write them out")
-        self.add(value, _Place(at, place.parts))
+        self.add(value, Place(at, place.parts))
 
     def resolve(self, text: str, at: int) -> Any:
         """Return the value of a plain scalar; YAML 1.1's traps are noted and stay text."""
@@ -267,7 +299,7 @@ class _Reader:
             top.skip = True
         top.key, top.key_at, top.wants_key = key, at, False
 
-    def add(self, value: Any, place: _Place) -> None:
+    def add(self, value: Any, place: Place) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             line, column = place.at >> 20, place.at & 0xFFFFF

@@ -31,6 +31,7 @@ MINUTE_NS = 60 * 10**9
 BEGIN_NS = 1_773_100_800 * 10**9  # 2026-03-10T08:00:00+08:00
 DB = "b"
 FEATURES = f"{DB}_features"
+SERIES_CURSORS = ("store-series", "store-features")
 
 
 @dataclass
@@ -106,7 +107,7 @@ def _store(data, done, servers_of, end):
         return (
             Cursor.load(data / "cursors" / "store").offset >= end
             and alarms.extra.get("journal", 0) >= end
-            and Cursor.load(data / "cursors" / "store-series").offset
+            and min(Cursor.load(data / "cursors" / name).offset for name in SERIES_CURSORS)
             >= durable_end(data / "series")
             and store_server.query(influxd, "SELECT last(lag_s) FROM pipeline")
         )

@@ -39,6 +39,8 @@ class Two(http.server.ThreadingHTTPServer):
         self.last = {}  # bucket id -> stamp of the newest lifeline_check
         self.series = {}  # bucket id -> how many
         self.changes = []  # (method, path) of everything but reading
+        self.queries = []  # Flux that writes
+        self.written = 0  # points each aggregate of such a query is told to have
         self.fail = {}  # (method, path's first word) -> (status, text)
         self.lock = threading.Lock()
         self._ids = itertools.count(0x11B0_0000_0000_0000)
@@ -226,6 +228,8 @@ class Two(http.server.ThreadingHTTPServer):
         return OK, _result(series=[{"name": n, "values": v} for n, v in rows])
 
     def flux(self, auth, body):
+        if "|> to(" in body["query"]:
+            return self._made(auth, body["query"])
         name = re.search(r'bucket: "([^"]+)"', body["query"])[1]
         if name not in [b["name"] for b in self.buckets.values()]:
             raise No(404, f'could not find bucket "{name}"')
@@ -238,6 +242,23 @@ class Two(http.server.ThreadingHTTPServer):
         head = f"#datatype,string,long,{kind}\n#group,false,false,false\n#default,_result,,\n"
         rows = "".join(f",,0,{v}\n" for v in values)
         return OK, f"{head},result,table,_value\n{rows}\n" if values else ""
+
+    def _made(self, auth, text):
+        """Note a query that writes, as far as it can be told without Flux; one row an aggregate."""
+        names = {*re.findall(r'bucket: "([^"]+)"', text)}
+        for name in sorted(names):
+            if name not in [b["name"] for b in self.buckets.values()]:
+                raise No(404, f'could not find bucket "{name}"')
+        target = re.search(r'\|> to\(bucket: "([^"]+)"', text)[1]
+        if not self.may(auth, "write", "buckets", self.bucket(target)["id"]):
+            raise No(403, "insufficient permissions for write")
+        self.queries.append(text)
+        head = "#datatype,string,long,long\n#group,false,false,false\n#default,{0},,\n"
+        told = [
+            f"{head.format(name)},result,table,_value\n,,0,{self.written}\n\n"
+            for name in re.findall(r'yield\(name: "([^"]+)"', text)
+        ]
+        return OK, "".join(told) if self.written else ""
 
 
 def _result(**what):

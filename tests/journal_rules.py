@@ -10,7 +10,8 @@ import numpy as np
 
 from rules.engine import KINDS
 from rules.engine.kinds.joint import MEMBERS
-from rules.plan import NEVER_NS
+from rules.plan import NEVER_NS, ByHours, Inhibit, Maintenance
+from rules.schedule import MINUTE_NS, WEEK_MINUTES, Schedule
 from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
 from tests.oracle_waveforms import WAVE_KINDS
@@ -75,7 +76,35 @@ def one_side(random: Random, name: str, side: int, common: dict[str, Any]) -> Ch
         rule.max_gap_ns[i] = random.choice((15, 40, 180)) * SECOND_NS
         for own, choices in OWN.get(rule.kind, {}).items():
             rule.own[own][i] = random.choice(choices)
-    return rule
+    moved = rule.kind not in ("expr", "vote", "all", "any", "sequence") and random.random() < 0.3
+    return by_hours(random, rule) if moved else rule
+
+
+def by_hours(random: Random, rule: ChannelRule) -> ChannelRule:
+    """The rule with other limits and holds of the same levels at some hours of its journal."""
+    schedules = tuple(hours(random, f"s{i}") for i in range(random.choice((1, 1, 2))))
+    several = []
+    for _ in range((1 << len(schedules)) - 1):
+        step = rule.side * np.array([random.choice((0.0, -0.5, 0.5, 2.0)) for _ in rule.raise_at])
+        held = ByHours(
+            raise_at=rule.raise_at + step[:, None],
+            clear_at=rule.clear_at + step[:, None],
+            hold_ns=np.roll(rule.hold_ns, random.choice((0, 1)), axis=1),
+            hold_samples=np.roll(rule.hold_samples, random.choice((0, 1)), axis=1),
+            keep_ns=np.roll(rule.keep_ns, random.choice((0, 1)), axis=1),
+        )
+        several.append(held)
+    return replace(rule, schedules=schedules, by_hours=tuple(several))
+
+
+def hours(random: Random, name: str) -> Schedule:
+    """Minutes around the journal's begin (08:53 UTC), some of them, in some season."""
+    zone = random.choice(("UTC0", "+05:45", "A0B-0:00:50,J282/8:54,J282/8:57"))
+    begin = T0_NS // MINUTE_NS + (345 if zone == "+05:45" else 0) + 4320
+    on = sorted(random.sample(range(-3, 40), random.choice((2, 4, 6))))
+    edges = tuple((begin + minute) % WEEK_MINUTES for minute in on)
+    seasons = random.choice(((), (), ((101, 1231),), ((1101, 301),), ((301, 1101),)))
+    return Schedule(name, zone, edges if edges == tuple(sorted(edges)) else edges[:0], seasons)
 
 
 def seasonal_rules(random: Random, name: str, kind: str) -> list[ChannelRule]:
@@ -175,6 +204,38 @@ RULES = dict.fromkeys(KINDS, channel_rules) | {
 }
 
 
+def holds(random: Random, ids: Sequence[str]) -> dict[str, Any]:
+    """Some rules explain others, and some subjects are worked on; mostly neither."""
+    if random.random() < 0.5:
+        return {}
+    channels = [f"a-gas-mh-1/s{(i * 7) % 10}/{i}" for i in range(len(DEVICES))]
+    subjects = [*channels, "dev-00", "dev-71", "a-gas-mh-1", *SUBJECTS]
+    inhibits = [
+        Inhibit(
+            inhibit_id=f"i{(number * 7) % 10}",
+            cause=random.choice(ids),
+            at_least=random.choice((1, 1, 2, 3)),
+            mute=tuple(random.sample(ids, random.randint(1, min(2, len(ids))))),
+            same=random.choice(((), ("device",), ("asset",), ("asset", "device"), ("zone",))),
+        )
+        for number in range(random.choice((0, 1, 3)))
+    ]
+    windows = []
+    for number in range(random.choice((0, 1, 2))):
+        begin = T0_NS + random.choice((-50, 0, 20, 60, 100)) * SECOND_NS
+        windows.append(
+            Maintenance(
+                window_id=f"MW-{(number * 7) % 10}",
+                from_ns=begin,
+                to_ns=begin + random.choice((1, 30, 90, 400)) * SECOND_NS,
+                subjects=frozenset(random.sample(subjects, random.randint(1, 5))),
+                by="li",
+                crew=random.choice(((), ("crew-1",))),
+            )
+        )
+    return {"inhibits": tuple(inhibits), "maintenance": tuple(windows)}
+
+
 def plan(random: Random, kinds: Sequence[str]) -> Plan:
     """A few rules of these kinds; ids are not in the order they are declared in."""
     rules: list[Any] = []
@@ -184,6 +245,7 @@ def plan(random: Random, kinds: Sequence[str]) -> Plan:
     rules.append(feature_rule(random, "features"))
     return plan_of(
         *rules,
+        **holds(random, sorted({r.rule_id for r in rules if "/" not in r.rule_id})),
         subjects=SUBJECTS,
         probes=random.choice(((), (0,), (1, 3))),
         blind_after_ns=random.choice((12, 30)) * SECOND_NS,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.events import Event, EventType
 from rules.readings import HEARD_ONLY, Block, Control, Readings, Tick, position
 from tests.oracle_composites import Vote
+from tests.oracle_holds import woven
 from tests.oracle_joint import Joint
 from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
@@ -99,7 +100,9 @@ class Oracle:
             elif isinstance(record.body, Control) and record.body.type == "ack":
                 self.acknowledged(record.body)
         quiet = {rule.rule_id for rule in self.plan.input_rules}
-        return sorted((e for e in events if e.rule not in quiet), key=log_order)
+        told = sorted((e for e in events if e.rule not in quiet), key=log_order)
+        ticks = [(position(r.offset), r.body.tick_ns) for r in records if isinstance(r.body, Tick)]
+        return sorted(woven(self.plan, self.registry, told, ticks), key=log_order)
 
     # -- rows ------------------------------------------------------------------------------
 
@@ -289,6 +292,8 @@ class Oracle:
             max_severity=watch.max_severity,
             klass=watch.rule.klass,
             episode=watch.episode,
+            announce=not watch.rule.shadow,
+            shadow=watch.rule.shadow,
         )
 
 

@@ -42,6 +42,7 @@ class ChannelMemory:
     value: float = math.nan
     late_run: int = 0
     last_boot: int | None = None  # of the previous not-duplicate delivery
+    device: int | None = None
     unnumbered_ns: int | None = None  # receive time of the previous one without sequence
 
 
@@ -62,6 +63,11 @@ class NaiveJudge:
         for channel, own in by_channel.items():
             memory = self.memory.setdefault(channel, ChannelMemory())
             for delivery in deliveries(own):
+                speaker = delivery[0].device
+                if memory.device not in (None, speaker):  # the sensor was replaced
+                    kept = ChannelMemory(judged_ns=memory.judged_ns, value=memory.value)
+                    memory = self.memory[channel] = kept
+                memory.device = speaker
                 judge(memory, delivery)
 
 
@@ -70,7 +76,8 @@ def deliveries(rows: list[Row]) -> list[list[Row]]:
     for row in rows:
         if parts:
             last = parts[-1][-1]
-            if (row.boot, row.sequence) == (last.boot, last.sequence) and row.index > last.index:
+            mine, theirs = ((r.device, r.boot, r.sequence) for r in (row, last))
+            if mine == theirs and row.index > last.index:
                 parts[-1].append(row)
                 continue
         parts.append([row])

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
+from tests.oracle_hours import levels_of
 from tests.oracle_judge import Row
 from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 from tests.oracle_statistics import Arrival
@@ -28,11 +29,12 @@ class LevelState:
     """One declared level, or the hidden one; limits in natural sign."""
 
     severity: int
-    raise_at: float
-    clear_at: float
-    hold_ns: int
-    hold_samples: int
-    keep_ns: int
+    column: int  # of the rule's arrays
+    raise_at: float = math.nan
+    clear_at: float = math.nan
+    hold_ns: int = 0
+    hold_samples: int = 0
+    keep_ns: int = 0
     breach_onset: int | None = None
     breach_count: int = 0
     clear_onset: int | None = None
@@ -65,12 +67,26 @@ class Slot:
     hidden: LevelState | None
     top_severity: int
     max_gap_ns: int
+    place: int  # of the channel among the rule's
+    confirm_hold_ns: int
     last: LastRow | None = None
     after_epoch: bool = False
     range_latch: bool = False
     episode: str = ""
     max_severity: int = 0
     just_reset: list[LevelState] = field(default_factory=list)
+
+    def at_hour(self, t_ns: int) -> None:
+        """Give the levels the limits and holds of that moment."""
+        said, i = levels_of(self.rule, t_ns), self.place
+        for level in self.all_levels():
+            level.raise_at = float(said.raise_at[i, level.column])
+            level.clear_at = float(said.clear_at[i, level.column])
+            level.hold_ns = int(said.hold_ns[i, level.column])
+            level.hold_samples = int(said.hold_samples[i, level.column])
+            level.keep_ns = int(said.keep_ns[i, level.column])
+        if self.hidden is not None:
+            self.hidden.hold_samples, self.hidden.hold_ns = 2, self.confirm_hold_ns
 
     # -- questions -------------------------------------------------------------------------
 
@@ -132,6 +148,7 @@ class Slot:
     def step_all(self, row: Row, score: float, said: dict[str, Any]) -> list[Event]:
         """Take a row with its score."""
         t = row.judged_ns
+        self.at_hour(t)
         if self.threshold and self.threshold.beyond(row.value):
             self.range_latch = True
         gap = self.last is not None and t - self.last.t > self.max_gap_ns
@@ -225,6 +242,8 @@ class Slot:
             score=self.last.score,
             over_range=self.range_latch,
             evidence=self.retold(self.last.said),
+            announce=not self.rule.shadow,
+            shadow=self.rule.shadow,
         )
 
     def retold(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -276,34 +295,41 @@ class Slot:
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)
+        self.at_hour(row.judged_ns)
+        event = self.late_finding(row, score)
+        if self.last is not None:
+            self.at_hour(self.last.t)
+        return [event] if event is not None else []
+
+    def late_finding(self, row: Row, score: float) -> Event | None:
+        assert self.threshold is not None
         breached = [level for level in self.levels if self.breaches(score, level)]
         if not breached:
-            return []
+            return None
         worst = max(breached, key=lambda level: level.severity)
         contradicted = self.last is not None and self.clears(self.last.score, worst)
         loud = worst.severity >= HIGH_SEVERITY and not contradicted
         top = self.rule.fail_loud and worst.severity == self.top_severity
-        return [
-            Event(
-                type=EventType.LATE_FINDING,
-                offset=row.offset,
-                row=row.row,
-                stage=1,
-                rule=self.rule.rule_id,
-                subject=self.subject,
-                side=self.rule.side,
-                severity=worst.severity,
-                klass=self.rule.klass,
-                onset_ns=row.judged_ns,
-                event_ns=row.judged_ns,
-                receive_ns=row.receive_ns,
-                value=row.value,
-                score=score,
-                limit=worst.raise_at,
-                announce=loud or top,
-                over_range=self.threshold.beyond(row.value),
-            )
-        ]
+        return Event(
+            type=EventType.LATE_FINDING,
+            offset=row.offset,
+            row=row.row,
+            stage=1,
+            rule=self.rule.rule_id,
+            subject=self.subject,
+            side=self.rule.side,
+            severity=worst.severity,
+            klass=self.rule.klass,
+            onset_ns=row.judged_ns,
+            event_ns=row.judged_ns,
+            receive_ns=row.receive_ns,
+            value=row.value,
+            score=score,
+            limit=worst.raise_at,
+            announce=(loud or top) and not self.rule.shadow,
+            over_range=self.threshold.beyond(row.value),
+            shadow=self.rule.shadow,
+        )
 
 
 def slots_of(plan: Plan, registry: Registry, rules: Sequence[ChannelRule]) -> list[Slot]:
@@ -316,14 +342,7 @@ def slots_of(plan: Plan, registry: Registry, rules: Sequence[ChannelRule]) -> li
 def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     channel = int(rule.channel[i])
     levels = [
-        LevelState(
-            severity=level.severity,
-            raise_at=float(rule.raise_at[i, k]),
-            clear_at=float(rule.clear_at[i, k]),
-            hold_ns=int(rule.hold_ns[i, k]),
-            hold_samples=int(rule.hold_samples[i, k]),
-            keep_ns=int(rule.keep_ns[i, k]),
-        )
+        LevelState(severity=level.severity, column=k)
         for k, level in enumerate(plan.levels)
         if not math.isnan(float(rule.raise_at[i, k]))
     ]
@@ -331,10 +350,10 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
     if rule.fail_loud and levels:
         high = [level for level in levels if level.severity >= HIGH_SEVERITY]
         model = high[0] if high else levels[-1]
-        hidden = replace(model, hold_samples=2, hold_ns=plan.confirm_hold_ns)
+        hidden = replace(model)
     max_gap_ns = int(rule.max_gap_ns[i])
     scorer = SCORES[rule.kind](rule, i, registry)
-    return Slot(
+    slot = Slot(
         rule=rule,
         subject=(*registry.channels.id, *plan.subjects)[channel],
         threshold=scorer if isinstance(scorer, Threshold) else None,
@@ -343,4 +362,8 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
         hidden=hidden,
         top_severity=plan.levels[-1].severity,
         max_gap_ns=max_gap_ns,
+        place=i,
+        confirm_hold_ns=plan.confirm_hold_ns,
     )
+    slot.at_hour(0)
+    return slot

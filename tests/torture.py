@@ -71,7 +71,7 @@ rules:
 """
 
 
-def _registry() -> str:
+def registry_text() -> str:
     """Return the registry: each device with two channels of its own."""
     lines = [
         "version: 1",
@@ -117,7 +117,7 @@ def write_site(folder: Path, ports: Ports) -> None:
     """Write a site folder: city.toml, registry, rules."""
     (folder / "registry").mkdir(parents=True)
     (folder / "rules").mkdir()
-    (folder / "registry" / "all.yaml").write_text(_registry(), encoding="utf-8")
+    (folder / "registry" / "all.yaml").write_text(registry_text(), encoding="utf-8")
     (folder / "rules" / "all.yaml").write_text(RULES, encoding="utf-8")
     (folder / "token").write_text("t")
     (folder / "city.toml").write_text(

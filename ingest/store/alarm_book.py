@@ -14,8 +14,9 @@ import orjson
 
 from ingest.store.points import point
 from ingest.store.schema import ASSET_STATE, KPI, LEVELS
+from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
-from rules.alarms import Ack, Alarm, AlarmFold, Condition
+from rules.alarms import Ack, Alarm, Condition
 from rules.events import Event, EventType
 
 if TYPE_CHECKING:

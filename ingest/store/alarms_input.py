@@ -57,6 +57,7 @@ class AlarmsInput:
             self._book.restore(saved["book"])
         self._hour = saved.get("hour", -1)
         self.newest_ns = saved.get("time", 0)
+        self._told_ns = self.newest_ns  # limits were written for all hours until then
         self._changed = False  # the site, since limits were written
         self.follower = Follower(
             data / "events", start=cursor.offset, wake=data / "run" / "events.sock"
@@ -144,11 +145,14 @@ class AlarmsInput:
         for offset, held in records:
             for line in held.lines:
                 try:
-                    yield events.decode(line)
+                    event = events.decode(line)
                 except ValueError as error:
                     metrics.SKIPPED.labels("no_event").inc()
                     said = "a line of the event log is no event"
                     log.warning(said, offset=offset, reason=str(error))
+                    continue
+                if not event.shadow:  # a rule on trial is no alarm, on no dashboard
+                    yield event
 
     def _point(self, event: Event, alarm: Alarm | None) -> bytes:
         """Return the point of an event.
@@ -193,6 +197,9 @@ class AlarmsInput:
         if now_ns <= 0:
             return
         yield from self._book.advance(now_ns)
+        if self._told_ns > 0 and not self._changed:
+            yield from self._limits.switched(self._told_ns, now_ns)
+        self._told_ns = now_ns
         if self._changed or hour != self._hour:
             begun = self._hour < 0 or self._changed
             at_ns = now_ns if begun else hour * HOUR_NS

@@ -8,7 +8,7 @@ from ingest.store.points import point
 from ingest.store.schema import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ingest.store.site_at import SiteAt
     from rules.plan import ChannelRule
@@ -28,24 +28,46 @@ class Limits:
     def at(self, time_ns: int) -> Iterator[bytes]:
         """Yield the lines, all of one time."""
         if self._heads is None:
-            self._heads = [line.removesuffix(b" 0\n") for line in _lines(self._site)]
+            fixed = [rule for rule in self._rules() if not rule.schedules]
+            self._heads = list(self._lines(fixed))
         tail = b" %d\n" % time_ns
         for head in self._heads:
             yield head + tail
+        yield from self._by_hours(time_ns, [rule for rule in self._rules() if rule.schedules])
 
+    def switched(self, from_ns: int, to_ns: int) -> Iterator[bytes]:
+        """Yield the lines of limits that became others by the hour in (from, to], at that time."""
+        moments: dict[int, list[ChannelRule]] = {}
+        for rule in self._rules():
+            times = {t for each in rule.schedules for t in each.switches(from_ns, to_ns)}
+            for time_ns in times:
+                moments.setdefault(time_ns, []).append(rule)
+        for time_ns, rules in sorted(moments.items()):
+            yield from self._by_hours(time_ns, rules)
 
-def _lines(site: SiteAt) -> Iterator[bytes]:
-    if site.plan is None:
-        return
-    levels = [level.name for level in site.plan.levels]
-    for rule in site.plan.channel_rules:
-        said = {
-            "kind": rule.kind,
-            "of": "value" if rule.kind == "threshold" else "score",
-            "rule": rule.rule_id,
-            "side": "high" if rule.side > 0 else "low",
-        }
-        yield from _of_rule(site, rule, levels, said)
+    def _by_hours(self, time_ns: int, rules: Iterable[ChannelRule]) -> Iterator[bytes]:
+        tail = b" %d\n" % time_ns
+        for head in self._lines(rule.at(time_ns) for rule in rules):
+            yield head + tail
+
+    def _rules(self) -> Sequence[ChannelRule]:
+        plan = self._site.plan
+        return () if plan is None else [rule for rule in plan.channel_rules if not rule.shadow]
+
+    def _lines(self, rules: Iterable[ChannelRule]) -> Iterator[bytes]:
+        """Yield the lines up to their time."""
+        if self._site.plan is None:
+            return
+        levels = [level.name for level in self._site.plan.levels]
+        for rule in rules:
+            said = {
+                "kind": rule.kind,
+                "of": "value" if rule.kind == "threshold" else "score",
+                "rule": rule.rule_id,
+                "side": "high" if rule.side > 0 else "low",
+            }
+            for line in _of_rule(self._site, rule, levels, said):
+                yield line.removesuffix(b" 0\n")
 
 
 def _of_rule(

@@ -10,7 +10,7 @@ from ingest.store import metrics
 from ingest.store.follow import Follower, RowJudge, collect, registry_at
 from ingest.store.lines import LineEncoder, Lines
 from ingest.store.sending import Tally
-from rules.readings import Control, Readings
+from rules.readings import Control, Readings, texts_named
 
 if TYPE_CHECKING:
     import threading
@@ -97,10 +97,10 @@ class ReadingsInput:
             body = record.body
             if isinstance(body, Readings):
                 run.append((record.offset, body))
-            elif isinstance(body, Control) and body.type == "registry":
+            elif isinstance(body, Control) and (named := texts_named(body).get("registry")):
                 done.append(self._encode(run))
                 run = []
-                self._change(str(body.data["hash"]))
+                self._change(named)
         done.append(self._encode(run))
         return Lines.sum(done)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -25,7 +26,7 @@ from ingest.store.readings_input import ReadingsInput
 from ingest.store.refused import RefusedLines
 from ingest.store.schema import PIPELINE
 from ingest.store.sending import Sender
-from ingest.store.series_input import SeriesInput
+from ingest.store.series_input import FeaturesInput, SeriesInput
 from ingest.store.waveform_input import WaveformInput
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from ingest.store.site_at import SiteAt
     from rules.registry import Registry
 
-    Source = ReadingsInput | AlarmsInput | SeriesInput | WaveformInput
+    Other = AlarmsInput | SeriesInput | WaveformInput
+    Source = ReadingsInput | Other
 
 log: Any = structlog.get_logger("store")
 
@@ -75,28 +77,25 @@ def run_store(
             return Sender(writer, refused, bucket=bucket, most_lines=settings.batch_rows, stop=stop)
 
         readings = ReadingsInput(data, registry)
-        stack.callback(readings.close)
         alarms = AlarmsInput(data, registry, say=say)
-        stack.callback(alarms.close)
-        series = SeriesInput(data, alarms.site)
-        stack.callback(series.close)
-        senders = {part: to(settings.bucket) for part in ("readings", "events", "series")}
-        features = to(settings.features_bucket)
-        sources: dict[str, Source] = {"readings": readings, "events": alarms, "series": series}
-        pumps: dict[str, Callable[[], None]] = {
-            "readings": lambda: readings.pump(senders["readings"], settings, stop),
-            "events": lambda: alarms.pump(senders["events"], WAIT_S),
-            "series": lambda: series.pump(senders["series"], features, WAIT_S),
+        others: dict[str, tuple[Other, str]] = {
+            "events": (alarms, settings.bucket),
+            # before series: where it has no cursor yet, it begins at that one's
+            "features": (FeaturesInput(data, alarms.site), settings.features_bucket),
+            "series": (SeriesInput(data, alarms.site), settings.bucket),
         }
         if settings.waveforms:
             waves = WaveformInput(data, alarms.site)
-            stack.callback(waves.close)
-            sources["waveforms"], senders["waveforms"] = waves, to(settings.waveforms_bucket)
-            pumps["waveforms"] = lambda: waves.pump(senders["waveforms"], WAIT_S)
-        for name, source in sources.items():
+            others["waveforms"] = (waves, settings.waveforms_bucket)
+        parts: dict[str, tuple[Source, Sender]] = {"readings": (readings, to(settings.bucket))}
+        parts |= {name: (source, to(bucket)) for name, (source, bucket) in others.items()}
+        pumps: dict[str, Callable[[], None]] = {
+            "readings": lambda: readings.pump(parts["readings"][1], settings, stop),
+        }
+        pumps |= {n: partial(other.pump, parts[n][1], WAIT_S) for n, (other, _) in others.items()}
+        for name, (source, _) in parts.items():
+            stack.callback(source.close)
             metrics.LAG.labels(name).set_function(source.follower.lag)
-        parts = {name: (source, [senders[name]]) for name, source in sources.items()}
-        parts["series"][1].append(features)
         health = _Health(to(settings.bucket), alarms.site, parts, now_ns)
         _run_all(pumps | {"pipeline": lambda: health.pump(stop)}, stop)
         readings.save()
@@ -134,7 +133,7 @@ class _Health:
         self,
         sender: Sender,
         site: SiteAt,
-        parts: Mapping[str, tuple[Source, list[Sender]]],
+        parts: Mapping[str, tuple[Source, Sender]],
         now_ns: Callable[[], int],
     ) -> None:
         self._sender, self._site, self._parts, self._now_ns = sender, site, parts, now_ns
@@ -147,11 +146,11 @@ class _Health:
         points = [self._point(name, now_ns, *part) for name, part in self._parts.items()]
         self._sender.send_points(points, "pipeline")
 
-    def _point(self, name: str, now_ns: int, source: Source, senders: list[Sender]) -> bytes:
+    def _point(self, name: str, now_ns: int, source: Source, sender: Sender) -> bytes:
         fields: dict[str, float | int] = {"lag_records": source.follower.lag()}
         if source.newest_ns:
             fields["lag_s"] = (now_ns - source.newest_ns) / 1e9
-        counts = [sender.taken() for sender in senders]
+        counts = [sender.taken()]
         if isinstance(source, ReadingsInput):
             counts.append(source.taken())
         for counted in counts:

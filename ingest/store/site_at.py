@@ -9,6 +9,7 @@ import structlog
 from ingest.store.follow import registry_at
 from rules.language import compile_plan, rules_from_bytes
 from rules.problems import Invalid
+from rules.readings import texts_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,18 +37,17 @@ class SiteAt:
 
     def take(self, control: Control) -> bool:
         """Follow a record; return whether registry or rules are others now."""
-        if control.type == "registry":
-            changed = registry_at(self._data, str(control.data["hash"]), known=self.registry)
-            if changed is self.registry:
-                return False
-            self.registry = changed
-            self._index()
-        elif control.type == "rules":
-            if control.data["hash"] == self.rules:
-                return False
-            self.rules = str(control.data["hash"])
-        else:
+        named = texts_named(control)
+        registry = self.registry
+        if "registry" in named:
+            registry = registry_at(self._data, named["registry"], known=registry)
+        rules = named.get("rules", self.rules)
+        if registry is self.registry and rules == self.rules:
             return False
+        if registry is not self.registry:
+            self.registry = registry
+            self._index()
+        self.rules = rules
         self._compile()
         return True
 

@@ -17,12 +17,14 @@ from rules.events import encode
 from rules.judge import CONFLICT, DUPLICATE, JUDGED, LATE
 from rules.language import compile_plan
 from rules.plan import Plan
+from rules.readings import texts_named
 from rules.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.store.past import Piece
+    from lifeline.backtest.episodes import Episode
     from lifeline.backtest.sources import Source
     from rules.events import Event
     from rules.language import RuleSet
@@ -66,9 +68,10 @@ class Version:
     def _resolve(self, control: Control) -> tuple[Plan, Registry] | None:
         """Follow the registry as it was; the rules are ours from where the first ones held."""
         begun = self.engine.plan.content_hash != ""
-        if control.type == "rules" and begun:
+        named = texts_named(control)
+        if begun and "registry" not in named:
             return None
-        self._named[control.type] = str(control.data["hash"])
+        self._named |= named
         if not begun and set(self._named) < {"registry", "rules"}:
             return None
         registry = self.source.texts(self._named["registry"])
@@ -101,6 +104,12 @@ class Version:
     def digest(self) -> str:
         """Return the SHA-256 of the event log so far."""
         return self._digest.hexdigest()
+
+    @property
+    def alarming(self) -> list[Episode]:
+        """Return the episodes somebody would have heard of: those of rules on trial left out."""
+        trial = {rule.rule_id for rule in self.plan.told_rules if rule.shadow}
+        return [episode for episode in self.episodes.held if episode.rule not in trial]
 
     @property
     def plan(self) -> Plan:

@@ -107,7 +107,7 @@ def figures(
     operators: int,
     other: Version | None = None,
 ) -> list[Figures]:
-    """Return a line for each rule, in the order of their names, and one for all of them."""
+    """Return a line for each rule, in the order of their names, and one for all live ones."""
     known = watched(version.plan, version.registry)
     plan = version.plan
     on_channels = (*plan.channel_rules, *plan.composite_rules)
@@ -155,8 +155,8 @@ def figures(
         for name, held in by_rule.items()
     ]
     every = frozenset().union(*known.values())
-    was = other.episodes.held if other is not None else []
-    return [*lines, line(ALL, episodes, every, was)]
+    was = other.alarming if other is not None else []
+    return [*lines, line(ALL, version.alarming, every, was)]
 
 
 def chattering(episodes: Sequence[Episode]) -> int:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import heapq
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ingest.journal import JournalReader, durable_end
 from ingest.journal.segments import segments
 from ingest.store.manifest import Manifest
 from ingest.store.past import END_NS, Piece, Span, archived, archived_controls, of_records
 from lifeline.errors import Missing
-from rules.readings import Control, Record, Tick
+from rules.readings import Control, Record, Tick, texts_named
 from rules.registry_codec import registry_from_bytes
 from rules.registry_file import load_registry
-from simulators.recording import Recording, import_, open_mapping, open_recording, write_recording
+from simulators.recording import Recording, open_mapping, open_recording, write_recording
+from simulators.recording.exchange import exported_steps
 from simulators.recording.mapping import is_mapping
 from simulators.recording.steps import step_time_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rules.registry import Registry
+    from simulators.recording.steps import Step
 
 READ_ROWS = 50_000
+
+
+class Given(TypedDict):
+    """The one source that was named; the other two are empty."""
+
+    data: Path | None
+    recording: Path | None
+    csv: tuple[Path, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,7 @@ def opened(
     *,
     data: Path | None = None,
     recording: Path | None = None,
-    csv: Path | None = None,
+    csv: Sequence[Path] = (),
     registry: Path | None = None,
     from_ns: int = 0,
 ) -> Iterator[Source]:
@@ -69,7 +80,7 @@ def opened(
             yield _data_folder(data, registry, from_ns)
         elif recording is not None:
             yield _recording(stack.enter_context(open_recording(recording)), recording)
-        elif csv is not None:
+        elif csv:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeline-backtest-"))
             yield _csv(csv, Path(name) / "recording", registry)
         else:
@@ -169,15 +180,11 @@ class _Texts:
 
     def newest(self, until_ns: int) -> Registry:
         """Return the registry that held at a time, or the oldest that is known."""
+        every = [*archived_controls(self._data / "archive"), *journaled_controls(self._data)]
         named = [
-            (at, control.data["hash"])
-            for at, control in archived_controls(self._data / "archive")
-            if control.type == "registry"
-        ]
-        named += [
-            (at, control.data["hash"])
-            for at, control in journaled_controls(self._data)
-            if control.type == "registry"
+            (at, digest)
+            for at, control in every
+            if (digest := texts_named(control).get("registry"))
         ]
         before = [digest for at, digest in named if at <= until_ns]
         if before or named:
@@ -216,12 +223,45 @@ def _as_replayed(recording: Recording) -> Iterator[Record]:
         offset += 1
 
 
-def _csv(path: Path, folder: Path, registry: Path | None) -> Source:
-    """Make a recording of a CSV by its mapping, or of an exported file, and read that."""
-    if not is_mapping(path):
-        import_(path, folder, registry=load_registry(registry) if registry else None)
-        return replace(_recording(open_recording(folder), path), name=str(path))
-    mapped = open_mapping(path)
-    write_recording(folder, mapped.registry, mapped.steps(), {})
-    made = _recording(open_recording(folder), path)
-    return replace(made, tick_ns=mapped.tick_ns, rules=mapped.rules)
+def _csv(paths: Sequence[Path], folder: Path, registry: Path | None) -> Source:
+    """Make one recording of CSVs by their mappings, or of exported files, and read that."""
+    given = load_registry(registry) if registry else None
+    name, files = " ".join(map(str, paths)), [_csv_file(path, given) for path in paths]
+    first = files[0]
+    for path, file in zip(paths, files, strict=True):
+        if _means(file.registry) != _means(first.registry):
+            said = f"{path}: other channels than in {paths[0]}: several files are read as one only"
+            raise Missing(f"{said} if their channels are the same; give --registry, or one mapping")
+    steps = [file.steps(number) for number, file in enumerate(files, start=1)]
+    write_recording(folder, first.registry, heapq.merge(*steps, key=step_time_ns), {})
+    made = _recording(open_recording(folder), paths[0])
+    tick_ns = max(file.tick_ns for file in files)
+    return replace(made, name=name, tick_ns=tick_ns, rules=first.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _CsvFile:
+    """One file; ``steps`` takes its number: the messages of two files are never the same ones."""
+
+    registry: Registry
+    steps: Callable[[int], Iterator[Step]]
+    tick_ns: int = 0
+    rules: Path | None = None
+
+
+def _csv_file(path: Path, registry: Registry | None) -> _CsvFile:
+    if is_mapping(path):
+        mapped = open_mapping(path)
+        return _CsvFile(mapped.registry, mapped.steps, mapped.tick_ns, mapped.rules)
+    held, steps = exported_steps(path, registry=registry)
+    return _CsvFile(held, lambda _number: steps)
+
+
+def _means(registry: Registry) -> tuple[tuple[object, ...], ...]:
+    """Return what rows of two registries must share to be rows of one."""
+    channels = registry.channels
+    return (
+        channels.id, channels.quantity, channels.unit, registry.devices.id,
+        tuple(channels.range_lo.tolist()), tuple(channels.range_hi.tolist()),
+        tuple(channels.interval_ns.tolist()),
+    )  # fmt: skip

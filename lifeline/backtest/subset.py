@@ -46,23 +46,28 @@ class Subset:
 
     def cut(self, plan: Plan) -> Plan:
         """Return the plan's rules and checks on these channels, without those across channels."""
-        kept = [cut_rule(rule, self.channels) for rule in plan.channel_rules]
-        checks = []
-        for check in plan.quality_rules:
-            at = np.flatnonzero(np.isin(check.channel, self.channels))
-            own = {name: column[at] for name, column in check.own.items()}
-            gaps = check.max_gap_ns[at]
-            checks.append(replace(check, channel=check.channel[at], max_gap_ns=gaps, own=own))
-        return replace(
-            plan,
-            channel_rules=tuple(rule for rule in kept if len(rule.channel)),
-            quality_rules=tuple(check for check in checks if len(check.channel)),
-            composite_rules=(),
-            input_rules=(),
-            deadman_rules=(),
-            subjects=(),
-            probe_channels=np.zeros(0, np.int32),
-        )
+        return cut_plan(plan, self.channels)
+
+
+def cut_plan(plan: Plan, channels: NDArray[np.int32]) -> Plan:
+    """Return a plan's rules and checks on some channels, without those across channels."""
+    kept = [cut_rule(rule, channels) for rule in plan.channel_rules]
+    checks = []
+    for check in plan.quality_rules:
+        at = np.flatnonzero(np.isin(check.channel, channels))
+        own = {name: column[at] for name, column in check.own.items()}
+        gaps = check.max_gap_ns[at]
+        checks.append(replace(check, channel=check.channel[at], max_gap_ns=gaps, own=own))
+    return replace(
+        plan,
+        channel_rules=tuple(rule for rule in kept if len(rule.channel)),
+        quality_rules=tuple(check for check in checks if len(check.channel)),
+        composite_rules=(),
+        input_rules=(),
+        deadman_rules=(),
+        subjects=(),
+        probe_channels=np.zeros(0, np.int32),
+    )
 
 
 def cut_rule(rule: ChannelRule, channels: NDArray[np.int32]) -> ChannelRule:

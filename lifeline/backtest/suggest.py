@@ -124,7 +124,7 @@ def suggested(
             for trial in trials
             if trial.noisy is each and trial.parameter
             for left in [by_name.get(trial.rule.rule_id, [])]
-            if len(left) < each.episodes and _loses_none(truth, before[each], left)
+            if len(left) < each.episodes and loses_none(truth, before[each], left)
         ]
         told.append(replace(each, suggestions=tuple(_best(each, lost_none))))
     return told
@@ -144,9 +144,10 @@ def _ran(subset: Subset, version: Version, trials: Sequence[_Trial]) -> list[Epi
     return episodes.held
 
 
-def _loses_none(
+def loses_none(
     truth: Sequence[Incident], before: Sequence[Episode], after: Sequence[Episode]
 ) -> bool:
+    """Tell whether all incidents that were found before are found after."""
     return all(
         found_by(incident, after).episode is not None
         for incident in truth

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lifeline.errors import Missing
 from rules.language import RuleSet, load_rules
+from rules.language.runbooks import FOLDER
 from rules.registry_file import TEST_SUFFIXES
 from simulators.recording import shipped_rules
 
@@ -51,6 +52,8 @@ def other_rules(against: str, rules: Path | None, *, today: str | None = None) -
         names = [n for n in names if n == folder.name]
     if not names:
         raise Missing(f"--against {against}: that revision holds no rules at {folder}")
+    books = _git(inside, against, "ls-tree", "--name-only", against, f"./{FOLDER}/")
+    names += [name for name in books.splitlines() if name.endswith(".md")]
     texts = {name: _git(inside, against, "show", f"{against}:./{name}") for name in names}
     return load_rules(texts, today=today)
 

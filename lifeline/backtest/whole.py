@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifeline.backtest.episodes import Episode
     from lifeline.backtest.sources import Source
     from rules.language import RuleSet
+    from rules.plan import Level
 
 WORST = 12  # episodes drawn
 
@@ -97,7 +98,8 @@ def back_test(source: Source, ask: Ask) -> Report:
     rules.problems.Invalid, lifeline.errors.Missing
         The rules do not fit the registry, the truth cannot be read, or the source is damaged.
     """
-    truth = _truth(source, ask)  # first: what is wrong with it need not wait for the run
+    # first: what is wrong with it need not wait for the run
+    truth = told_truth(source, ask.truth, ask.rules.levels, span=(ask.from_ns, ask.to_ns))
     version = Version(ask.rules, source, ask.from_ns, ask.lines)
     versions = [version]
     if ask.other is not None:
@@ -108,7 +110,7 @@ def back_test(source: Source, ask: Ask) -> Report:
     days = max(reading.end_ns - begin_ns, 0) / DAY_NS
     other = versions[1] if len(versions) > 1 else None
     noisy = noisiest(version)
-    missed = [i for i in truth or () if found_by(i, episodes).episode is None]
+    missed = [i for i in truth or () if found_by(i, version.alarming).episode is None]
     worst = worst_of(episodes)
     subset = Subset.of(source, _channels(version, noisy, worst, missed), ask.span)
     was = other.episodes.held if other is not None else []
@@ -130,15 +132,17 @@ def back_test(source: Source, ask: Ask) -> Report:
     )
 
 
-def _truth(source: Source, ask: Ask) -> list[Incident] | None:
-    """Return the incidents of the time that was read; None where nobody told of any."""
-    if ask.truth is not None:
-        found = read_truth(ask.truth, source.latest, ask.rules.levels)
+def told_truth(
+    source: Source, path: Path | None, levels: Sequence[Level], *, span: tuple[int, int]
+) -> list[Incident] | None:
+    """Return the incidents of (from, to) that was read; None where nobody told of any."""
+    if path is not None:
+        found = read_truth(path, source.latest, levels)
     elif source.truth:
         found = recorded_truth(source.truth, source.latest)
     else:
         return None
-    return [i for i in found if i.to_ns >= ask.from_ns and i.from_ns < ask.to_ns]
+    return [i for i in found if i.to_ns >= span[0] and i.from_ns < span[1]]
 
 
 def worst_of(episodes: Sequence[Episode]) -> list[Episode]:

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site
+from lifeline.cli import (
+    alarms,
+    bench,
+    demo,
+    doctor,
+    feeds,
+    grafana,
+    influx,
+    registry,
+    reload,
+    rules,
+    site,
+)
 
 app = typer.Typer(
     name="lifeline",
@@ -40,10 +52,12 @@ def _root(
 app.command("demo")(demo.demo)
 app.command("init")(site.init)
 app.command("run")(site.run)
+app.command("reload")(reload.reload)
 app.command("simulate")(feeds.simulate)
 app.command("replay")(feeds.replay)
 app.add_typer(feeds.recording, name="recording")
 app.add_typer(rules.app, name="rules")
+app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")

@@ -14,6 +14,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lifeline.backtest.sources import Given
     from lifeline.backtest.whole import Report
 
 OVER_BUDGET = 1  # exit code; what a person must mend is 2
@@ -26,11 +27,13 @@ Registry = Annotated[
     Path | None, typer.Option(help="Registry files instead of the recorded registry.")
 ]
 Data = Annotated[
-    Path | None, typer.Option(help="A city's or data folder: its archive, then its journal.")
+    Path | None,
+    typer.Option("--data", "--archive", help="A city's or data folder: archive, then journal."),
 ]
 Recording = Annotated[Path | None, typer.Option(help="A recording: folder or .zip.")]
 Csv = Annotated[
-    Path | None, typer.Option(help="A CSV's mapping, or an exported .csv, .parquet, .jsonl.")
+    list[Path] | None,
+    typer.Option(help="A CSV's mapping, or an exported .csv, .parquet, .jsonl. May be repeated."),
 ]
 Begin = Annotated[str, typer.Option("--from", help="Received from: 2026-09-01T00:00+08:00.")]
 End = Annotated[str, typer.Option("--to", help="Received before.")]
@@ -69,23 +72,20 @@ def backtest(
     from lifeline.backtest.versions import other_rules, rules_of
     from lifeline.backtest.whole import Ask, back_test
 
-    if sum(where is not None for where in (data, recording, csv)) != 1:
-        raise typer.BadParameter("give one of --data, --recording, --csv")
+    given = source_options(data, recording, csv)
     for path in filter(None, (html, json_file, events)):
         if not path.resolve().parent.is_dir():
             raise typer.BadParameter(f"{path}: no such folder to write into")
-    from_ns, to_ns = _time_ns(begin, "--from", 0), _time_ns(end, "--to", 2**62)
+    from_ns, to_ns = time_ns_of(begin, "--from", 0), time_ns_of(end, "--to", 2**62)
     with ExitStack() as stack:
-        source = stack.enter_context(
-            opened(data=data, recording=recording, csv=csv, registry=registry, from_ns=from_ns)
-        )
+        source = stack.enter_context(opened(**given, registry=registry, from_ns=from_ns))
         chosen, today = rules or source.rules, datetime.now(UTC).date().isoformat()
         ask = Ask(
             rules=rules_of(chosen, today=today),
             other=other_rules(against, chosen, today=today) if against else None,
             from_ns=from_ns,
             to_ns=to_ns,
-            warmup_ns=_warmup_ns(warmup),
+            warmup_ns=warmup_ns_of(warmup),
             truth=truth,
             operators=operators,
             lines=stack.enter_context(events.open("wb")) if events else None,
@@ -112,7 +112,15 @@ def _tell(report: Report, against: str, *, json_file: Path | None, html: Path | 
         html.write_text(page(report, against=against), encoding="utf-8")
 
 
-def _warmup_ns(text: str) -> int:
+def source_options(data: Path | None, recording: Path | None, csv: list[Path] | None) -> Given:
+    """Return the one source that was named, as ``opened`` takes it."""
+    if sum(bool(where) for where in (data, recording, csv)) != 1:
+        raise typer.BadParameter("give one of --data, --recording, --csv")
+    return {"data": data, "recording": recording, "csv": tuple(csv or ())}
+
+
+def warmup_ns_of(text: str) -> int:
+    """Return what --warmup says."""
     from rules.durations import parse_duration
 
     try:
@@ -129,11 +137,12 @@ def _keep_budget(report: Report, most: float | None) -> None:
         raise typer.Exit(OVER_BUDGET)
 
 
-def _time_ns(text: str, what: str, default: int) -> int:
-    from lifeline.backtest.truth import time_ns
+def time_ns_of(text: str, what: str, default: int) -> int:
+    """Return what --from or --to says, or the default where it is not given."""
+    from lifeline.backtest import truth
 
     try:
-        return time_ns(text, what) if text else default
+        return truth.time_ns(text, what) if text else default
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -29,6 +29,7 @@ def explain_rules(
     ] = None,
 ) -> None:
     """Tell what holds on a channel, who said it where, and which rules do not match."""
+    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
     from rules.language import load_rules
     from rules.language.explain import explain
@@ -39,7 +40,8 @@ def explain_rules(
     for place, option in ((rules_at, "--rules"), (registry_at, "--registry")):
         if not place.exists():
             raise Missing(f"{place}: not there; give a city's folder with --site, or {option}")
-    loaded = load_rules(rules_at, today=datetime.now(UTC).date().isoformat())
+    today = datetime.now(UTC).date().isoformat()
+    loaded = load_rules(rules_at, today=today, shadow=shadow_folder(site))
     known = load_registry(registry_at)
     if channel not in known.channel_row:
         raise Missing(
@@ -60,7 +62,9 @@ def _show(found: Explanation) -> None:
         screen = Console(highlight=False, soft_wrap=True, width=240)
     for held in found.rules:
         side = "" if held.kind == "deadman" else (" above" if held.side > 0 else " below")
-        screen.print(f"[bold]{held.rule}[/]  {held.kind}{side} on {held.subject}  {held.file}")
+        trial = "" if held.mode == "live" else "  (shadow: told to nobody / 影子规则，不报警)"
+        said = f"[bold]{held.rule}[/]  {held.kind}{side} on {held.subject}  {held.file}{trial}"
+        screen.print(said)
         screen.print(_table(held))
     lines = [f"checked by {check}" for check in found.checks]
     lines += [f"joined with others by {rule}" for rule in found.across]

@@ -55,8 +55,29 @@ def explain(
         screen.print(sentence, markup=False)
     if found.simulation:
         screen.print("simulation · 仿真")
+    for line in _rule_says(found):
+        screen.print(line, markup=False)
     screen.print(_events(found, zone))
     _look(found, screen, zone, step=step)
+
+
+def _rule_says(found: Explanation) -> list[str]:
+    """Return what the rule says of itself, and the steps of its runbook in both languages."""
+    from lifeline.console.advice import advice
+
+    told = advice(found.alarm, found.site)
+    lines = [f"limits from · 限值依据: {told['limits_from']}"] if told["limits_from"] else []
+    if told["maturity"] == "trial":
+        lines.append("rule on trial · 规则试运行")
+    if told["labels"]:
+        lines.append("labels · 标签: " + ", ".join(f"{k}={v}" for k, v in told["labels"].items()))
+    known = told["known_false_positives"]
+    lines += [f"known to alarm without danger · 已知误报: {text}" for text in known]
+    if told["runbook"] and told["steps"] is None:
+        lines.append(f"runbook · 预案: {told['runbook']}")
+    for part in (told["steps"] or {}).values():
+        lines += [f"runbook · 预案: {part['title']}", *(f"  {step}" for step in part["steps"])]
+    return lines
 
 
 def _events(found: Explanation, zone: str) -> Table:

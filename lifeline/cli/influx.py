@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,6 +83,34 @@ def check(
         text = json.dumps([asdict(f) for f in report.findings], ensure_ascii=False, indent=2)
         json_file.write_text(text + "\n", encoding="utf-8")
     raise typer.Exit(report.exit_code)
+
+
+@app.command("downsample")
+def downsample(
+    admin_token_file: AdminFile,
+    begin: Annotated[str, typer.Option("--from", help="Measured from: 2026-09-01T00:00+08:00.")],
+    end: Annotated[str, typer.Option("--to", help="Measured before; default now.")] = "",
+    site: Site = Path(),
+) -> None:
+    """Make minutes and hours once more, for readings that came too late for the tasks."""
+    from lifeline.backtest.truth import time_ns
+    from lifeline.config import load_config
+    from lifeline.errors import Missing
+    from lifeline.influx.downsample import downsample as make
+
+    config = load_config(site)
+    if config.entry.influx is None:
+        raise Missing(f"{site}: no [influx] table: there is no server to ask")
+    now = datetime.now(UTC)
+    try:
+        times = [datetime.fromtimestamp(time_ns(begin, "--from") / 1e9, UTC)]
+        times += [datetime.fromtimestamp(time_ns(end, "--to") / 1e9, UTC) if end else now]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    for made in make(
+        config, config.entry.influx, admin_token_file, begin=times[0], end=times[1], now=now
+    ):
+        print(made)
 
 
 def _tell(report: Report) -> None:

@@ -12,6 +12,9 @@ from rich.console import Console
 
 from lifeline.cli.backtest import backtest
 from lifeline.cli.explain import explain_rules
+from lifeline.cli.false_alarms import false_alarms
+from lifeline.cli.shadow import shadow
+from lifeline.cli.suggest import suggest
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -28,10 +31,26 @@ def check_rules(
         Path | None, typer.Option("--json", help="Write the problems here, as JSON.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count: exit code 1.")] = False,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="A city's folder, recording or CSV: expected false alarms from it."),
+    ] = None,
+    max_false_per_day: Annotated[
+        float | None,
+        typer.Option(min=0, help="A rule expected to raise more false ones ends it with code 1."),
+    ] = None,
+    trial: Annotated[
+        Path | None,
+        typer.Option(
+            "--shadow", help="A folder of rules on trial; in a city's folder, that of city.toml."
+        ),
+    ] = None,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
+    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
-    from rules.language import check
+    from lifeline.workbench.catalogue import maturity
+    from rules.language import check, load_rules
     from rules.registry_file import load_registry
 
     rules_folder = folder / "rules" if (folder / "rules").is_dir() else folder
@@ -40,8 +59,16 @@ def check_rules(
     beside = rules_folder.parent / "registry"
     found = registry or (beside if beside.is_dir() else None)
     today = datetime.now(UTC).date().isoformat()
-    problems = check(rules_folder, load_registry(found) if found else None, today=today)
+    trial = trial or shadow_folder(rules_folder.parent)
+    known = load_registry(found) if found else None
+    problems = check(rules_folder, known, today=today, shadow=trial)
     errors = sum(1 for p in problems if p.severity == "error")
+    over = 0
+    if not errors and (known is not None or history is not None):
+        told = false_alarms(rules_folder, known, found, history, budget=max_false_per_day)
+        over, problems = told.over, sorted({*problems, *told.warnings})
+        for line in told.lines:
+            print(line)
     warnings = len(problems) - errors
     if json_file is not None:
         held = [problem.to_json() for problem in problems]
@@ -52,16 +79,70 @@ def check_rules(
         said.print(str(problem), markup=False)
     against = f"against {found}" if found else "without a registry (--registry checks more)"
     said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
-    raise typer.Exit(2 if errors else int(strict and warnings > 0))
+    if not errors:
+        said.print(maturity(rule.body.status for rule in load_rules(rules_folder).rules))
+    raise typer.Exit(2 if errors else int((strict and warnings > 0) or over > 0))
+
+
+@app.command("list")
+def list_rules(
+    folder: Annotated[Path, typer.Argument(help="A folder of rules, or a city's folder.")],
+    *,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write a page of tables here.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Rules",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write it here, as JSON.")
+    ] = None,
+) -> None:
+    """Tell of every rule how mature it is, where its limits come from, what to do."""
+    from rich.table import Table
+
+    from lifeline.errors import Missing
+    from lifeline.workbench.catalogue import markdown, maturity, rows_of
+    from rules.language import load_rules
+
+    at = folder / "rules" if (folder / "rules").is_dir() else folder
+    if not at.exists():
+        raise Missing(f"{at}: no such folder")
+    rules = load_rules(at, today=datetime.now(UTC).date().isoformat())
+    rows = rows_of(rules)
+    table = Table(box=None, pad_edge=False)
+    for name in ("rule", "kind", "class", "status", "source", "runbook", "labels"):
+        table.add_column(name)
+    for row in rows:
+        labels = " ".join(f"{name}={text}" for name, text in row["labels"].items())
+        cells = (row["rule"], row["kind"], row["class"], row["status"], row["source"])
+        table.add_row(*cells, row["runbook"], labels)
+    screen = Console(highlight=False, soft_wrap=True)
+    if not screen.is_terminal:
+        screen = Console(highlight=False, soft_wrap=True, width=200)
+    screen.print(table)
+    screen.print(maturity(row["status"] for row in rows))
+    if markdown_file is not None:
+        page = markdown(rules, title=title, folder=folder.as_posix())
+        markdown_file.write_text(page, encoding="utf-8")
+    if json_file is not None:
+        text = json.dumps(rows, ensure_ascii=False, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
 
 
 @app.command("schema")
 def schema(
     out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+    *,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the same as a page to read.")
+    ] = None,
 ) -> None:
     """Give the JSON Schema of a rule file, for editors (yaml-language-server: $schema=…)."""
+    from lifeline.workbench.reference import reference
     from rules.language.schema import rule_schema
 
+    if markdown_file is not None:
+        markdown_file.write_text(reference(), encoding="utf-8")
+        return
     text = json.dumps(rule_schema(), ensure_ascii=False, indent=1)
     if out is None:
         print(text)
@@ -117,3 +198,5 @@ def new_rule(
 
 app.command("backtest")(backtest)
 app.command("explain")(explain_rules)
+app.command("suggest")(suggest)
+app.command("shadow")(shadow)

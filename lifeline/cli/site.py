@@ -46,6 +46,7 @@ def run(
     from lifeline.processes import Context
     from lifeline.processes.ingest import mqtt_settings
     from lifeline.production_mark import MarkLater, put_mark
+    from lifeline.reload.asked import reloading
     from lifeline.supervisor import Supervisor
 
     said = Console(stderr=True, highlight=False)
@@ -66,6 +67,7 @@ def run(
     with (
         DataFolder(where),
         ending_by_signal() as stop,
+        reloading(folder, where, watched=config.watched),
         Supervisor(Context(site=folder, data=where), names, json_logs=json_logs) as supervisor,
     ):
         supervisor.start_all()

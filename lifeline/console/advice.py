@@ -1,4 +1,4 @@
-"""What to do: a site's own runbook where a rule names one, else a careful default sentence.
+"""What to do: the runbook where a rule names one, else a careful default sentence.
 
 The defaults say nothing that switches a plant: verify, keep people away, tell who must know.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rules.language.runbooks import paragraphs
+
 if TYPE_CHECKING:
     from lifeline.site import Site
     from rules.alarms import Alarm
+    from rules.plan import ChannelRule, DeadmanRule
 
 _GAS = (
     "Send a patrol with a detector; no flames, people away; check wells and cellars nearby.",
@@ -71,17 +74,22 @@ _ADVICE: dict[tuple[str, str], tuple[str, str]] = {
 
 
 def advice(alarm: Alarm, site: Site | None) -> dict[str, Any]:
-    """Return en, zh, runbook ("" where no rule names one) and exposed_people."""
+    """Return what the page shows beside an alarm.
+
+    ``en`` and ``zh`` are default sentences; ``runbook`` a name or an address, "" where no rule
+    names one, ``steps`` its title and steps by language, None for addresses; ``maturity``,
+    ``limits_from``, ``labels``, ``known_false_positives`` what the rule says of itself.
+    """
     if site is None:
         en, zh = _DEFAULT
-        return {"en": en, "zh": zh, "runbook": "", "exposed_people": 0}
+        return {"en": en, "zh": zh, "runbook": "", "exposed_people": 0, **_of_rule(None, None)}
     silent = site.deadman.get(alarm.rule)
     channel = site.registry.channel_row.get(alarm.subject)
     quantity = site.registry.channels.quantity[channel] if channel is not None else ""
     domain = site.domain_of(alarm.subject)
     found = _ADVICE.get((domain, quantity)) or _ADVICE.get((domain, "*")) or _DEFAULT
     en, zh = _SILENT if silent is not None else found
-    rule = silent or site.rule(alarm.rule, alarm.side, alarm.subject)
+    rule = site.said_by(alarm)
     asset = site.asset_of(alarm.subject)
     people = int(site.registry.assets.exposed_people[asset]) if asset >= 0 else 0
     return {
@@ -89,4 +97,25 @@ def advice(alarm: Alarm, site: Site | None) -> dict[str, Any]:
         "zh": zh,
         "runbook": rule.runbook if rule is not None else "",
         "exposed_people": people,
+        **_of_rule(rule, site),
+    }
+
+
+def _of_rule(rule: ChannelRule | DeadmanRule | None, site: Site | None) -> dict[str, Any]:
+    if rule is None or site is None:
+        empty: dict[str, Any] = {"steps": None, "maturity": "", "limits_from": "", "labels": {}}
+        return {**empty, "known_false_positives": []}
+    book = site.plan.runbooks.get(rule.runbook)
+    steps = None
+    if book is not None:
+        steps = {
+            "en": {"title": book.title, "steps": paragraphs(book.en)},
+            "zh": {"title": book.title_zh, "steps": paragraphs(book.zh)},
+        }
+    return {
+        "steps": steps,
+        "maturity": rule.status,
+        "limits_from": rule.source_text,
+        "labels": dict(rule.labels),
+        "known_false_positives": list(rule.known_false_positives),
     }

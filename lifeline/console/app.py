@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from lifeline import metrics
-from lifeline.console import answers, view
+from lifeline.console import answers, reload_route, view
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
@@ -80,6 +80,7 @@ def create_app(desk: Desk) -> FastAPI:
     _reading(app, desk)
     _alarms(app, desk)
     _commands(app, desk)
+    reload_route.install(app, desk)
     _stream(app, desk)
     _pages(app)
     settings = desk.settings
@@ -100,7 +101,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/metrics")
     def _metrics() -> Response:
-        view.pulse(desk)  # the gauges of age and sight are as old as the last look
+        view.state(desk)  # the gauges of alarms, age and sight are as old as the last look
         return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/api/map")

@@ -34,6 +34,7 @@ class ServeSettings:
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False
+    folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
 
     def __post_init__(self) -> None:

@@ -79,7 +79,7 @@ def live(desk: Desk) -> dict[str, dict[str, Any]]:
     return fresh
 
 
-def scale(site: Site, row: int) -> dict[str, Any]:
+def scale(site: Site, row: int, at_ns: int) -> dict[str, Any]:
     """Return how a channel's numbers are read: label, unit, digits, range, declared limits."""
     channels = site.registry.channels
     quantity = QUANTITIES.get(channels.quantity[row])
@@ -99,7 +99,7 @@ def scale(site: Site, row: int) -> dict[str, Any]:
         "every_s": int(channels.interval_ns[row]) / 1e9,
         "levels": [
             {"severity": x.severity, "side": x.side, "at": x.raise_at, "source": x.source}
-            for x in sorted(site.limits(row), key=lambda x: x.raise_at)
+            for x in sorted(site.limits(row, at_ns), key=lambda x: x.raise_at)
             if x.kind == "threshold"
         ],
     }
@@ -146,6 +146,7 @@ def channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
     if site is None:
         return []
     channels, assets, rows = site.registry.channels, site.registry.assets, []
+    now_ns = desk.clock.now_ns()
     wanted = q.casefold()
     for row, name in enumerate(channels.id):
         asset = int(channels.asset[row])
@@ -160,7 +161,7 @@ def channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
                 "name": {"en": assets.name[asset], "zh": assets.name_zh[asset]},
                 "domain": assets.domain[asset],
                 "class": channels.klass[row],
-                **(read := scale(site, row)),
+                **(read := scale(site, row, now_ns)),
                 "unit": _unit(channels.quantity[row], channels.unit[row]),
                 "unit_word": read["unit"],
                 "value": said["value"] if said else None,

@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 from rules.language.messages import render
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
+from rules.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from lifeline.site import Site
     from rules.alarms import Alarm
+    from rules.plan import ChannelRule, DeadmanRule
 
 LANGUAGES = ("en", "zh")
 LEVEL_WORDS = {
@@ -29,20 +31,10 @@ SOURCES = {
     "en": {"clause": "from a standard's clause", "vendor": "vendor's", "estimate": "an estimate"},
     "zh": {"clause": "标准条文", "vendor": "厂家值", "estimate": "估计值"},
 }
-DOMAIN_WORDS = {
-    "gas": ("gas", "燃气"),
-    "bridge": ("bridge", "桥梁"),
-    "tunnel": ("tunnel", "隧道"),
-    "water": ("water", "供水"),
-    "drain": ("drainage", "排水"),
-    "heat": ("heating", "供热"),
-    "gallery": ("utility tunnel", "管廊"),
-    "env": ("environment", "环境"),
-}
 _UNIT_WORDS = {
     "%{vol}": "%vol", "%{RH}": "%RH", "Cel": "°C", "m3/h": "m³/h", "mg/m3": "mg/m³",
     "ug/m3": "µg/m³", "um/m": "µm/m", "m/s2": "m/s²", "deg": "°", "{NTU}": "NTU", "[pH]": "pH",
-    "uS/cm": "µS/cm", "1": "", "kW.h": "kWh",
+    "uS/cm": "µS/cm", "1": "", "kW.h": "kWh", "m3": "m³", "dB{A}": "dB(A)", "uSv/h": "µSv/h",
 }  # fmt: skip
 _COUNTS = ("vote", "all", "any", "sequence")
 _PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
@@ -81,6 +73,11 @@ class _Parts:
     score: str
     limit: str
     score_is_value: bool = True
+
+
+def domain_words() -> dict[str, tuple[str, str]]:
+    """Return what people call each domain, in English and Chinese; the site's own too."""
+    return {domain.name: (domain.label, domain.label_zh) for domain in DOMAINS.values()}
 
 
 def unit_word(unit: str) -> str:
@@ -286,7 +283,10 @@ def _sentence(
         "received": local(alarm.receive_ns, zone),
         "silence": parts.value,
     }
-    template = _template(alarm, site, language)
+    rule = site.said_by(alarm) if site is not None else None
+    if rule is not None:
+        values |= {f"labels.{name}": text for name, text in rule.labels.items()}
+    template = _template(rule, language)
     used = set(_PLACE.findall(template))
     head = render(template, values) if template else f"{parts.what} {parts.value}".strip()
     if place and not used & {"asset.name", "asset.name_zh", "asset.id"}:
@@ -301,10 +301,7 @@ def _sentence(
     return ("，" if zh else ", ").join(clauses)
 
 
-def _template(alarm: Alarm, site: Site | None, language: str) -> str:
-    if site is None:
-        return ""
-    rule = site.rule(alarm.rule, alarm.side, alarm.subject) or site.deadman.get(alarm.rule)
+def _template(rule: ChannelRule | DeadmanRule | None, language: str) -> str:
     if rule is None:
         return ""
     # A message in the other language is worse than none: the sentence can be made without it.

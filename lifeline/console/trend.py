@@ -54,14 +54,14 @@ def trend_json(
         "channel": channel,
         "from_ms": begin,
         "to_ms": to,
-        **scale(site, row),
+        **scale(site, row, to * NS),
         "gap_ms": int(GAP_INTERVALS * channels.interval_ns[row]) // NS,
         "t": (points.event_ns // NS).tolist(),
         "received": (points.receive_ns // NS).tolist(),
         "value": [finite(v) for v in points.value.tolist()],
         "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
         "late": (points.verdict == LATE).tolist(),
-        "limits": _limits(desk.keeper.plans, site, row, begin * NS),
+        "limits": _limits(desk.keeper.plans or [(0, site)], row, (begin * NS, span[1])),
         "neighbours": [_neighbour(desk, site, *near, span) for near in neighbours(site, row)],
         "now": now_of(desk, row, interval_ns=int(channels.interval_ns[row])),
         "problem": problem,
@@ -101,20 +101,22 @@ def _points(desk: Desk, row: int, from_ns: int, to_ns: int, max_points: int) -> 
     return thin(Points(**joined), max_points), ""
 
 
-def _limits(
-    plans: list[tuple[int, Site]], site: Site, row: int, from_ns: int
-) -> list[dict[str, Any]]:
+def _limits(plans: list[tuple[int, Site]], row: int, span: tuple[int, int]) -> list[dict[str, Any]]:
     """Return each level as a step line: [[from when, limit], …], by the plans of that time."""
     steps: dict[tuple[str, int, int], list[list[Any]]] = {}
     newest: dict[tuple[str, int, int], Limit] = {}
-    for at_ns, held in plans or [(0, site)]:
+    from_ns, to_ns = span
+    for number, (at_ns, held) in enumerate(plans):
         if row >= len(held.registry.channels.id):
             continue
-        for limit in held.limits(row):
-            key = (limit.rule, limit.side, limit.severity)
-            line, newest[key] = steps.setdefault(key, []), limit
-            if not line or line[-1][1] != limit.raise_at:
-                line.append([ms(max(at_ns, from_ns)), limit.raise_at])
+        begin = max(at_ns, from_ns)
+        end = plans[number + 1][0] if number + 1 < len(plans) else to_ns
+        for time_ns in (begin, *held.switches(row, begin, max(begin, min(end, to_ns)))):
+            for limit in held.limits(row, time_ns):
+                key = (limit.rule, limit.side, limit.severity)
+                line, newest[key] = steps.setdefault(key, []), limit
+                if not line or line[-1][1] != limit.raise_at:
+                    line.append([ms(time_ns), limit.raise_at])
     return [
         {
             "rule": limit.rule,

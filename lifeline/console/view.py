@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
-from lifeline.console.sentences import DOMAIN_WORDS, LANGUAGES, LEVEL_WORDS, unit_word, words
+from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
 from lifeline.ledger import Unavailable
-from rules.alarms import Ack
+from lifeline.reload.outcome import last
+from rules.alarms import Ack, Word
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
     said = {language: words(alarm, site, language, zone=zone) for language in LANGUAGES}
     asset = site.asset_of(alarm.subject) if site is not None else -1
     known = site is not None and asset >= 0
+    rule = site.said_by(alarm) if site is not None else None
     row = site.registry.channel_row.get(alarm.subject) if site is not None else None
     return {
         "id": alarm.alarm_id,
@@ -51,6 +54,10 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "acked": alarm.ack is Ack.ACKED,
         "confirmed": alarm.confirmed,
         "over_range": alarm.over_range,
+        "held": [
+            {"hold": s.hold.value, "cause": s.cause, "until_ms": ms(s.until_ns), "by": s.by}
+            for s in alarm.suppression
+        ],
         "late": alarm.late,
         "ended": alarm.ended,
         "class": alarm.klass,
@@ -73,6 +80,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "acked_by": alarm.acked_by,
         "acked_ms": ms(alarm.acked_ns),
         "comment": alarm.ack_comment,
+        "labels": dict(rule.labels) if rule is not None else {},
         "words": {
             language: {
                 "what": w.what,
@@ -146,7 +154,7 @@ def _draw(desk: Desk, revision: int) -> dict[str, Any]:
         held = []
     listed = held[: settings.max_listed]
     alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
-    _gauge(alarms)
+    _gauge(desk, held)
     return {
         "revision": revision,
         "simulation": desk.keeper.simulation,
@@ -175,6 +183,8 @@ def pulse(desk: Desk) -> dict[str, Any]:
     problems = dict(desk.flow.problems)
     if desk.keeper.problem:
         problems["site"] = desk.keeper.problem
+    if (reload := last(desk.data)) is not None and reload.trouble:
+        problems["reload"] = reload.trouble
     return {
         "now_ms": now_ns // 1_000_000,
         "factor": desk.clock.factor,
@@ -190,7 +200,9 @@ def pulse(desk: Desk) -> dict[str, Any]:
 
 def _domains(site: Site | None) -> list[dict[str, str]]:
     held = set(site.registry.assets.domain) if site is not None else set()
-    return [{"domain": d, "en": en, "zh": zh} for d, (en, zh) in DOMAIN_WORDS.items() if d in held]
+    return [
+        {"domain": d, "en": en, "zh": zh} for d, (en, zh) in domain_words().items() if d in held
+    ]
 
 
 def _levels(site: Site | None) -> list[dict[str, Any]]:
@@ -226,10 +238,14 @@ def _silent(alarms: list[dict[str, Any]], site: Site | None) -> int:
     return len({a["subject"] for a in alarms if a["active"] and a["rule"] in site.deadman})
 
 
-def _gauge(alarms: list[dict[str, Any]]) -> None:
-    metrics.OPEN_ALARMS.clear()
-    for alarm in alarms:
-        metrics.OPEN_ALARMS.labels(alarm["severity"], alarm["word"]).inc()
+def _gauge(desk: Desk, held: list[tuple[Alarm, bool]]) -> None:
+    """Tell how many alarms are open: 0 too, and those beyond what the page lists as well."""
+    beyond = len(held) > desk.settings.max_listed
+    open_now = desk.ledger.open_alarms() if beyond else [alarm for alarm, _ in held]
+    counts = Counter((alarm.shown_severity, alarm.word) for alarm in open_now)
+    for severity in COLOURS:
+        for word in Word:
+            metrics.OPEN_ALARMS.labels(severity, word).set(counts[severity, word])
 
 
 def map_json(desk: Desk) -> dict[str, Any]:

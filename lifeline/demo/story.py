@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from lifeline.console.sentences import words
 from lifeline.demo.watch import RAISING, shown_severity
-from rules.alarms import AlarmFold
+from rules.alarm_fold import AlarmFold
 from rules.events import EventType
 
 if TYPE_CHECKING:

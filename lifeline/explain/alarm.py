@@ -13,6 +13,7 @@ from lifeline.explain.steps import Rerun, rerun
 from lifeline.site import Site
 from rules.events import encode
 from rules.language import compile_plan, rules_from_bytes
+from rules.readings import texts_named
 from rules.registry_codec import registry_from_bytes
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ def site_at(data: Path, at_ns: int) -> Site:
     """
     named: dict[str, str] = {}
     for received_ns, control in [*archived_controls(data / "archive"), *journaled_controls(data)]:
-        known = control.type in ("registry", "rules")
-        if known and (received_ns <= at_ns or control.type not in named):
-            named[control.type] = str(control.data["hash"])
+        for kind, digest in texts_named(control).items():
+            if received_ns <= at_ns or kind not in named:
+                named[kind] = digest
     texts = {}
     for kind in ("registry", "rules"):
         path = data / kind / f"{named.get(kind, 'unknown')}.json"

@@ -55,7 +55,7 @@ def site_city(site: Path | None) -> City:
 def _city(folder: Path) -> City:
     registry = load_registry(folder / "registry")
     plan, _warnings = compile_plan(load_rules(folder / "rules"), registry)
-    return City(registry, plan, bucket=_bucket(folder))
+    return City(registry, plan.without_shadows(), bucket=_bucket(folder))
 
 
 def _bucket(folder: Path) -> str:

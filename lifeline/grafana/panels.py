@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lifeline.console.sentences import DOMAIN_WORDS, unit_word
+from lifeline.console.sentences import domain_words, unit_word
 from lifeline.grafana import queries
 from lifeline.grafana.shapes import GREY, Link, Override, Panel, Properties, Query, Row, Variable
 from lifeline.grafana.units import grafana_unit
@@ -64,7 +64,7 @@ QUALITY_SHADES: Final[dict[str, object]] = {
 
 def lifeline_names() -> dict[str, object]:
     """Return the value map of the tag ``domain``."""
-    return {domain: both(*words) for domain, words in DOMAIN_WORDS.items()}
+    return {domain: both(*words) for domain, words in domain_words().items()}
 
 
 def quantity_names() -> dict[str, object]:

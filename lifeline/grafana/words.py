@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lifeline.console.sentences import DOMAIN_WORDS, LEVEL_WORDS
+from lifeline.console.sentences import LEVEL_WORDS, domain_words
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def both(english: str, chinese: str) -> str:
 
 def lifeline_word(domain: str) -> str:
     """Return what a lifeline is called."""
-    return both(*DOMAIN_WORDS[domain])
+    return both(*domain_words()[domain])
 
 
 def quantity_word(quantity: str) -> str:

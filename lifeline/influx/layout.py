@@ -97,7 +97,7 @@ def mark_of(description: str) -> int | None:
     return int(found[1]) if found else None
 
 
-_FLUX: Final = """\
+_TASK: Final = """\
 import "date"
 
 option task = {{name: {name}, every: {every}, offset: {lag}}}
@@ -105,6 +105,13 @@ option task = {{name: {name}, every: {every}, offset: {lag}}}
 stop = date.truncate(t: now(), unit: {unit})
 start = date.sub(d: {back}, from: stop)
 
+"""
+_OVER: Final = """\
+start = {start}
+stop = {stop}
+
+"""
+_READINGS: Final = """\
 readings = () =>
     from(bucket: {source})
         |> range(start: start, stop: stop)
@@ -118,7 +125,11 @@ readings()
     |> aggregateWindow(every: {unit}, fn: {fn}, createEmpty: false, timeSrc: "_start")
     |> set(key: "_field", value: "{fn}")
     |> to(bucket: {target})
-
+"""
+_COUNTED: Final = """\
+    |> group()
+    |> count()
+    |> yield(name: "{fn}")
 """
 AGGREGATES: Final = ("min", "mean", "max", "last", "count")
 
@@ -130,18 +141,27 @@ def _sampling(bucket: str, unit: str, *, every: str, lag: str, back: str) -> str
     one before. Late and faulty rows are told by tags, so the storage aggregates by itself: joining
     two fields in Flux took four times the memory and did not end for a large city.
     """
-    target = quoted(f"{bucket}_{unit}")
-    head = _FLUX.format(
-        name=target,
+    head = _TASK.format(name=quoted(f"{bucket}_{unit}"), every=every, lag=lag, unit=unit, back=back)
+    return head + _aggregates(bucket, unit, "\n")
+
+
+def sampling_over(bucket: str, unit: str, *, start: str, stop: str) -> str:
+    """Return Flux that makes the windows of a task between two times once more, RFC 3339.
+
+    Both must be whole windows. The answer is one row an aggregate: how many points it has.
+    """
+    counted = _COUNTED + "\n"
+    return _OVER.format(start=start, stop=stop) + _aggregates(bucket, unit, counted)
+
+
+def _aggregates(bucket: str, unit: str, after: str) -> str:
+    head = _READINGS.format(
         source=quoted(bucket),
         measurements=" or ".join(f"r._measurement == {quoted(m)}" for m in READINGS),
-        unit=unit,
-        every=every,
-        lag=lag,
-        back=back,
     )
-    parts = [_AGGREGATE.format(unit=unit, fn=fn, target=target) for fn in AGGREGATES]
-    return head + "".join(parts)
+    target = quoted(f"{bucket}_{unit}")
+    each = _AGGREGATE + after
+    return head + "".join(each.format(unit=unit, fn=fn, target=target) for fn in AGGREGATES)
 
 
 def quoted(text: str) -> str:

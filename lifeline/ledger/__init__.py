@@ -1,8 +1,9 @@
 """The ledger: what happened, exactly once, and what people did about it."""
 
 from lifeline.ledger.book import Outlet
+from lifeline.ledger.cursors import Cursor
 from lifeline.ledger.errors import Conflict, LedgerError, Refused, Unavailable, Unknown
-from lifeline.ledger.ledger import Applied, Cursor, Ledger
+from lifeline.ledger.ledger import Applied, Ledger
 from lifeline.ledger.mirror import mirror
 
 __all__ = [

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import delete, func, insert, select
 
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
+from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
-from rules.alarms import Alarm, AlarmFold
+from rules.alarms import Hold
 from rules.events import Event, EventType, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
+
+    from rules.alarms import Alarm
 
 LEDGER_PARTITION = "ledger"
 """Events the ledger itself adds (ACKED, ENDED, …): their offset is their own number."""
@@ -132,6 +135,31 @@ def append(
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
 
 
+def called(
+    connection: Connection,
+    alarm: Alarm,
+    said: dict[str, Any],
+    *,
+    now_ns: int,
+    simulation: bool,
+    writing: Writing,
+) -> None:
+    """Write a step of an escalation and its messages; the alarm itself stays as it is."""
+    seq = next_seq(connection)
+    event = own_event(
+        EventType.CALLED, alarm, seq=seq, event_ns=now_ns, receive_ns=now_ns, evidence=said
+    )
+    connection.execute(insert(EVENT), [_row(event, seq, simulation=simulation)])
+    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation)
+    for row in rows:
+        row["body"] = _with(row["body"], {"escalation": {"step": said["step"], "to": said["to"]}})
+    _send(connection, rows, writing)
+
+
+def _with(body: str, more: dict[str, Any]) -> str:
+    return json.dumps(json.loads(body) | more, ensure_ascii=False, separators=(",", ":"))
+
+
 def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
     return {
         "seq": seq,
@@ -206,18 +234,39 @@ def _outbox_rows(
     if not told:
         return []
     body = writing.compose(event, alarm, seq=seq) | {"simulation": simulation}
+    body |= _audience(event, alarm)
+    kept = _kept_back(alarm, simulation=simulation)
     return [
         {
             "seq": seq,
             "channel": outlet.name,
-            "status": "withheld" if simulation else "pending",
-            "reason": "simulation" if simulation else "",
+            "status": "withheld" if kept else "pending",
+            "reason": kept,
             "attempts": 0,
             "next_wall_ns": 0,
             "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         }
         for outlet in told
     ]
+
+
+def _kept_back(alarm: Alarm, *, simulation: bool) -> str:
+    """Return why nothing leaves the house, "" where it does."""
+    if simulation:
+        return "simulation"
+    quiet = [s.cause for s in alarm.suppression if s.hold is not Hold.OUT_OF_SERVICE]
+    return f"suppressed: {', '.join(quiet)}" if quiet else ""
+
+
+def _audience(event: Event, alarm: Alarm) -> dict[str, Any]:
+    """Say to whom an alarm is told while its asset is worked on: to those who work there."""
+    windows = [s for s in alarm.suppression if s.hold is Hold.OUT_OF_SERVICE]
+    if not windows:
+        return {}
+    said = [event.evidence, *event.evidence.get("held", ())]
+    crew = sorted({name for each in said for name in each.get("crew", ())})
+    causes = [s.cause for s in windows]
+    return {"audience": "crew", "crew": crew, "maintenance": causes, "by": windows[0].by}
 
 
 def _send(connection: Connection, rows: list[dict[str, Any]], writing: Writing) -> dict[str, int]:

@@ -7,7 +7,6 @@ an alarm of its own. SQLite in WAL mode by default; PostgreSQL by another URL.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,14 +24,15 @@ from lifeline.ledger.book import (
     Writing,
     Written,
     append,
+    called,
     facts,
     next_seq,
 )
+from lifeline.ledger.cursors import Cursor, cursor_of, move
 from lifeline.ledger.errors import Unavailable
 from lifeline.ledger.rerun import new_and_differing
 from lifeline.ledger.tables import (
     ALARM,
-    CURSOR,
     EVENT,
     METADATA,
     MISMATCH,
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from rules.plan import CallStep
+
 MISMATCH_RULE = "ledger-mismatch"
 
 
@@ -59,15 +61,6 @@ class Applied:
     compared: int = 0
     mismatches: int = 0
     alarms: tuple[Alarm, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """How far a reader is: events of journal records below ``through`` are in the ledger."""
-
-    through: int = 0
-    position: int = 0
-    extra: Mapping[str, Any]
 
 
 class Ledger:
@@ -151,17 +144,19 @@ class Ledger:
         """Take the events of journal records in [``since``, ``through``), exactly once.
 
         ``position`` is where the reader goes on in its own log. Events below the cursor are
-        compared with what stands here; given ``since``, so is their absence.
+        compared with what stands here; given ``since``, so is their absence. What rules on trial
+        say (``shadow``) is nobody's alarm and stays in the event log.
         """
+        events = [event for event in events if not event.shadow]
         written = Written((), 0, {})
         with self.write() as connection:
-            known = _cursor(connection, reader)
+            known = cursor_of(connection, reader)
             fresh, found = new_and_differing(connection, events, known.through, since)
             if fresh:
                 written = append(connection, fresh, simulation=simulation, writing=self.writing)
             if found:
                 self._record(connection, found, simulation=simulation)
-            _move(connection, reader, max(known.through, through), position, known.extra)
+            move(connection, reader, max(known.through, through), position, known.extra)
         self._count(fresh, found, written)
         return Applied(
             new=len(fresh),
@@ -211,14 +206,14 @@ class Ledger:
     def cursor(self, reader: str = "events") -> Cursor:
         """Return where a reader stands; the beginning if it never moved."""
         with self.read() as connection:
-            return _cursor(connection, reader)
+            return cursor_of(connection, reader)
 
     def move_cursor(
         self, reader: str, *, through: int, position: int = 0, extra: Mapping[str, Any]
     ) -> None:
         """Note where a reader stands that writes nothing else here."""
         with self.write() as connection:
-            _move(connection, reader, through, position, extra)
+            move(connection, reader, through, position, extra)
 
     # ── alarms out ───────────────────────────────────────────────────────────────────────────
 
@@ -343,6 +338,17 @@ class Ledger:
                 ),
             )
 
+    def call(
+        self, alarm_id: str, step: CallStep, *, number: int, call_seq: int, simulation: bool
+    ) -> None:
+        """Note a step of an escalation, with its messages; nothing where the alarm is gone."""
+        with self.write() as connection:
+            found = commands.find(connection, alarm_id)
+            if found is not None:
+                said = {"step": number, "call_seq": call_seq, "to": list(step.to)}
+                called(connection, found[0], said, now_ns=self.now_ns(),
+                       simulation=simulation, writing=self.writing)  # fmt: skip
+
     # ── outbox ───────────────────────────────────────────────────────────────────────────────
 
     def due(self, *, limit: int = 100) -> tuple[Any, ...]:
@@ -371,19 +377,3 @@ class Ledger:
                     attempts=OUTBOX.c.attempts + 1,
                 )
             )
-
-
-def _cursor(connection: Connection, reader: str) -> Cursor:
-    row = connection.execute(select(CURSOR).where(CURSOR.c.reader == reader)).first()
-    if row is None:
-        return Cursor(extra={})
-    return Cursor(through=row.through, position=row.position, extra=json.loads(row.extra))
-
-
-def _move(
-    connection: Connection, reader: str, through: int, position: int, extra: Mapping[str, Any]
-) -> None:
-    values = {"through": through, "position": position, "extra": json.dumps(dict(extra))}
-    moved = connection.execute(update(CURSOR).where(CURSOR.c.reader == reader).values(**values))
-    if moved.rowcount == 0:
-        connection.execute(insert(CURSOR).values(reader=reader, **values))

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from lifeline.clock import Clock
 from lifeline.config import CityConfig, load_config
+from lifeline.preflight import held_site, read_site
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lifeline.preflight import SiteTexts
 
 NAMES: Final = ("broker", "ingest", "engine", "store", "archive", "serve", "probe", "city")
 
@@ -50,11 +53,21 @@ class Context:
     origin: ClockOrigin = field(default_factory=ClockOrigin)
     scenario: str = ""
     begin_ns: int = 0  # city time at which the scenario begins; 0 = when its process starts
+    again: bool = False  # it fell and is started again: what held then holds, not the folder
     stop: threading.Event = field(default_factory=threading.Event)
 
     def config(self) -> CityConfig:
         """Read ``city.toml`` (again: a restarted process sees what was changed)."""
         return load_config(self.site)
+
+    def texts(self, config: CityConfig) -> SiteTexts:
+        """Return registry, rules and mappings of the folder, at a start of the whole city.
+
+        A process that fell goes on with the registry and rules that held: an edit that nobody
+        asked to reload must neither slip in by a crash nor keep the process down.
+        """
+        held = held_site(config, self.data) if self.again else None
+        return held or read_site(config, self.data)
 
 
 def command(name: str, context: Context, *, parent: int, json_logs: bool) -> list[str]:
@@ -62,6 +75,8 @@ def command(name: str, context: Context, *, parent: int, json_logs: bool) -> lis
     words = [sys.executable, "-m", "lifeline.processes", name]
     words += ["--site", str(context.site), "--data", str(context.data)]
     words += ["--clock", str(context.origin), "--parent", str(parent)]
+    if context.again:
+        words.append("--again")
     if context.scenario:
         words += ["--scenario", context.scenario, "--begin-ns", str(context.begin_ns)]
     return [*words, "--json-logs"] if json_logs else words
@@ -78,6 +93,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
     parser.add_argument("--clock", type=ClockOrigin.parse, default=ClockOrigin())
     parser.add_argument("--scenario", default="", help="what happens in the simulated city")
     parser.add_argument("--begin-ns", type=int, default=0, help="city time it begins at")
+    parser.add_argument("--again", action="store_true", help="started again after it fell")
     parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     said = parser.parse_args(arguments)
@@ -87,5 +103,6 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
         origin=said.clock,
         scenario=said.scenario,
         begin_ns=said.begin_ns,
+        again=said.again,
     )
     return said.name, context, said.parent, said.json_logs

@@ -10,7 +10,6 @@ from ingest.limits import IngestLimits
 from ingest.service import run_ingest
 from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
-from lifeline.preflight import read_site
 from lifeline.reachable import broker_port
 from lifeline.retention import Bounds, Retention
 from rules.language import compile_plan, rules_from_bytes
@@ -36,7 +35,7 @@ def tick_s(factor: float) -> float:
 def run(context: Context) -> None:
     """Take in, journal and acknowledge until stopped."""
     config = context.config()
-    texts = read_site(config, context.data)
+    texts = context.texts(config)
     for warning in texts.warnings:
         structlog.get_logger("ingest").warning(str(warning))
     texts.store(context.data)

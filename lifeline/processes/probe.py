@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.codecs import compact
-from lifeline.preflight import read_site
 from lifeline.processes.ingest import mqtt_settings
 from simulators.devices.coap import CoapLine, CoapTarget
 from simulators.devices.counters import write_atomically
@@ -21,17 +20,21 @@ from simulators.devices.device import Message
 from simulators.devices.mqtt import MqttLine, MqttTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lifeline.processes.context import Context
     from rules.registry import Registry
 
 STATS_FILE = "probe.json"  # in the data folder's run/: how many beats were taken
 LEAST_PERIOD_S = 0.2
 LONGEST_NAP_S = 0.2  # so that a stop is seen
+CONNECT_WITHIN_S = 1.0  # a stop waits for a connection that is being made
+CLOSE_WITHIN_S = 0.5
 
 
 def run(context: Context) -> None:
     """Beat until stopped; without a heartbeat channel there is only the waiting."""
-    registry = read_site(context.config(), context.data).registry
+    registry = context.texts(context.config()).registry
     asyncio.run(_beat(context, registry))
 
 
@@ -42,25 +45,49 @@ async def _beat(context: Context, registry: Registry) -> None:
     if not rows:
         structlog.get_logger("probe").warning("no heartbeat channel: nobody watches the watcher")
     lines = {row: _line(context, devices.id[int(channels.device[row])]) for row in rows}
-    clock = context.origin.clock()
-    period_ns = min((int(channels.interval_ns[row]) for row in rows), default=30 * 10**9)
+    beating = asyncio.create_task(_beats(context, registry, lines))
+    try:
+        # A beat is sent until it is answered, and without a broker that is never: a stop does not
+        # wait for it.
+        while not context.stop.is_set() and not beating.done():
+            await asyncio.wait([beating], timeout=LONGEST_NAP_S)
+    finally:
+        beating.cancel()
+        await asyncio.wait([beating])
+        await asyncio.gather(*(_closed(line) for line in lines.values() if line is not None))
+    if not beating.cancelled():
+        beating.result()  # it ended by itself: raises what ended it
+
+
+async def _beats(
+    context: Context, registry: Registry, lines: Mapping[int, MqttLine | CoapLine | None]
+) -> None:
+    """Send one beat after the other, each until it is answered."""
+    clock, intervals = context.origin.clock(), registry.channels.interval_ns
+    period_ns = min((int(intervals[row]) for row in lines), default=30 * 10**9)
     period_s = max(clock.wall_s(period_ns), LEAST_PERIOD_S)
     boot, sequence, due_s = int(time.time()), 0, 0.0
+    while True:
+        if time.monotonic() >= due_s:
+            due_s, sequence = time.monotonic() + period_s, sequence + 1
+            beats = [
+                _send(line, registry, row, (boot, sequence), clock.now_ns())
+                for row, line in lines.items()
+                if line is not None
+            ]
+            await asyncio.gather(*beats)
+            held = {"readings_sent": sequence * len(beats)}
+            write_atomically(context.data / "run" / STATS_FILE, held)
+        await asyncio.sleep(min(LONGEST_NAP_S, period_s))
+
+
+async def _closed(line: MqttLine | CoapLine) -> None:
+    """Say good-bye, if there is somebody who hears it."""
     try:
-        while not context.stop.is_set():
-            if time.monotonic() >= due_s:
-                due_s, sequence = time.monotonic() + period_s, sequence + 1
-                beats = [
-                    _send(line, registry, row, (boot, sequence), clock.now_ns())
-                    for row, line in lines.items()
-                    if line is not None
-                ]
-                await asyncio.gather(*beats)
-                held = {"readings_sent": sequence * len(beats)}
-                write_atomically(context.data / "run" / STATS_FILE, held)
-            await asyncio.sleep(min(LONGEST_NAP_S, period_s))
-    finally:
-        await asyncio.gather(*(line.close() for line in lines.values() if line is not None))
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await line.close()
+    except TimeoutError:
+        structlog.get_logger("probe").warning("the broker did not answer the good-bye")
 
 
 def _line(context: Context, device: str) -> MqttLine | CoapLine | None:
@@ -77,6 +104,7 @@ def _line(context: Context, device: str) -> MqttLine | CoapLine | None:
             username=mqtt.username,
             password=mqtt.password,
             tls_ca=mqtt.ca_file,
+            connect_timeout_s=CONNECT_WITHIN_S,
         )
         return MqttLine(device, target, retried=retried)
     if coap is not None:

@@ -25,6 +25,7 @@ def run(context: Context) -> None:
         simulation=site.simulation,
         webhook=_webhook(config),
         map_file=context.site / "map.geojson",
+        folder=context.site,
     )
     clock = context.origin.clock()
     run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)

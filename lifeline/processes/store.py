@@ -8,7 +8,6 @@ from ingest.store.service import run_store
 from ingest.store.settings import InfluxSettings
 from lifeline.console.sentences import words
 from lifeline.errors import Missing
-from lifeline.preflight import read_site
 from lifeline.site import Site
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def run(context: Context) -> None:
         ca_file=config.path(entry.ca_file) if entry.ca_file else None,
         verify_tls=entry.verify_tls,
     )
-    registry = read_site(config, context.data).registry
+    registry = context.texts(config).registry
     run_store(
         data=context.data,
         registry=registry,

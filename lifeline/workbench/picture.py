@@ -8,7 +8,8 @@ import numpy as np
 from rich.text import Text
 
 from lifeline.terminal_chart import draw
-from rules.alarms import AlarmFold, Condition
+from rules.alarm_fold import AlarmFold
+from rules.alarms import Condition
 from rules.durations import format_duration
 from rules.testing.reasons import scored_rows, slot_of
 

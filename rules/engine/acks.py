@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rules.engine.slots import NO_NS
 from rules.events import Event, EventType, alarm_id, alarm_key
 from rules.readings import offset_of, row_of
 
@@ -68,7 +69,22 @@ def _tracks_of(slots: Slots, kernel: str, slot: int) -> NDArray[np.int64]:
     return np.array(same, np.int64)
 
 
-def reset_event(slots: Slots, offset: int, slot: int) -> Event:
+def reset(slots: Slots, offset: int, data: Mapping[str, Any]) -> list[Event]:
+    """Open the range latch of the slots of one rule and channel; an event for each that was."""
+    state, events = slots.state, []
+    for slot in slots.named(str(data.get("rule")), str(data.get("channel"))):
+        if not state.closed[slot]:
+            continue
+        state.closed[slot] = False
+        state.clear_ns[slot] = NO_NS
+        running = (state.onset_ns[slot] != NO_NS).any()
+        moving = np.array([running or state.mask[slot] != 0])
+        slots.note_busy(np.array([slot]), moving)
+        events.append(_reset_event(slots, offset, slot))
+    return events
+
+
+def _reset_event(slots: Slots, offset: int, slot: int) -> Event:
     """Say that a person reset a range latch after a re-test."""
     state = slots.state
     levels = len(slots.levels)
@@ -96,4 +112,6 @@ def reset_event(slots: Slots, offset: int, slot: int) -> Event:
         value=float(state.value[slot]),
         score=float(state.score[slot] * sign),
         confirmed=sure,
+        announce=not rule.shadow,
+        shadow=rule.shadow,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine.holds import Standing
 from rules.engine.slots import INF_NS, NO_NS, timed
 from rules.events import Event, EventType
 from rules.readings import offset_of, row_of
@@ -263,7 +264,27 @@ class Deadman:
             value=silence_s,
             score=silence_s,
             limit=limit,
+            announce=not rule.shadow,
+            shadow=rule.shadow,
         )
+
+    def standing(self) -> list[Standing]:
+        """Return the alarms of silence that stand."""
+        severities = [0, *(x.severity for x in self._plan.levels)]
+        found = []
+        for slot in np.flatnonzero(self.level >= 0).tolist():
+            rule = self._plan.deadman_rules[int(self.rule[slot])]
+            if rule.shadow:
+                continue
+            device, episode = self._device_ids[int(self.device[slot])], int(self.episode[slot])
+            found.append(
+                Standing(
+                    rule.rule_id, 1, device, severities[int(self.level[slot]) + 1],
+                    severities[int(self.top[slot]) + 1], rule.klass,
+                    f"{offset_of(episode)}.{row_of(episode)}",
+                )
+            )  # fmt: skip
+        return found
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the slots' state by name."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.engine.acks import acknowledge, reset_event
+from rules.engine.acks import acknowledge, reset
 from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
+from rules.engine.holds import Holds
 from rules.engine.kinds import ACROSS, FOLLOWING, KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
@@ -21,11 +22,20 @@ from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.readout import Readout
 from rules.engine.second import SecondStage, waiting_rows
-from rules.engine.slots import INF_NS, NO_NS, Slots, build_slots
+from rules.engine.slots import INF_NS, Slots, build_slots
 from rules.engine.taking import columns_of, kept_segments
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
-from rules.readings import HEARD_ONLY, Block, Control, Readings, offset_of, position, row_of
+from rules.readings import (
+    HEARD_ONLY,
+    Block,
+    Control,
+    Readings,
+    offset_of,
+    position,
+    row_of,
+    texts_named,
+)
 from rules.segments import ranges, segments_of
 
 if TYPE_CHECKING:
@@ -53,7 +63,7 @@ AUX_NAMES |= {sampler.kernel: sampler.aux_names for sampler in SAMPLERS}
 class Engine:
     """All rules of a plan over all channels of a registry.
 
-    ``resolve`` gives the plan and registry a ``registry`` or ``rules`` Control names, or None to
+    ``resolve`` gives the plan and registry that a Control's ``texts_named`` mean, or None to
     go on as before; without it those records change nothing. With ``reads_out`` it also keeps
     what charts want, until ``series`` takes it.
     """
@@ -100,6 +110,7 @@ class Engine:
         looks = not used.isdisjoint(ACROSS)
         self.asof = AsOf(count, self.slots.accept_flags) if looks else None
         self.deadman = Deadman(self.plan, self.registry.devices.id)
+        self.holds = Holds(self.plan, self.registry)
         self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
@@ -155,6 +166,9 @@ class Engine:
 
     def _take_up(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         """Take up columns, cut where new epochs of a block's clock open."""
+        return self.holds.woven(self._judge(columns, blocks), columns.ticks)
+
+    def _judge(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         samples, epochs = self.blocks.mark(blocks)
         if not epochs:
             return self._take(columns, samples)
@@ -335,29 +349,14 @@ class Engine:
     def _control(self, offset: int, control: Control) -> list[Event]:
         """Take up an operator's reset, or a change of registry or rules."""
         if control.type == "reset":
-            return self._reset(offset, control.data)
+            return sorted(reset(self.slots, offset, control.data), key=log_order)
         if control.type == "ack":
             acknowledge(self.slots, self.scorers, control.data)
-        if control.type in {"registry", "rules"} and self._resolve is not None:
+        if self._resolve is not None and texts_named(control):
             resolved = self._resolve(control)
             if resolved is not None:
                 return self.change(*resolved, offset=offset)
         return []
-
-    def _reset(self, offset: int, data: dict[str, Any]) -> list[Event]:
-        """Open the range latch of the slots of one rule and channel."""
-        state, events = self.slots.state, []
-        for slot in self.slots.named(str(data.get("rule")), str(data.get("channel"))):
-            if not state.closed[slot]:
-                continue
-            state.closed[slot] = False
-            state.clear_ns[slot] = NO_NS
-            running = (state.onset_ns[slot] != NO_NS).any()
-            moving = np.array([running or state.mask[slot] != 0])
-            self.slots.note_busy(np.array([slot]), moving)
-            events.append(reset_event(self.slots, offset, slot))
-        events.sort(key=log_order)
-        return events
 
     def change(self, plan: Plan, registry: Registry, *, offset: int) -> list[Event]:
         """Go on with another plan and registry; slots of unchanged meaning keep their state.
@@ -368,12 +367,13 @@ class Engine:
 
         before = self.snapshot()
         self._told_before = self.series()
-        old_levels, quality = self.plan.levels, self.quality
+        old_levels, quality, holds = self.plan.levels, self.quality, self.holds
         self.plan, self.registry = plan, registry
         self.judge.grow(len(registry.channels.id))
         self._lay_out()
         self.quality.follow(quality)
         events = carry_over(self, before, old_levels, offset)
+        events += self.holds.changed(holds, offset)
         events.sort(key=log_order)
         return events
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.engine.slots import DANGEROUS
+from rules.engine.parameters import DANGEROUS
 from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE
 from rules.readings import offset_of, row_of
@@ -57,7 +57,9 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
     value, sign = float(rows.value[row]), float(p.sign[slot])
     over = value * sign > p.range_at[slot]
     score = np.inf if over else value * sign
-    breached = np.flatnonzero(score >= p.raise_at[slot, :-1])
+    one = slice(row, row + 1)
+    told = int(slots.hours.rows(np.array([slot]), rows.judged_ns[one])[0])
+    breached = np.flatnonzero(score >= p.raise_at[told, :-1])
     if not len(breached):
         return None
     level = int(breached[-1])
@@ -65,7 +67,7 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
     before = _last_before(batch, row, accept, threshold) * sign
     if before > p.range_at[slot]:
         before = np.inf
-    contradicted = bool(before < p.clear_at[slot, level])
+    contradicted = bool(before < p.clear_at[told, level])
     severity = int(slots.severity[level])
     top = severity == int(slots.severity.max())
     announce = severity >= DANGEROUS and not contradicted
@@ -85,9 +87,10 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
         receive_ns=int(rows.receive_ns[row]),
         value=value,
         score=float(score * sign),
-        limit=float(p.raise_at[slot, level] * sign),
-        announce=announce or (rule.fail_loud and top),
+        limit=float(p.raise_at[told, level] * sign),
+        announce=(announce or (rule.fail_loud and top)) and not rule.shadow,
         over_range=bool(over),
+        shadow=rule.shadow,
     )
 
 

@@ -158,9 +158,10 @@ def run_levels(
     bits = np.int64(1) << columns
     segment, first, last = rows.segment, rows.first, rows.last
     score, t = rows.score, rows.judged_ns
+    told = _Told(slots, slot, rows, columns, pick)
     onset_ns, clear_ns = state.onset_ns.reshape(-1)[pick], state.clear_ns.reshape(-1)[pick]
-    breach = score >= _spread(parameters.raise_at, pick, length)
-    clear = (score < _spread(parameters.clear_at, pick, length)) & ~breach
+    breach = score >= told(parameters.raise_at)
+    clear = (score < told(parameters.clear_at)) & ~breach
     breach[:, first] = onset_ns != NO_NS
     clear[:, first] = clear_ns != NO_NS
 
@@ -168,12 +169,11 @@ def run_levels(
     count = np.arange(1, len(segment) + 1) - run
     count += np.where(rows.virtual[run], _spread(state.count, pick, length) - 1, 0)
     held = t - onset
-    hold = _spread(parameters.hold_ns, pick, length)
-    samples = _spread(parameters.hold_samples, pick, length)
+    hold, samples = told(parameters.hold_ns), told(parameters.hold_samples)
     sets = breach & ((held >= hold) | ((samples > 0) & (count >= samples)))
 
     _, clear_onset = _runs(clear, rows, clear_ns)
-    keep = _spread(parameters.keep_ns, pick, length)
+    keep = told(parameters.keep_ns)
     resets = clear & (t - clear_onset >= keep) & ~rows.closed
 
     carried_on = (state.mask[slot] & bits[:, None]) != 0
@@ -202,6 +202,31 @@ def declared_columns(slots: Slots, slot: NDArray[np.int64]) -> NDArray[np.int64]
     """Return the levels (the hidden one too) that any of the slots declares."""
     undeclared = np.isnan(slots.parameters.raise_at[slot])
     return np.flatnonzero(~np.logical_and.reduce(undeclared, axis=0))
+
+
+class _Told:
+    """What each row of each level is judged by, [C, n]: by the hour where the slot has hours."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        slot: NDArray[np.int64],
+        rows: Extended,
+        columns: NDArray[np.int64],
+        pick: NDArray[np.int64],
+    ) -> None:
+        self._pick, self._length = pick, rows.last - rows.first + 1
+        self._at: NDArray[np.int64] | None = None
+        if slots.hours.schedules and (slots.hours.group[slot] >= 0).any():
+            place = slots.hours.rows(slot[rows.segment], rows.judged_ns)
+            self._at = place * slots.parameters.raise_at.shape[1] + columns[:, None]
+
+    def __call__(self, table: NDArray[Any]) -> NDArray[Any]:
+        """Take [C, n] from a wide table of parameters."""
+        if self._at is None:
+            return _spread(table, self._pick, self._length)
+        held: NDArray[Any] = table.reshape(-1)[self._at]
+        return held
 
 
 def _spread(

@@ -32,6 +32,9 @@ def advance_one(
     columns = declared_columns(slots, slot)
     width = p.raise_at.shape[1]
     at = slot * width + columns[:, None]
+    told = at
+    if slots.hours.schedules:
+        told = slots.hours.rows(slot, rows.judged_ns) * width + columns[:, None]
     last_tick = int(ticks.tick_ns[-1]) if len(ticks.g) else int(NO_NS)
     due_ns = state.due_ns.reshape(-1)
     if len(ticks.g) and (due_ns[at] <= last_tick).any():
@@ -45,16 +48,16 @@ def advance_one(
     was = (mask & bits[:, None]) != 0
 
     onset, clear_onset = state.onset_ns.reshape(-1)[at], state.clear_ns.reshape(-1)[at]
-    breach = score >= p.raise_at.reshape(-1)[at]
-    clear = (score < p.clear_at.reshape(-1)[at]) & ~breach
+    breach = score >= p.raise_at.reshape(-1)[told]
+    clear = (score < p.clear_at.reshape(-1)[told]) & ~breach
     goes_on = (onset != NO_NS) & ~broken
     onset = np.where(goes_on, onset, t)
     count = np.where(goes_on, state.count.reshape(-1)[at], 0) + 1
     held = t - onset
-    hold, samples = p.hold_ns.reshape(-1)[at], p.hold_samples.reshape(-1)[at]
+    hold, samples = p.hold_ns.reshape(-1)[told], p.hold_samples.reshape(-1)[told]
     sets = breach & ((held >= hold) | ((samples > 0) & (count >= samples)))
     clear_onset = np.where((clear_onset != NO_NS) & ~broken, clear_onset, t)
-    resets = clear & (t - clear_onset >= p.keep_ns.reshape(-1)[at]) & ~closed
+    resets = clear & (t - clear_onset >= p.keep_ns.reshape(-1)[told]) & ~closed
     on = (was | sets) & ~resets
     need = hold - held
     waits = breach & ~on & timed(hold) & (need <= max_gap_ns)

@@ -10,7 +10,8 @@ import numpy as np
 
 from rules.engine.lifecycle import Transitions, extend, run_levels
 from rules.engine.one_row import advance_one
-from rules.engine.slots import DANGEROUS, INF_NS, NO_NS
+from rules.engine.parameters import DANGEROUS
+from rules.engine.slots import INF_NS, NO_NS
 from rules.events import NOTHING, Event, EventType
 from rules.readings import MAX_ROWS, ROW_BITS
 
@@ -136,9 +137,8 @@ def _events(
     onset = groups.transitions.onset_ns[decided]
     column = groups.transitions.column[decided]
     up = now > was
-    limit = np.where(
-        up, slots.parameters.raise_at[owner, column], slots.parameters.clear_at[owner, column]
-    )
+    p, told = slots.parameters, slots.hours.rows(owner, rows.judged_ns[groups.row])
+    limit = np.where(up, p.raise_at[told, column], p.clear_at[told, column])
     confirms = (groups.after & hidden != 0) & (groups.before & hidden == 0)
     loud = slots.parameters.fail_loud[owner]
     sure = ~loud | (groups.after & hidden != 0) | (severity < DANGEROUS)
@@ -150,8 +150,8 @@ def _events(
     confirm_onset[groups.of[of_hidden]] = groups.transitions.onset_ns[of_hidden]
     is_level = np.arange(len(at)) < len(level_events)
     by_tick = groups.tick_ns[at] != NO_NS
-    row, sign = groups.row[at], slots.parameters.sign[owner[at]]
-    raw_limit = np.where(is_level, limit[at], slots.parameters.raise_at[owner[at], levels])
+    row, sign = groups.row[at], p.sign[owner[at]]
+    raw_limit = np.where(is_level, limit[at], p.raise_at[told[at], levels])
     named = is_level | (severity[at] > 0)  # a hidden level may be set with no level to confirm
     kind = [_kind(was[i], now[i]) for i in level_events]
     return SlotEvents(
@@ -274,9 +274,10 @@ def to_events(
                 columns.score.tolist(),
                 columns.limit.tolist(),
                 columns.confirmed.tolist(),
-                repeat(True, count),  # announce
+                [not rule.shadow for rule in rules],  # announce
                 columns.over_range.tolist(),
                 _evidence(rules, columns.aux, aux_names),
+                [rule.shadow for rule in rules],
                 strict=True,
             ),
         )

@@ -48,6 +48,8 @@ class Readout:
         self.minute = {name: np.full(len(slots.tracks[name]), NO_MINUTE) for name in scorers}
         self._computed = np.array([bool(said) for said in channels.derived], np.bool_)
         self._pieces: list[_Piece] = []
+        self.every_ns = EVERY_NS
+        """How far apart rows of a track are told; whoever wants every row sets 1. No state."""
 
     def take(
         self,
@@ -83,12 +85,12 @@ class Readout:
         """Return the places of rows that begin a minute of their track, and remember them."""
         minutes = self.minute[kernel]
         if runs.single:
-            minute = runs.t // EVERY_NS
+            minute = runs.t // self.every_ns
             at = np.flatnonzero((minute != minutes[runs.place]) & ~np.isnan(score))
             minutes[runs.own[at]] = minute[at]
             return at
         scored = np.flatnonzero(~np.isnan(score))
-        run, minute = runs.segment[scored], runs.t[scored] // EVERY_NS
+        run, minute = runs.segment[scored], runs.t[scored] // self.every_ns
         head = np.ones(len(scored), np.bool_)
         head[1:] = run[1:] != run[:-1]
         before = np.empty(len(scored), np.int64)

@@ -14,9 +14,10 @@ from zlib import crc32
 
 import numpy as np
 
+from rules.engine.holds import standing_alarms
 from rules.engine.tracks import mix
-from rules.events import Event, EventType
-from rules.readings import offset_of, row_of
+from rules.engine.trial import ended, ended_silence, turned, turned_silences
+from rules.plan import SHADOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rules.engine.quality.checks import Tracks as Checks
     from rules.engine.slots import Slots
     from rules.engine.tracks import Tracks
+    from rules.events import Event
     from rules.plan import Level
 
 FORMAT = 2
@@ -52,6 +54,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "registry_hash": engine.registry.content_hash,
         "rules": [rule.rule_id for rule in slots.rules],
         "inputs_from": slots.inputs_from,
+        "shadow": sorted({rule.rule_id for rule in engine.plan.told_rules if rule.shadow}),
         "quality_rules": [rule.rule_id for rule in engine.plan.quality_rules],
         "subjects": list(slots.subjects),
         "deadman_keys": [(r, d, m.hex()) for r, d, m in deadman.keys],
@@ -110,9 +113,10 @@ def carry_over(
 ) -> list[Event]:
     """Move the state of slots of unchanged meaning into the engine's new tables."""
     slots = engine.slots
-    names = _Names([rule.rule_id for rule in slots.rules], state["rules"], slots, state)
+    names = _names([rule.rule_id for rule in slots.rules], state["rules"], slots, state)
     p, held = slots.parameters, state["slot_names"]
-    new_at, old_at = names.match(
+    new_at, old_at, same = _matched(
+        names,
         (p.rule, p.channel, p.sign.astype(np.int64), slots.meaning),
         (held["rule"], held["subject"], held["side"], held["meaning"]),
     )
@@ -137,7 +141,10 @@ def carry_over(
             engine.threshold.last_value[number, : len(last)] = last
     if engine.asof is not None and "asof" in state:
         engine.asof.restore(state["asof"], state["accept_flags"])
-    events = _dropped(engine, state, old_at, old_levels, offset)
+    events = turned(engine, state, (new_at, old_at), same, offset)
+    events += turned_silences(engine, state, offset)
+    engine.holds.follow(standing_alarms(slots, engine.deadman), int(engine.deadman.tick_ns))
+    events += _dropped(engine, state, old_at[:same], old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)
 
 
@@ -172,6 +179,32 @@ class _Names:
         return found, known[order[at[found]]]
 
 
+def _names(mine: list[str], theirs: list[str], slots: Slots, state: dict[str, Any]) -> list[_Names]:
+    """Return how rules are found: by their ids, and then by those they had in a shadow folder."""
+    names = [_Names(mine, theirs, slots, state)]
+    if any(rule.startswith(SHADOW) for rule in theirs):
+        on_trial = [r.removeprefix(SHADOW) if r.startswith(SHADOW) else "" for r in theirs]
+        names.append(_Names(mine, on_trial, slots, state))
+    return names
+
+
+def _matched(
+    names: list[_Names], mine: tuple[NDArray[Any], ...], theirs: tuple[NDArray[Any], ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Return the places of rows that mean the same, here and there, and how many by their own id.
+
+    What a rule of a shadow folder learned goes on in the rule it becomes, where that one brings
+    nothing of its own.
+    """
+    new, old = names[0].match(mine, theirs)
+    same = len(new)
+    for others in names[1:]:
+        more, before = others.match(mine, theirs)
+        fresh = ~np.isin(more, new)
+        new, old = np.concatenate([new, more[fresh]]), np.concatenate([old, before[fresh]])
+    return new, old, same
+
+
 def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
     digest = np.zeros(rows, np.uint64)
     for column in columns:
@@ -182,7 +215,7 @@ def _digest(columns: list[NDArray[Any]], rows: int) -> NDArray[np.uint64]:
 def _move_quality(engine: Engine, state: dict[str, Any]) -> None:
     """Move the windows and open excursions of the quality checks."""
     mine = [rule.rule_id for rule in engine.plan.quality_rules]
-    names = _Names(mine, state.get("quality_rules", []), engine.slots, state)
+    names = [_Names(mine, state.get("quality_rules", []), engine.slots, state)]
     for check in engine.quality.checks:
         if f"track_{check.tracks.kernel}" in state:
             _move_kernel(check.tracks, check, state, names)
@@ -192,11 +225,12 @@ def _move_kernel(
     tracks: Tracks | Checks,
     scorer: Scorer | Sampler | Votes | Check,
     state: dict[str, Any],
-    names: _Names,
+    names: list[_Names],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Move the windows or statistics of one kernel; return the places (new, old) of its tracks."""
     held = state[f"track_{tracks.kernel}"]
-    mine, theirs = names.match(
+    mine, theirs, _ = _matched(
+        names,
         (tracks.rule, tracks.channel, tracks.meaning),
         (held["rule"], held["subject"], held["meaning"]),
     )
@@ -234,37 +268,14 @@ def _dropped(
     offset: int,
 ) -> list[Event]:
     """Say which alarms end because their rule was changed or removed: never silently."""
-    events = []
     visible = (1 << len(old_levels)) - 1
     latched = (state["slots"]["mask"] & visible) != 0
     latched[kept] = False
-    names = state["slot_names"]
-    latched &= names["rule"] < state.get("inputs_from", len(state["rules"]))
-    for slot in np.flatnonzero(latched).tolist():
-        rule, channel = (
-            state["rules"][names["rule"][slot]],
-            state["subjects"][names["subject"][slot]],
-        )
-        side, meaning = int(names["side"][slot]), f"{int(names['meaning'][slot]):016x}"
-        episode = int(state["slots"]["episode"][slot])
-        top = (int(state["slots"]["mask"][slot]) & visible).bit_length() - 1
-        events.append(
-            Event(
-                type=EventType.RULE_CHANGED,
-                offset=offset,
-                row=0,
-                rule=rule,
-                subject=channel,
-                side=side,
-                previous=old_levels[top].severity,
-                event_ns=_last_tick_ns(state),
-                receive_ns=_last_tick_ns(state),
-                max_severity=int(state["slots"]["max_severity"][slot]),
-                episode=f"{offset_of(episode)}.{row_of(episode)}",
-                evidence={"old_meaning": meaning, "plan": engine.plan.content_hash},
-            )
-        )
-    return events
+    latched &= state["slot_names"]["rule"] < state.get("inputs_from", len(state["rules"]))
+    plan = engine.plan.content_hash
+    return [
+        ended(state, slot, old_levels, offset, plan) for slot in np.flatnonzero(latched).tolist()
+    ]
 
 
 def _dropped_silences(
@@ -275,34 +286,12 @@ def _dropped_silences(
     offset: int,
 ) -> list[Event]:
     """Say which alarms of silent devices end because their rule was changed or removed."""
-    held = state["deadman"]
-    events = []
-    for slot in np.flatnonzero(held["level"] >= 0).tolist():
-        if slot in kept:
-            continue
-        rule, device, _missing = state["deadman_keys"][slot]
-        episode = int(held["episode"][slot])
-        events.append(
-            Event(
-                type=EventType.RULE_CHANGED,
-                offset=offset,
-                row=0,
-                rule=rule,
-                subject=device,
-                previous=old_levels[int(held["level"][slot])].severity,
-                event_ns=_last_tick_ns(state),
-                receive_ns=_last_tick_ns(state),
-                max_severity=old_levels[int(held["top"][slot])].severity,
-                episode=f"{offset_of(episode)}.{row_of(episode)}",
-                evidence={"plan": engine.plan.content_hash},
-            )
-        )
-    return events
-
-
-def _last_tick_ns(state: dict[str, Any]) -> int:
-    """Return the Clock's last word before a change; 0 before the first tick."""
-    return max(int(state["tick_ns"]), 0)
+    plan = engine.plan.content_hash
+    return [
+        ended_silence(state, slot, old_levels, offset, plan)
+        for slot in np.flatnonzero(state["deadman"]["level"] >= 0).tolist()
+        if slot not in kept
+    ]
 
 
 # ---- on disk ------------------------------------------------------------------------------------

@@ -10,28 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.language.escalations import compile_escalations
+from rules.language.holding import compile_holding
+from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, slot_columns
-from rules.language.loader import read_rules, read_sources
+from rules.language.loader import read_rules
 from rules.language.messages import messages_of
 from rules.language.quality_plan import compile_checks, masks
 from rules.language.reach import Overlaps, channel_warnings, coverage, shadowed
 from rules.language.ruleset import applied
 from rules.language.selection import Selector
+from rules.language.shadow import as_shadow, marked, unguarded
+from rules.language.sources import read_sources
 from rules.plan import ChannelRule, Plan
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import Invalid, Problem, near_or_known
 from rules.quantities import UnknownUnit
+from rules.strict_models import plain_error
 from rules.yaml_text import raise_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.language.kinds.kind import Groups, Kind
-    from rules.language.limits import Side
-    from rules.language.loader import Sources
+    from rules.language.limits import Side, SideProblem
     from rules.language.ruleset import Rule, RuleSet
+    from rules.language.sources import Sources
     from rules.plan import DeadmanRule, Level
     from rules.registry import Registry
+    from rules.strict_models import Path
 
 DEFAULT_ACCEPT = (1, 2, 3)
 
@@ -65,9 +72,10 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
     for rule in sorted(rules.rules, key=lambda rule: KINDS[rule.body.kind].after):
         work.rule(rule)
     quality = compile_checks(rules.checks, work.selector, work.problems)
-    judging = [*work.channel_rules, *work.input_rules]
+    judging = [at for r in (*work.channel_rules, *work.input_rules) for at in r.at_hours()]
     work.problems += masks(rules.checks, quality, judging, registry)
-    problems = [*work.problems, *coverage(work.selector, work.judged)]
+    inhibits, windows, odd = compile_holding(rules.holding, work.selector, registry, rules.levels)
+    problems = [*work.problems, *odd, *coverage(work.selector, work.judged)]
     raise_errors(problems)
     plan = Plan(
         content_hash=rules.content_hash,
@@ -77,14 +85,24 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         quality_rules=tuple(quality),
         composite_rules=tuple(work.composite_rules),
         input_rules=tuple(work.input_rules),
+        inhibits=inhibits,
+        maintenance=windows,
+        escalations=compile_escalations(rules.rules, rules.chains, rules.levels),
         subjects=tuple(work.subjects),
+        runbooks=rules.runbooks,
         probe_channels=work.selector.probes,
     )
+    plan = marked(plan, rules.rules)
+    problems += unguarded(plan, rules.rules, registry)
     return plan, sorted(set(problems))
 
 
 def check(
-    folder_or_files: Sources, registry: Registry | None = None, *, today: str | None = None
+    folder_or_files: Sources,
+    registry: Registry | None = None,
+    *,
+    today: str | None = None,
+    shadow: Sources | None = None,
 ) -> list[Problem]:
     """Return every problem of the rules: of their text and, given a registry, against it.
 
@@ -92,7 +110,8 @@ def check(
     registry even when others are wrong.
     """
     try:
-        rules, problems = read_rules(read_sources(folder_or_files), today=today)
+        trial = read_sources(shadow) if shadow is not None else {}
+        rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     except Invalid as invalid:
         return invalid.problems
     if registry is None:
@@ -141,7 +160,7 @@ class _Work:
             rows = np.flatnonzero(self.selector.devices(body.select))
         else:
             mask = self.selector.channels(body.select)
-            if kind.compile is None:
+            if kind.compile is None and body.mode == "live":
                 self.judged |= mask
             rows = np.flatnonzero(mask)
         if not len(rows):
@@ -151,9 +170,12 @@ class _Work:
             self.problems.append(rule.problem(("select",), said, "warning", key=True))
         groups = self._groups(rule, rows)
         if kind.compile is not None:
+            judged = self.judged.copy()
             kind.compile(self, rule, body, groups)
+            if body.mode == "shadow":
+                self.judged = judged  # it guards nothing
         else:
-            self._channels(rule, kind, groups)
+            self._channels(rule, kind, groups, rows)
 
     def _groups(self, rule: Rule, rows: NDArray[np.intp]) -> Groups:
         """Return the rows split by the overrides that hold for them, with the body each means."""
@@ -191,13 +213,39 @@ class _Work:
         """Return the body under several overrides, the last of them the strongest."""
         try:
             raw = overridden(rule, chosen)
-            return type(rule.body).model_validate(raw)
+            body = type(rule.body).model_validate(raw)
+            return as_shadow(body, rule.renames) if rule.renames else body
         except ValueError as error:  # pydantic's is one: each alone was fine, together not
-            said = f"overrides do not fit together: {str(error).splitlines()[-1].strip()}"
-            self.problems.append(rule.problem(("overrides",), said, key=True))
+            if len(rule.variants) == len(rule.body.overrides):  # else one alone is wrong, and told
+                said = f"overrides do not fit together: {plain_error(error)}"
+                self.problems.append(rule.problem(("overrides",), said, key=True))
             return None
 
-    def _channels(self, rule: Rule, kind: Kind, groups: Groups) -> None:
+    def _channels(self, rule: Rule, kind: Kind, groups: Groups, rows: NDArray[np.intp]) -> None:
+        built = self._sides(rule, kind, groups)
+        hours: list[dict[int, ChannelRule]] = []
+        try:
+            for at in at_hours(rule):
+                hours.append(self._sides(at, kind, self._groups(at, rows)))  # noqa: PERF401
+        except ValueError as error:  # pydantic's is one
+            said = f"schedules do not fit together: {str(error).splitlines()[-1].strip()}"
+            self.problems.append(rule.problem(("when",), said, key=True))
+            hours = []
+        for sign, side in built.items():
+            whole = side
+            others = [held[sign] for held in hours if sign in held]
+            if others and len(others) == len(hours):
+                whole, problems = with_hours(rule, side, others, self.levels)
+                self.problems += problems
+            self.channel_rules.append(whole)
+            self.problems += channel_warnings(rule, side, self.registry, self.levels)
+            for at, other in zip(at_hours(rule), others, strict=False):
+                self.problems += channel_warnings(at, other, self.registry, self.levels)
+            if rule.body.mode == "live":
+                self.problems += self.overlaps.of(rule, side)
+
+    def _sides(self, rule: Rule, kind: Kind, groups: Groups) -> dict[int, ChannelRule]:
+        """Return the rule's sides by sign, where its groups have channels."""
         parts: list[tuple[Side, Matched, Any]] = []
         channels = self.registry.channels
         every = np.sort(np.concatenate([rows for _, rows in groups] or [np.zeros(0, np.intp)]))
@@ -209,8 +257,8 @@ class _Work:
                 try:
                     sides = kind.sides_of(variant, name, self.levels) if kind.sides_of else []
                 except UnknownUnit as error:
-                    where = _limits_at(rule.body, kind)
-                    self.problems.append(rule.problem(where, str(error), key=True))
+                    found: SideProblem = (_limits_at(rule.body, kind), str(error), "error")
+                    self.problems.append(_under(rule, variant, found, key=True))
                     continue
                 among = all_of.get(name, chosen)
                 interval = channels.interval_ns[chosen]
@@ -218,7 +266,7 @@ class _Work:
                     chosen, interval, name, self.registry, among, self.channel_rules, self.levels
                 )
                 for side in sides:
-                    self.problems += [rule.problem(*p) for p in side.problems]
+                    self.problems += [_under(rule, variant, p) for p in side.problems]
                     parts.append((side, matched, variant))
         units = sorted({side.unit for side, _, _ in parts})
         if len(units) > 1:
@@ -226,19 +274,22 @@ class _Work:
                 f"matches quantities kept in different units ({', '.join(units)}): split the rule"
             )
             self.problems.append(rule.problem(("select",), said, key=True))
-            return
-        self._assemble(rule, kind, parts)
+            return {}
+        return self._assembled(rule, kind, parts)
 
     def _limits_known(self, rule: Rule, kind: Kind, variant: Any) -> None:
         """Note that the rule another takes its limits from does not exist, or has none."""
         name = kind.limit_rule(variant) if kind.limit_rule is not None else ""
         known = [r.id for r in self.rules.rules if r.body.kind == "threshold"]
         if name and name not in known:
-            said = f"limit: no threshold rule {name!r}{nearest(name, known)}"
+            said = f"limit: no threshold rule {name!r}{near_or_known(name, known)}"
             self.problems.append(rule.problem(("limit",), said, key=True))
 
-    def _assemble(self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]) -> None:
+    def _assembled(
+        self, rule: Rule, kind: Kind, parts: list[tuple[Side, Matched, Any]]
+    ) -> dict[int, ChannelRule]:
         body: Any = rule.body
+        sides: dict[int, ChannelRule] = {}
         for sign in (1, -1):
             held = [p for p in parts if p[0].sign == sign and len(p[1].rows)]
             if not held:
@@ -257,7 +308,7 @@ class _Work:
                 for side, matched, variant in held
             ]
             order = np.argsort(rows, kind="stable")
-            built = ChannelRule(
+            sides[sign] = ChannelRule(
                 rule_id=rule.id, kind=body.kind, side=sign, klass=body.klass,
                 fail_loud=body.fail_loud, accept=body.accept or DEFAULT_ACCEPT,
                 over_range=getattr(body, "over_range", None) is not None,
@@ -268,9 +319,17 @@ class _Work:
                 own=_stacked(owns, order),
                 **messages_of(body, kind.message), **_stacked(pieces, order),
             )  # fmt: skip
-            self.channel_rules.append(built)
-            self.problems += channel_warnings(rule, built, self.registry, self.levels)
-            self.problems += self.overlaps.of(rule, built)
+        return sides
+
+
+def _under(rule: Rule, variant: Any, found: SideProblem, *, key: bool = False) -> Problem:
+    """Return a problem of a rule's limits, at the override that brings it if one does."""
+    where, said, severity = found
+    if variant == rule.body:
+        return rule.problem(where, said, severity, key=key)
+    alone = [i for i, each in enumerate(rule.variants) if each == variant]
+    at: Path = ("overrides", alone[0], "set") if alone else ("overrides",)
+    return rule.problem(at, f"override: {said}", severity, key=not alone)
 
 
 def _stacked(pieces: list[dict[str, Any]], order: NDArray[np.intp]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.language.compiler import compile_plan, is_over, members, weakest_first
+from rules.language.hours import at_hours
 from rules.language.kinds import KINDS
 from rules.language.models import FLAGS
 from rules.language.selection import OF_ASSET, Selector
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "the program"
 _BY_SIDE: Final = {1: ("above", "shift_above", "future"), -1: ("below", "shift_below", "past")}
-_TOLD: Final = ("id", "kind", "extends", "select", "overrides", "message", "message_zh")
+_TOLD: Final = ("id", "kind", "extends", "select", "when", "overrides", "message", "message_zh")
 _ALIASES: Final = {"hold": "for", "klass": "class"}
 Value = float | int | str | bool | None
 
@@ -62,6 +63,7 @@ class Explained:
     subject: str
     file: str
     values: tuple[Meant, ...]
+    mode: str = "live"  # or shadow: told to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +142,12 @@ class _Work:
         for built in (*self.plan.channel_rules, *self.plan.composite_rules):
             if built.rule_id == rule.id and row in built.channel:
                 values = _Values(rule, chosen, self.rules.levels).of(built, row)
+                values += _by_hours(rule, chosen, self.rules.levels, built, row, values)
                 self.found.append(
                     Explained(
                         rule=rule.id, kind=built.kind, side=built.side, file=rule.file,
                         subject=self.registry.channels.id[row], values=tuple(values),
+                        mode=body.mode,
                     )
                 )  # fmt: skip
         if len(self.found) == told:
@@ -188,6 +192,28 @@ class _Work:
                 self.idle[at] = f"{rule.id}: {said}"
 
 
+def _by_hours(
+    rule: Rule,
+    chosen: list[int],
+    levels: tuple[Level, ...],
+    built: ChannelRule,
+    row: int,
+    always: list[Meant],
+) -> list[Meant]:
+    """Return what is other while schedules hold, under keys such as ``above.blue [night]``."""
+    known = {meant.key: meant.value for meant in always}
+    told = []
+    pairs = zip(at_hours(rule), list(built.at_hours())[1:], strict=True)
+    for mask, (at, variant) in enumerate(pairs, start=1):
+        names = [s.name for i, s in enumerate(rule.schedules) if mask >> i & 1]
+        told += [
+            replace(meant, key=f"{meant.key} [{' + '.join(names)}]")
+            for meant in _Values(at, chosen, levels).of(variant, row)
+            if meant.value != known.get(meant.key, meant.value)
+        ]
+    return told
+
+
 class _Values:
     """The values of one rule under the overrides that hold, the strongest last."""
 
@@ -215,6 +241,7 @@ class _Values:
         plain: dict[str, Value] = {
             "unit": built.unit, "accept": accept, "class": built.klass, "source": built.source,
             "fail_loud": built.fail_loud, "approved_by": built.approved_by,
+            **_said(built),
         }  # fmt: skip
         told += [self.meant((key,), value, "") for key, value in plain.items()]
         keys = dict.fromkeys([*self._rule.raw, *self._settings()])
@@ -272,6 +299,8 @@ class _Values:
         if path[0] in rule.raw and _has_level(rule.raw[path[0]], path, str(path[0])):
             where = rule.place(path)
             by = {"rules": "rule", "templates": f"template {where[1]}"}.get(str(where[0]))
+            if "when" in where and path[0] != "when":
+                by = f"schedule {where[where.index('when') + 1]}"
             text = _written(rule.raw[path[0]], path[1:])
             said.append(Place(by or str(where[0]), text, _at(rule, where)))
         if not said:
@@ -298,6 +327,17 @@ def _at(rule: Rule, path: Path) -> str:
     return f"{rule.document.name}:{line}:{column}"
 
 
+def _said(built: ChannelRule | DeadmanRule) -> dict[str, Value]:
+    """Return what a rule says of itself: maturity, runbook, labels, known false positives."""
+    return {
+        "status": built.status,
+        "source_text": built.source_text,
+        "runbook": built.runbook,
+        "labels": " ".join(f"{name}={text}" for name, text in sorted(built.labels.items())),
+        "known_false_positives": "; ".join(built.known_false_positives),
+    }
+
+
 def _hold(built: ChannelRule, at: int, column: int) -> tuple[Value, str]:
     """Return how long a breach must last."""
     hold_ns, samples = int(built.hold_ns[at, column]), int(built.hold_samples[at, column])
@@ -321,8 +361,15 @@ def _silence(
         if silent.missing_ns[at, column] < NEVER_NS
     ]
     told += [values.meant((key,), None, "") for key in ("at_least", "source", "approved_by")]
-    told.append(values.meant(("class",), silent.klass, ""))
+    plain: dict[str, Value] = {"class": silent.klass, **_said(silent)}
+    told += [values.meant((key,), value, "") for key, value in plain.items()]
     subject = work.registry.devices.id[row]
     return Explained(
-        rule=rule.id, kind="deadman", side=1, subject=subject, file=rule.file, values=tuple(told)
+        rule=rule.id,
+        kind="deadman",
+        side=1,
+        subject=subject,
+        file=rule.file,
+        values=tuple(told),
+        mode=rule.body.mode,
     )

@@ -96,8 +96,8 @@ def formula_of(text: str, measures: Mapping[str, Measure | None] | None = None) 
             warnings.simplefilter("ignore")
             tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        said = f" at column {error.offset}" if error.offset else ""
-        raise ValueError(f"is no expression ({error.msg}{said})") from None
+        said = f"is no expression ({error.msg} at column {error.offset or 1})"
+        raise ValueError(f"{said}: write such as power > 0.2 and flow < 5") from None
     except (ValueError, RecursionError, MemoryError, OverflowError):
         raise ValueError("is no expression: nested too deeply, or an absurd number") from None
     work = _Work(Formula(), measures)

@@ -211,7 +211,10 @@ def _order(side: Side, key: str, levels: Sequence[Level]) -> list[SideProblem]:
     word = "rise" if side.sign > 0 else "fall"
     for i in declared:
         if clear_at[i] > raise_at[i]:
-            said = f"level {levels[i].name} clears beyond its own limit: it could never clear"
+            said = (
+                f"level {levels[i].name} clears beyond its own limit: it could never clear:"
+                " move clear inwards, or write a hysteresis of 0 or more"
+            )
             problems.append(((key, levels[i].name), said, "error"))
     for low, high in pairwise(declared):
         names = f"{levels[low].name} and {levels[high].name}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.language.amounts import Hold, PerLevel
+from rules.language.calming import calming_overrides
 from rules.language.kinds import KINDS
+from rules.language.labels import used_labels
 from rules.language.models import ChannelBody
-from rules.problems import Problem, nearest
+from rules.problems import Problem, near_or_known, nearest
 from rules.readings import QC_MISSING
 
 if TYPE_CHECKING:
@@ -31,19 +33,30 @@ RED: Final = 4
 def text_problems(rule: Rule, levels: Sequence[Level]) -> list[Problem]:
     """Return the problems of a rule and of each of its overrides."""
     problems = [rule.problem(where, said, key=True) for where, said in _of(rule.body, levels)]
-    for i, variant in enumerate(rule.variants):
-        path: Path = ("overrides", i, "set")
-        known = {said for _, said in _of(rule.body, levels)}
-        problems += [
-            rule.problem(path, f"override: {said}")
-            for _, said in _of(variant, levels)
-            if said not in known
-        ]
+    known = {said for _, said in _of(rule.body, levels)}
+    places: list[tuple[Path, str, Body]] = [
+        (("overrides", i, "set"), "override", variant) for i, variant in enumerate(rule.variants)
+    ]
+    hours = zip(rule.schedules, rule.hourly, strict=False)
+    places += [(("when", s.name), f"when {s.name}", variant) for s, variant in hours]
+    for path, what, variant in places:
+        new = [said for _, said in _of(variant, levels) if said not in known]
+        problems += [rule.problem(path, f"{what}: {said}") for said in new]
+    problems += calming_overrides(rule, levels)
     written = rule.origin.get("accept", ("",))[0] == "rules"
     if written and isinstance(rule.body, ChannelBody) and rule.body.fail_loud:
         said = "accept is ignored: a fail_loud rule judges every usable sample"
         problems.append(rule.problem(("accept",), said, "warning", key=True))
+    if not rule.body.runbook and not problems and _reaches(rule.body, levels, RED):
+        said = "red alarms without a runbook: write runbook: NAME, and runbooks/NAME.md"
+        problems.append(rule.problem((), said, "warning"))
     return problems
+
+
+def _reaches(body: Body, levels: Sequence[Level], severity: int) -> bool:
+    """Tell whether a rule has a level of that severity."""
+    declared = {name for held in declared_levels(body).values() for name in held}
+    return any(level.name in declared and level.severity >= severity for level in levels)
 
 
 def declared_levels(body: Body) -> dict[str, dict[str, Any]]:
@@ -58,6 +71,10 @@ def _of(body: Body, levels: Sequence[Level]) -> list[Found]:
     found = list(_levels(body, levels))
     if found:
         return found
+    for key, name in used_labels(body):
+        if name not in body.labels:
+            hint = nearest(name, body.labels) or f": write labels: {{{name}: …}}"
+            found.append(((key,), f'{key}: the rule has no label "{name}"{hint}'))
     if isinstance(body, ChannelBody):
         if body.fail_loud:
             found += _fail_loud(body, levels)
@@ -75,7 +92,7 @@ def _levels(body: Body, levels: Sequence[Level]) -> Iterable[Found]:
     for key, held in declared_levels(body).items():
         for name in held:
             if name not in known:
-                yield (key, name), f'{key}: unknown level "{name}"{nearest(name, known)}'
+                yield (key, name), f'{key}: unknown level "{name}"{near_or_known(name, known)}'
     if isinstance(body, ChannelBody):
         yield from _other_maps(body, declared)
 
@@ -96,7 +113,9 @@ def _other_maps(body: ChannelBody, declared: set[str]) -> Iterable[Found]:
         names = [name for name, _ in held.by_level]
         for name in names:
             if name not in declared:
-                said = f'{key}: the rule has no level "{name}"{nearest(name, declared)}'
+                said = (
+                    f'{key}: the rule has no level "{name}"{near_or_known(name, sorted(declared))}'
+                )
                 yield (key, name), said
         for name in sorted(declared - set(names)) if complete else ():
             yield (key,), f'{key}: level "{name}" is missing (write 0s for none)'

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from rules.language.escalations import escalation_problems, read_escalations
+from rules.language.holding import holding_problems, read_holding
+from rules.language.hours import read_hours
 from rules.language.kinds import KINDS, SETTABLE
 from rules.language.lint import text_problems
 from rules.language.models import (
     COLOURS,
-    FILE_NOT_YET,
     KEYS_NOT_YET,
     Defaults,
     LevelEntry,
@@ -20,26 +20,36 @@ from rules.language.models import (
 )
 from rules.language.quality import CHECKS, read_checks
 from rules.language.ruleset import STANDARD_LEVELS, Rule, RuleSet, applied
+from rules.language.runbooks import (
+    read_runbooks,
+    rule_texts,
+    unknown_runbooks,
+)
+from rules.language.schedules import read_schedules
+from rules.language.shadow import named_apart, trial_problems
+from rules.language.sources import FORMAT, MAX_BYTES, Sources, canonical, read_sources
 from rules.plan import Level
-from rules.problems import Invalid, Problem, nearest
+from rules.problems import Invalid, Problem, near_or_known, nearest
 from rules.registry_codec import content_hash
-from rules.registry_file import read_texts
 from rules.strict_models import known_keys, validated
 from rules.yaml_text import Document, raise_errors, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.language.escalations import Chain
+    from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
     from rules.strict_models import Path
 
-Sources = FilePath | Sequence[FilePath] | Mapping[str, str]
-FORMAT: Final = "lifeline rules 1"
 
-
-def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet:
+def load_rules(
+    folder_or_files: Sources, *, today: str | None = None, shadow: Sources | None = None
+) -> RuleSet:
     """Return the rules of a folder of ``*.yaml``, of files, or of texts by name.
+
+    Those of ``shadow`` stand beside them on trial (rules/language/shadow.py).
 
     Overrides whose ``until`` is before ``today`` (``2027-03-31``) are over; without it all hold.
     What is over is part of the rules' bytes and hash: compiling stays a pure function of them,
@@ -50,35 +60,15 @@ def load_rules(folder_or_files: Sources, *, today: str | None = None) -> RuleSet
     Invalid
         With every problem of every file.
     """
-    rules, problems = read_rules(read_sources(folder_or_files), today=today)
+    trial = read_sources(shadow) if shadow is not None else {}
+    rules, problems = read_rules(read_sources(folder_or_files), today=today, shadow=trial)
     raise_errors(problems)
     return rules
 
 
-def read_sources(folder_or_files: Sources) -> dict[str, str]:
-    """Return texts by file name.
-
-    Raises
-    ------
-    Invalid
-        Something cannot be read.
-    """
-    if isinstance(folder_or_files, Mapping):
-        return dict(folder_or_files)
-    if isinstance(folder_or_files, FilePath):
-        return read_texts(folder_or_files)
-    texts: dict[str, str] = {}
-    for path in folder_or_files:
-        for name, text in read_texts(path).items():
-            if name in texts:
-                raise Invalid([Problem(name, 0, 0, "", "two files have this name: rename one")])
-            texts[name] = text
-    return texts
-
-
 def rules_bytes(rules: RuleSet) -> bytes:
     """Return the canonical text of a rule set: its sources, by name."""
-    return _canonical(rules.sources, rules.expired)
+    return canonical(rules.sources, rules.expired, rules.shadow_sources)
 
 
 def rules_from_bytes(data: bytes) -> RuleSet:
@@ -94,17 +84,13 @@ def rules_from_bytes(data: bytes) -> RuleSet:
         if whole["format"] != FORMAT:
             raise ValueError(f"format is {whole['format']!r}, not {FORMAT!r}")  # noqa: TRY301
         sources = {str(name): str(text) for name, text in whole["sources"].items()}
+        shadow = {str(name): str(text) for name, text in whole.get("shadow", {}).items()}
         expired = str(whole["expired"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Invalid([Problem("rules", 0, 0, "", f"not stored rules ({error})")]) from error
-    rules, problems = read_rules(sources, expired=expired)
+    rules, problems = read_rules(sources, expired=expired, shadow=shadow)
     raise_errors(problems)
     return rules
-
-
-def _canonical(sources: dict[str, str], expired: str) -> bytes:
-    whole = {"format": FORMAT, "expired": expired, "sources": dict(sorted(sources.items()))}
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @dataclass(slots=True)
@@ -115,56 +101,101 @@ class _Reading:
     levels_in: str = ""
     rules: dict[str, Rule] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
+    holding: dict[str, Held] = field(default_factory=dict)
+    chains: dict[str, dict[str, Chain]] = field(default_factory=dict)  # by file
+    trial: bool = False  # the files of a shadow folder
 
 
 def read_rules(
-    sources: dict[str, str], *, today: str | None = None, expired: str = ""
+    sources: dict[str, str],
+    *,
+    today: str | None = None,
+    expired: str = "",
+    shadow: dict[str, str] | None = None,
 ) -> tuple[RuleSet, list[Problem]]:
     """Return the rules that could be understood, and every problem found.
 
     ``expired`` says which overrides are over (RuleSet.expired); ``today`` finds it out.
     """
     reading = _Reading()
-    documents = [read_yaml(name, text) for name, text in sorted(sources.items())]
-    files = [(d, head) for d in documents if (head := _head(d)) is not None]
-    for document, head in files:
-        _read_levels(document, head, reading)
-    for document, head in files:
-        _read_file(document, head, reading)
-        read_checks(document, head.quality, reading.checks)
-        _read_tests(document, head)
+    problems = _read_texts(sources, reading)
     levels = reading.levels or STANDARD_LEVELS
-    problems = [p for d in documents for p in d.problems]
+    trial = _Reading(levels=levels, levels_in=reading.levels_in or "the live rules", trial=True)
+    problems += _read_texts({f"shadow/{name}": t for name, t in (shadow or {}).items()}, trial)
+    every = [*reading.rules.values(), *named_apart(trial.rules).values()]
+    problems += trial_problems(every)
+    runbooks, wrong = read_runbooks(sources)
+    problems += [*wrong, *unknown_runbooks(every, runbooks)]
+    chains = reading.chains | trial.chains
+    problems += escalation_problems(every, chains, levels)
     sound = []
-    for rule in reading.rules.values():
+    for rule in every:
         found = text_problems(rule, levels)
         problems += found
         if not any(p.severity == "error" for p in found):
             sound.append(rule)
+    held = tuple(reading.holding.values())
+    problems += holding_problems(held, tuple(reading.rules.values()), levels, today)
     if today is not None:
         overrides: list[Any] = [o for rule in sound for o in rule.body.overrides]
         ends = [o.until for o in overrides if o.until]
         expired = max((end for end in ends if end < today), default="")
     rules = RuleSet(
         sources=sources,
-        content_hash=content_hash(_canonical(sources, expired)),
+        content_hash=content_hash(canonical(sources, expired, shadow or {})),
         levels=levels,
         rules=tuple(sound),
         checks=tuple(reading.checks.values()),
+        holding=held,
+        runbooks=runbooks,
+        chains=chains,
         expired=expired,
+        shadow_sources=shadow or {},
     )
     return rules, sorted(set(problems))
 
 
+def _read_texts(sources: dict[str, str], reading: _Reading) -> list[Problem]:
+    """Read texts into what is known; return their problems."""
+    texts = sorted(rule_texts(sources).items())
+    documents = [read_yaml(name, text, most=MAX_BYTES) for name, text in texts]
+    files = [(d, head) for d in documents if (head := _head(d)) is not None]
+    for document, head in files:
+        _read_levels(document, head, reading)
+    for document, head in files:
+        _read_file(document, head, reading)
+        reading.chains[document.name] = read_escalations(document, head.escalations)
+        _read_tests(document, head)
+        if reading.trial:
+            _not_of_a_trial(document, head)
+        else:
+            read_checks(document, head.quality, reading.checks)
+            read_holding(document, head, reading.holding)
+    return [p for d in documents for p in d.problems]
+
+
+def _not_of_a_trial(document: Document, head: RuleFile) -> None:
+    """Say what a shadow folder has no use for: its rules see what the live ones see."""
+    if head.quality:
+        said = "checks of a shadow folder are not run: its rules see the live checks' flags"
+        document.problem(("quality",), said, severity="warning", key=True)
+    for section in ("inhibit", "maintenance"):
+        if getattr(head, section):
+            said = f"{section} of a shadow folder does nothing: its rules announce nothing anyway"
+            document.problem((section,), said, severity="warning", key=True)
+
+
 def _head(document: Document) -> RuleFile | None:
     if document.value is None:
+        if not document.problems:
+            said = "holds nothing: write version: 1 and rules, or remove the file"
+            document.problem((), said, severity="warning")
         return None
     if not isinstance(document.value, dict):
         if not document.problems:
             document.problem((), "must be a mapping with version and rules")
         return None
-    known = _refuse_not_yet(document.value, FILE_NOT_YET, document, ())
-    return validated(RuleFile, known, document, ())
+    return validated(RuleFile, document.value, document, ())
 
 
 def _read_tests(document: Document, head: RuleFile) -> None:
@@ -185,31 +216,35 @@ def _refuse_not_yet(
     return {key: item for key, item in value.items() if key not in keys}
 
 
+def _level(document: Document, path: Path, item: Any) -> Level | None:
+    """Return one level, written as a colour or in full, or None after noting what is wrong."""
+    if isinstance(item, str) and item in COLOURS:
+        return Level(item, COLOURS[item], item)
+    if isinstance(item, str):
+        said = f"level {item!r}{nearest(item, COLOURS)} needs {{name, severity, colour}}"
+        document.problem(path, said)
+        return None
+    entry = validated(LevelEntry, item, document, path)
+    if entry is None:
+        return None
+    return Level(entry.name, entry.severity, entry.colour or list(COLOURS)[entry.severity - 1])
+
+
 def _read_levels(document: Document, head: RuleFile, reading: _Reading) -> None:
     if head.levels is None:
         return
-    levels: list[Level] = []
-    for i, item in enumerate(head.levels):
-        path = ("levels", i)
-        if isinstance(item, str) and item in COLOURS:
-            levels.append(Level(item, COLOURS[item], item))
-            continue
-        if isinstance(item, str):
-            said = f"level {item!r}{nearest(item, COLOURS)} needs {{name, severity, colour}}"
-            document.problem(path, said)
-            continue
-        entry = validated(LevelEntry, item, document, path)
-        if entry is not None:
-            colour = entry.colour or list(COLOURS)[entry.severity - 1]
-            levels.append(Level(entry.name, entry.severity, colour))
+    read = [_level(document, ("levels", i), item) for i, item in enumerate(head.levels)]
+    levels = [level for level in read if level is not None]
     for what in ("name", "severity"):
         values = [getattr(level, what) for level in levels]
         if len(set(values)) != len(values):
             document.problem(("levels",), f"two levels have the same {what}")
             return
     declared = tuple(sorted(levels, key=lambda level: level.severity))
-    if not declared:
+    if not head.levels:
         document.problem(("levels",), "no level at all: leave the key away for the usual four")
+    elif not declared:
+        return  # each was wrong, and said so
     elif reading.levels and declared != reading.levels:
         document.problem(
             ("levels",), f"differ from those in {reading.levels_in}: a site has one set"
@@ -222,15 +257,21 @@ def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
     defaults = _refuse_not_yet(head.defaults, KEYS_NOT_YET, document, ("defaults",))
     if validated(Defaults, defaults, document, ("defaults",)) is None:
         defaults = {}
+    schedules = read_schedules(document, head.schedules, defaults.get("timezone"))
     every_key = {key for kind in KINDS.values() for key in known_keys(kind.model, ())}
     for name, template in head.templates.items():
         path = ("templates", name)
         for key in _refuse_not_yet(template, KEYS_NOT_YET, document, path):
-            if key not in every_key or key == "id":
+            if key == "id":
+                said = f'template "{name}": an id is a rule\'s own: remove it here'
+                document.problem((*path, key), said, key=True)
+            elif key not in every_key:
                 said = f'template "{name}": unknown key "{key}"{nearest(key, every_key)}'
                 document.problem((*path, key), said, key=True)
     for i, item in enumerate(head.rules):
         rule = _read_rule(document, head, defaults, i, item)
+        if rule is not None:
+            rule = read_hours(rule, schedules)
         if rule is None:
             continue
         first = reading.rules.get(rule.id)
@@ -284,7 +325,7 @@ def _inherited(
     name, where = item.get("extends"), (*path, "extends")
     while isinstance(name, str):
         if name not in head.templates:
-            said = f"extends: unknown template {name!r}{nearest(name, head.templates)}"
+            said = f"extends: unknown template {name!r}{near_or_known(name, head.templates)}"
             document.problem(where, said, who=who)
             break
         if name in seen:
@@ -333,7 +374,7 @@ def _variants(rule: Rule, model: type[Body], place: Any, names: list[str]) -> tu
             first = key.partition(".")[0]
             allowed = [name for name in SETTABLE if name in names]
             if first not in allowed:
-                said = f'override: "{key}" cannot be set{nearest(first, allowed)}'
+                said = f'override: "{key}" cannot be set{near_or_known(first, allowed)}'
                 rule.document.problem((*path, key), said, who=rule.id, key=True)
                 sound = False
         try:

@@ -34,6 +34,7 @@ PLACEHOLDERS: Final[dict[str, str]] = {
     "silence": "how long the device has been silent",
 }
 
+_LABEL: Final = re.compile(r"labels\.\w+", re.ASCII)  # one of the rule's own: {{ labels.team }}
 _PLACE: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
@@ -46,7 +47,7 @@ def check_template(text: str) -> str:
         It names something else than PLACEHOLDERS, or has a brace without its partner.
     """
     for name in _PLACE.findall(text):
-        if name not in PLACEHOLDERS:
+        if name not in PLACEHOLDERS and not _LABEL.fullmatch(name):
             hint = nearest(name, PLACEHOLDERS)
             raise ValueError(
                 f"unknown placeholder {{{{ {name} }}}}{hint or ': known are ' + _known()}"
@@ -63,6 +64,10 @@ def messages_of(body: Any, default: tuple[str, str]) -> dict[str, Any]:
         "message": body.message or default[0],
         "message_zh": body.message_zh or default[1],
         "runbook": body.runbook,
+        "labels": body.labels,
+        "status": body.status,
+        "source_text": body.source_text,
+        "known_false_positives": body.known_false_positives,
     }
 
 

@@ -17,20 +17,21 @@ from rules.language.amounts import (
     SpanValue,
     read_span,
 )
+from rules.language.labels import Labels, Sentences, Status
 from rules.language.messages import check_template
+from rules.language.schedules import When
 from rules.problems import nearest
 from rules.quantities import quantity
-from rules.registry import DOMAINS
 from rules.registry_models import Tags
 from rules.strict_models import Strict
+from rules.vocabulary import DOMAINS
 
 FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-FILE_NOT_YET: Final = ("schedules", "maintenance", "inhibit", "escalations")
 KEYS_NOT_YET: Final = (
-    "labels", "escalation", "when", "latch", "ack", "shelve_max", "chatter", "realarm",
+    "latch", "ack", "shelve_max", "chatter", "realarm",
     "on_gap", "suppress", "late", "join",
 )  # fmt: skip
 
@@ -173,7 +174,7 @@ class ChannelMatch(ChannelSelect):
     @model_validator(mode="after")
     def _not_all(self) -> ChannelMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
@@ -183,7 +184,7 @@ class DeviceMatch(DeviceSelect):
     @model_validator(mode="after")
     def _not_all(self) -> DeviceMatch:
         if not self.model_fields_set:
-            raise ValueError("match {} would override the rule for all: change the rule itself")
+            raise ValueError("{} would override the rule for all: change the rule itself")
         return self
 
 
@@ -212,11 +213,18 @@ class Body(Strict):
     kind: str
     extends: str | None = None
     source: Source
+    source_text: str = ""  # which clause, data sheet or reasoning
     approved_by: str = ""
     approved_on: Date | None = None
+    status: Status = "trial"
+    known_false_positives: Sentences = ()
+    labels: Labels = Field(default_factory=dict)
     message: Template = ""
     message_zh: Template = ""
     runbook: str = ""
+    escalation: str | None = None
+    mode: Literal["live", "shadow"] = "live"
+    shadow_of: str = ""
     select: Any
     overrides: list[Any] = Field(default_factory=list)
 
@@ -232,6 +240,7 @@ class ChannelBody(Body):
     hold: Holds | None = Field(None, alias="for")
     keep_firing_for: Keeps | None = None
     hysteresis: Hysteresis | None = None
+    when: When | None = None
     overrides: list[Override] = Field(default_factory=list)
 
 
@@ -258,6 +267,9 @@ class Defaults(Strict):
     """What holds for every rule of the file unless the rule or its template says otherwise."""
 
     source: Source | None = None
+    source_text: str | None = None
+    status: Status | None = None
+    labels: Labels | None = None
     approved_by: str | None = None
     approved_on: Date | None = None
     accept: Accept | None = None
@@ -265,6 +277,7 @@ class Defaults(Strict):
     keep_firing_for: Keeps | None = None
     timezone: Zone | None = None
     runbook: str | None = None
+    escalation: str | None = None
 
 
 class RuleFile(Strict):
@@ -274,6 +287,10 @@ class RuleFile(Strict):
     levels: list[Any] | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    schedules: dict[str, Any] = Field(default_factory=dict)
+    escalations: dict[str, Any] = Field(default_factory=dict)
     quality: list[Any] = Field(default_factory=list)
     rules: list[Any] = Field(default_factory=list)
+    inhibit: list[Any] = Field(default_factory=list)
+    maintenance: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)  # of these rules: rules/testing

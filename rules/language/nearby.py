@@ -34,7 +34,7 @@ def _metres(value: object) -> float:
     try:
         unit = parse(amount.unit) if amount.unit else None
     except UnknownUnit as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f'{error}: write "50 m" or "1.2 km"') from None
     if unit is None or unit.dimension != (("m", 1),):
         raise ValueError(f'{str(value)[:40]!r} is no distance: write "50 m"')
     metres = float(amount.number * unit.scale)

@@ -189,10 +189,13 @@ def read_checks(document: Document, items: list[Any], known: dict[str, Check]) -
             continue
         who = str(item.get("id", f"number {i + 1}"))[:64]
         kind = item.get("kind")
+        if "kind" not in item:
+            said = f'key "kind" is missing: one of {", ".join(CHECKS)}'
+            document.problem(path, said, who=who, noun=NOUN)
+            continue
         if not isinstance(kind, str) or kind not in CHECKS:
             said = f"unknown kind {str(kind)[:40]!r}{nearest(kind, CHECKS)}: one of "
-            where = (*path, "kind") if "kind" in item else path
-            document.problem(where, said + ", ".join(CHECKS), who=who, noun=NOUN)
+            document.problem((*path, "kind"), said + ", ".join(CHECKS), who=who, noun=NOUN)
             continue
         body = validated(CHECKS[kind], item, document, path, who=who, noun=NOUN)
         if body is None:

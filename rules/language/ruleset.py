@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rules.plan import Level
 from rules.problems import Problem, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.language.escalations import Chain
+    from rules.language.holding import Held
     from rules.language.models import Body
     from rules.language.quality import Check
+    from rules.language.runbooks import Runbook
+    from rules.schedule import Schedule
     from rules.strict_models import Path
     from rules.yaml_text import Document
 
@@ -32,6 +38,9 @@ class Rule:
     document: Document
     path: Path  # of the rule itself
     variants: tuple[Body, ...] = ()  # the body under each override alone
+    schedules: tuple[Schedule, ...] = ()  # those of ``when``, in its order
+    hourly: tuple[Body, ...] = ()  # the body under each schedule alone
+    renames: Mapping[str, str] = field(default_factory=dict)  # of a shadow folder: id as written
 
     @property
     def id(self) -> str:
@@ -67,7 +76,11 @@ class RuleSet:
     levels: tuple[Level, ...]  # by severity rising
     rules: tuple[Rule, ...]  # in the order of file and line
     checks: tuple[Check, ...] = ()  # of the quality section, in the order of file and line
+    holding: tuple[Held, ...] = ()  # inhibits and maintenance, in the order of file and line
+    runbooks: Mapping[str, Runbook] = field(default_factory=dict)
+    chains: Mapping[str, Mapping[str, Chain]] = field(default_factory=dict)  # by file, by name
     expired: str = ""  # overrides whose `until` is this day or before are over
+    shadow_sources: dict[str, str] = field(default_factory=dict)  # of the shadow folder
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return the rule of that id."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rules.language.escalations import StepEntry
+from rules.language.holding import InhibitEntry, MaintenanceEntry
 from rules.language.kinds import KINDS
 from rules.language.meanings import MEANINGS
 from rules.language.models import Defaults, LevelEntry
 from rules.language.quality import CHECKS
+from rules.language.schedules import ScheduleEntry
 from rules.quantities import QUANTITIES
-from rules.registry import DOMAINS
+from rules.vocabulary import DOMAINS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_WORDS: Final = {"domain": DOMAINS, "quantity": tuple(QUANTITIES)}
+_WORDS: Final = {"domain": tuple(DOMAINS), "quantity": tuple(QUANTITIES)}
 
 Schema = dict[str, Any]
 
@@ -34,8 +37,15 @@ def rule_schema() -> Schema:
         "levels": {"type": "array", "items": level},
         "defaults": {**_of(Defaults, shared), "required": []},
         "templates": {"type": "object", "additionalProperties": part},
+        "schedules": {"type": "object", "additionalProperties": _of(ScheduleEntry, shared)},
         "quality": {"type": "array", "items": check},
         "rules": {"type": "array", "items": rule},
+        "escalations": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": _of(StepEntry, shared)},
+        },
+        "inhibit": {"type": "array", "items": _of(InhibitEntry, shared)},
+        "maintenance": {"type": "array", "items": _of(MaintenanceEntry, shared)},
         "tests": {"type": "array", "items": {"type": "object"}},
     }
     whole = {

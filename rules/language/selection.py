@@ -41,6 +41,8 @@ class Selector:
         alive = registry.channels.alive
         heartbeat = self.channel_codes("quantity").among([HEARTBEAT])
         self.live_channels = alive & ~heartbeat
+        planned = np.array([state == "planned" for state in registry.devices.state], np.bool_)
+        self.live_devices = registry.devices.alive & ~planned  # whose silence means something
         self.probes: NDArray[np.int32] = np.flatnonzero(alive & heartbeat).astype(np.int32)
 
     def _channel_codes(self, name: str) -> Codes:
@@ -87,8 +89,8 @@ class Selector:
         return mask
 
     def devices(self, select: DeviceSelect) -> NDArray[np.bool_]:
-        """Return which device rows match (alive ones)."""
-        return self._mask(self._device_codes, select, self.registry.devices.alive)
+        """Return which device rows match (alive ones that are more than planned)."""
+        return self._mask(self._device_codes, select, self.live_devices)
 
     def unknown(self, select: ChannelSelect | DeviceSelect) -> str:
         """Say which words of a select no row has, and what is near them; '' if all are known."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rules.language.loader import read_sources
+from rules.civil_time import read_moment
+from rules.language.runbooks import runbook_files
+from rules.language.sources import read_sources
 from rules.problems import Invalid, Problem
 from rules.registry_file import TEST_SUFFIXES
 from rules.strict_models import validated
 from rules.testing.entries import read_each, read_tests
-from rules.testing.models import DEFAULT_START, SensorEntry, TestFile, read_start
+from rules.testing.models import DEFAULT_START, SensorEntry, TestFile
 from rules.yaml_text import Document, read_yaml
 
 if TYPE_CHECKING:
@@ -125,10 +127,19 @@ def _rule_file(suite: Suite, text: str) -> Suite:
     return Suite(
         path=suite.path,
         document=document,
-        rules={suite.path.name: text},
-        start_ns=read_start(DEFAULT_START),
+        rules=_with_runbooks(suite, {suite.path.name: text}),
+        start_ns=read_moment(DEFAULT_START),
         tests=tests,
     )
+
+
+def _with_runbooks(suite: Suite, rules: dict[str, str]) -> dict[str, str]:
+    """Add the runbooks beside a file, which its rules may name."""
+    try:
+        return runbook_files(suite.path.parent) | rules
+    except Invalid as invalid:
+        suite.document.problems += invalid.problems
+        return rules
 
 
 def _test_file(suite: Suite) -> Suite:
@@ -151,7 +162,7 @@ def _test_file(suite: Suite) -> Suite:
         path=suite.path,
         document=document,
         rules=rules,
-        start_ns=read_start(DEFAULT_START) if head.start is None else head.start,
+        start_ns=read_moment(DEFAULT_START) if head.start is None else head.start,
         registry=tuple(entries),
         registry_texts=texts,
         tests=tuple(tests),

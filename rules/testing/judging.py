@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rules.alarms import Alarm, AlarmFold
+from rules.alarm_fold import AlarmFold
 from rules.durations import format_duration
 from rules.events import EventType
 from rules.problems import listed
@@ -13,6 +13,7 @@ from rules.quantities import canonical
 from rules.testing.journal import basis_of
 
 if TYPE_CHECKING:
+    from rules.alarms import Alarm
     from rules.events import Event
     from rules.testing.cases import Case
     from rules.testing.journal import Journal

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from rules.alarms import LATCH, Ack, Alarm, AlarmFold
+from rules.alarm_fold import AlarmFold
+from rules.alarms import LATCH, Ack, Alarm
 from rules.durations import format_duration
 from rules.engine import Engine
 from rules.events import Event, EventType
@@ -61,7 +62,7 @@ class _Player:
         # ticks that are left out are no sign that anything of ours stood still
         longest = 2 * STEP_TICKS * SECOND_NS
         blind_after_ns = max(case.plan.blind_after_ns, longest)
-        plan = replace(case.plan, blind_after_ns=blind_after_ns)
+        plan = replace(case.plan.as_live(), blind_after_ns=blind_after_ns)
         if how.inputs:
             told = (*plan.channel_rules, *plan.input_rules)
             plan = replace(plan, channel_rules=told, input_rules=())

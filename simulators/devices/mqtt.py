@@ -28,6 +28,7 @@ class MqttTarget:
     password: str | None = field(default=None, repr=False)
     tls_ca: str | None = None  # file of the authority's certificate; None = no TLS
     ack_timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
 
 
 class Refused(Exception):  # noqa: N818 - reads as what it says
@@ -85,6 +86,8 @@ class MqttLine:
                 tls_params=aiomqtt.TLSParameters(ca_certs=target.tls_ca) if target.tls_ca else None,
                 max_concurrent_outgoing_calls=8,
             )
+            # its thread blocks so long, and a program that ends waits for the thread
+            client._client.connect_timeout = target.connect_timeout_s  # noqa: SLF001 - no other way
             await client.__aenter__()
             self._client = client
         return self._client

@@ -91,6 +91,14 @@ def import_(source: Path, out: Path, *, registry: Registry | None = None) -> dic
     rules.problems.Invalid
         The file cannot be read as what its suffix says, or no registry is known.
     """
+    held, steps = exported_steps(source, registry=registry)
+    return write_recording(out, held, steps, {"imported_from": source.name})
+
+
+def exported_steps(
+    source: Path, *, registry: Registry | None = None
+) -> tuple[Registry, Iterator[Step]]:
+    """Return an exported file's registry and steps; errors as of ``import_``."""
     readers: dict[str, Callable[[Path, Registry], Iterator[Step]]] = {
         ".csv": lambda path, held: _from_table(_csv_batches(path), held, path),
         ".parquet": lambda path, held: _from_table(_parquet_batches(path), held, path),
@@ -99,8 +107,7 @@ def import_(source: Path, out: Path, *, registry: Registry | None = None) -> dic
     if source.suffix not in readers:
         raise refuse(source, f"suffix {source.suffix!r}: it must be {', '.join(readers)}")
     held = registry or _registry_of(source)
-    steps = readers[source.suffix](source, held)
-    return write_recording(out, held, steps, {"imported_from": source.name})
+    return held, readers[source.suffix](source, held)
 
 
 def _beside(path: Path) -> Path:

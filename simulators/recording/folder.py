@@ -24,7 +24,7 @@ from ingest.journal import Damage, Frames, JournalReader, durable_end
 from ingest.journal.segments import segments
 from rules.problems import Invalid, Problem
 from rules.quantities import QUANTITIES
-from rules.readings import Body, Control, Tick
+from rules.readings import Body, Control, Tick, texts_named
 from rules.registry_file import registry_bytes, registry_from_bytes
 from simulators.recording.steps import Sink, Step, step_time_ns
 
@@ -93,7 +93,7 @@ class Recording:
         return (
             body
             for body in self._bodies()
-            if not isinstance(body, Control) or body.type not in ("registry", "rules")
+            if not isinstance(body, Control) or not texts_named(body)
         )
 
     def unit(self, channel: int) -> str:
@@ -193,13 +193,14 @@ def open_recording(path: Path) -> Recording:
     return Recording(folder, meta, _registry(folder, path), _unpacked=unpacked)
 
 
-def _registry(folder: Path, named: Path) -> Registry:
+def _registry(folder: Path, asked: Path) -> Registry:
     text = folder / "registry.json"
     if not text.exists():  # a data folder: the newest registry its journal names
-        hashes = [c.data.get("hash", "") for c in _controls(folder) if c.type == "registry"]
+        named = [texts_named(c).get("registry", "") for c in _controls(folder)]
+        hashes = [digest for digest in named if digest]
         found = sorted((folder / "registry").glob(f"{hashes[-1]}*")) if hashes else []
         if not found:
-            raise refuse(named, "holds no registry.json, and its journal names no registry")
+            raise refuse(asked, "holds no registry.json, and its journal names no registry")
         text = found[0]
     try:
         return registry_from_bytes(text.read_bytes())

@@ -36,9 +36,9 @@ from ingest.codecs.json_times import TimeFormat
 from ingest.frame import Frame
 from rules.problems import Invalid, Problem, nearest
 from rules.quantities import quantity
-from rules.registry import DOMAINS
 from rules.registry_file import registry_of
 from rules.strict_models import DurationNs, Strict, validated
+from rules.vocabulary import DOMAINS
 from rules.yaml_text import raise_errors, read_yaml
 from simulators.recording.folder import refuse
 from simulators.recording.steps import with_ticks
@@ -127,13 +127,16 @@ class Mapped:
         """How far apart the ticks are that are put between: half an interval, at least 1 s."""
         return self.entry.tick or max(self.entry.every // 2, 1_000_000_000)
 
-    def steps(self) -> Iterator[Step]:
-        """Yield the file's lines as frames with ticks between, in order of time."""
+    def steps(self, boot: int = 1) -> Iterator[Step]:
+        """Yield the file's lines as frames with ticks between, in order of time.
+
+        Messages of equal number are told apart by ``boot``: another file takes another one.
+        """
         entry = self.entry
         lines = sorted(_read(entry, self.file), key=lambda line: line[0])
-        return with_ticks(self._frames(lines), self.tick_ns, max_group=1)
+        return with_ticks(self._frames(lines, boot), self.tick_ns, max_group=1)
 
-    def _frames(self, lines: list[tuple[int, list[float | None]]]) -> Iterator[Frame]:
+    def _frames(self, lines: list[tuple[int, list[float | None]]], boot: int) -> Iterator[Frame]:
         path = f"lifeline/v1/{self.device}/up"
         for sequence, (at_ns, values) in enumerate(lines):
             # a frame's times are whole milliseconds
@@ -144,7 +147,7 @@ class Mapped:
             ]
             payload = compact.encode(
                 device=self.device,
-                boot=1,
+                boot=boot,
                 sequence=sequence,
                 time_base_ms=at_ns // 1_000_000,
                 simulation=True,

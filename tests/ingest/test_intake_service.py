@@ -21,7 +21,7 @@ from ingest.service import run_ingest
 from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
 from lifeline.clock import Clock
-from rules.readings import Block, Control, Readings, Tick
+from rules.readings import Block, Control, Readings, Tick, texts_named
 from tests import servers
 from tests.intake_run import quarantined, records, running, sequences, topic, until
 from tests.intake_site import BRIDGE, MODULE, compact_payload, one_reading, site
@@ -107,7 +107,7 @@ def test_a_wrong_control_request_is_refused_with_the_reason(tmp_path, line, word
         client.sendall(line + b"\n")
         assert word in json.loads(client.makefile().readline())["error"]
     types = [r.body.type for r in records(tmp_path / "journal") if isinstance(r.body, Control)]
-    assert types == ["registry", "rules"]
+    assert types == ["site"]
 
 
 def test_a_registry_change_takes_effect_at_its_record(tmp_path, catch):
@@ -140,7 +140,7 @@ def test_rules_the_engine_could_not_read_never_reach_the_journal(tmp_path):
         taken = service.control(type="rules", data={"hash": "rules-2"})
     assert "rules ../x: " in lost["error"]
     told = [r for r in records(tmp_path / "journal") if isinstance(r.body, Control)]
-    assert [r.body.data["hash"] for r in told if r.body.type == "rules"] == ["rules-1", "rules-2"]
+    assert [texts_named(r.body)["rules"] for r in told] == ["rules-1", "rules-2"]
     assert told[-1].offset == taken["offset"]
 
 

@@ -22,7 +22,10 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 RULES = """
 version: 1
+schedules: {night: {times: [["22:30", "06:00"]], timezone: Asia/Shanghai}}
 rules:
+- {id: by-hours, kind: threshold, source: estimate, select: {quantity: ch4}, unit: "%{vol}",
+   above: {yellow: 3}, when: {night: {above.yellow: 2}}}
 - {id: gas-high, kind: threshold, source: clause, select: {quantity: ch4}, unit: "%{vol}",
    above: {blue: 0.5, red: 2.5}, hysteresis: 0.1, approved_by: Li Wei, approved_on: "2026-03-31"}
 - {id: odd, kind: ewma, source: estimate, select: {quantity: pressure}, lambda: 0.05,
@@ -130,6 +133,22 @@ def test_limits_stand_when_rules_take_effect_and_at_each_whole_hour(tmp_path):
     }  # fmt: skip
     odd = {tags["side"]: (tags["of"], f["yellow"]) for _, tags, f in first if tags["rule"] == "odd"}
     assert odd["high"] == ("score", "6.0")
+
+
+def test_a_limit_that_changes_by_the_hour_is_a_point_when_it_does(tmp_path):
+    """Blue is lower from 22:00 to 06:00 in Shanghai: 14:00 to 22:00 UTC."""
+    registry, controls = site(tmp_path)
+    ten = T0 // (24 * HOUR) * 24 * HOUR + 14 * HOUR + 30 * MINUTE
+    end = store_data.write_journal(tmp_path, [*controls, Tick(ten - MINUTE)])
+    Cursor(end).save(tmp_path / "cursors" / "engine")
+    with store_server.answering() as server:
+        stored(tmp_path, registry, server, end=end)
+        end = store_data.write_journal(tmp_path, [Tick(ten + 5 * MINUTE), Tick(ten + HOUR)])
+        Cursor(end).save(tmp_path / "cursors" / "engine")
+        points = stored(tmp_path, registry, server, end=end)["limits"]
+    late = [(when, f["yellow"]) for when, tags, f in points if tags["rule"] == "by-hours"]
+    assert late == [(ten - MINUTE, "3.0"), (ten, "2.0"), (ten + 30 * MINUTE, "2.0")]
+    assert [when for when, tags, _ in points if tags["rule"] == "gas-high" and when == ten] == []
 
 
 def test_an_acknowledgement_meets_its_alarm_in_the_journal_s_order(tmp_path):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ingest.journal import JournalWriter, SeriesRows
+from ingest.journal import Cursor, JournalWriter, SeriesRows
 from ingest.store import service
 from rules.readings import Block, Readings, position
 from rules.series import FEATURE, QUALITY, Series, Source
@@ -48,6 +48,7 @@ def test_features_are_readings_of_their_own_bucket_and_scores_stand_beside_readi
     with store_server.answering() as server:
         with running(tmp_path, registry, settings_of(server)):
             store_data.until(lambda: cursor_of(tmp_path, "store-series") == 1)
+            store_data.until(lambda: cursor_of(tmp_path, "store-features") == 1)
         place = f"asset={ASSET},channel={PRESSURE},district=Zhongyuan,domain=gas"
         assert server.buckets["b_features"] == {
             (f"hydraulic,{place},faulty=1,quantity=pressure,sim=1".encode(), T0):
@@ -64,7 +65,7 @@ def test_features_are_readings_of_their_own_bucket_and_scores_stand_beside_readi
         }  # fmt: skip
 
 
-def test_a_missing_bucket_of_features_stops_neither_readings_nor_alarms(tmp_path):
+def test_a_missing_bucket_of_features_stops_neither_readings_nor_alarms_nor_scores(tmp_path):
     registry = registry_of()
     write_series(tmp_path)
     body = Readings.of({"channel": [0], "judged_ns": [T0], "value": [1.0]})
@@ -75,9 +76,29 @@ def test_a_missing_bucket_of_features_stops_neither_readings_nor_alarms(tmp_path
         with running(tmp_path, registry, settings_of(server)):
             store_data.until(lambda: cursor_of(tmp_path) == end)
             store_data.until(lambda: cursor_of(tmp_path, "store-events") == 4)
-            assert cursor_of(tmp_path, "store-series") == 0
-            server.buckets["b_features"] = {}
             store_data.until(lambda: cursor_of(tmp_path, "store-series") == 1)
+            assert {series.split(b",")[0] for series, _ in server.points} >= {b"score", b"forecast"}
+            assert cursor_of(tmp_path, "store-features") == 0
+            server.buckets["b_features"] = {}
+            store_data.until(lambda: cursor_of(tmp_path, "store-features") == 1)
+        assert len(server.buckets["b_features"]) == 2
+
+
+def test_a_data_folder_with_one_cursor_for_both_writes_neither_again(tmp_path):
+    """Before, one cursor stood for scores and features; what it passed is in both buckets."""
+    registry = registry_of()
+    write_series(tmp_path)
+    Cursor(1).save(tmp_path / "cursors" / "store-series")
+    with store_server.answering() as server:
+        del server.buckets["b_features"]  # and what comes now is not taken for written
+        with running(tmp_path, registry, settings_of(server)):
+            store_data.until((tmp_path / "cursors" / "store-features").exists)
+            write_series(tmp_path)
+            store_data.until(lambda: cursor_of(tmp_path, "store-series") == 2)
+        assert cursor_of(tmp_path, "store-features") == 1
+        server.buckets["b_features"] = {}
+        with running(tmp_path, registry, settings_of(server)):
+            store_data.until(lambda: cursor_of(tmp_path, "store-features") == 2)
         assert len(server.buckets["b_features"]) == 2
 
 

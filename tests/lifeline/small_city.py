@@ -106,15 +106,17 @@ def registry_yaml(*, simulation: bool) -> str:
 class SmallCity:
     """Writes what ingest and engine would write, when told to."""
 
-    def __init__(self, data: Path, *, simulation: bool = False) -> None:
+    def __init__(
+        self, data: Path, *, simulation: bool = False, rules: dict[str, str] | None = None
+    ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
         (source / "city.yaml").write_text(registry_yaml(simulation=simulation))
         self.registry = load_registry(source)
-        rules = load_rules({"rules.yaml": RULES})
-        self.plan, _ = compile_plan(rules, self.registry)
+        loaded = load_rules(rules or {"rules.yaml": RULES})
+        self.plan, _ = compile_plan(loaded, self.registry)
         self.engine = Engine(self.plan, self.registry)
         self.wake = WakeServer(data / "run" / "events.sock")
         self.journal = JournalWriter(data / "journal")
@@ -123,7 +125,7 @@ class SmallCity:
         self.append(Tick(self.now_ns))
         for kind, text in (
             ("registry", registry_bytes(self.registry)),
-            ("rules", rules_bytes(rules)),
+            ("rules", rules_bytes(loaded)),
         ):
             digest = content_hash(text)
             (data / kind / f"{digest}.json").write_bytes(text)
@@ -186,8 +188,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data: Path, **settings):
-    """A running serve; gives an HTTP client with its address as base."""
+def serving(data: Path, *, ready: str = "/api/state", **settings):
+    """A running serve that answers at ``ready``; gives an HTTP client with its address as base."""
     port, stop, died = free_port(), threading.Event(), []
 
     def run() -> None:
@@ -205,7 +207,7 @@ def serving(data: Path, **settings):
     thread.start()
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
     try:
-        until(lambda: died or _answers(client))
+        until(lambda: died or _answers(client, ready))
         assert not died, died
         yield client
     finally:
@@ -216,9 +218,9 @@ def serving(data: Path, **settings):
     assert not thread.is_alive()
 
 
-def _answers(client: httpx.Client) -> bool:
+def _answers(client: httpx.Client, ready: str) -> bool:
     try:
-        return client.get("/api/state").status_code == 200
+        return client.get(ready).status_code == 200
     except httpx.HTTPError:
         return False
 

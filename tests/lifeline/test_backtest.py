@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from ingest.store import archive
 from ingest.store.past import Span, archived, of_records
 from lifeline.backtest.run import Version, run
+from lifeline.backtest.score import ALL
 from lifeline.backtest.sources import opened
 from lifeline.backtest.versions import rules_of
 from lifeline.cli.app import app
@@ -298,3 +299,18 @@ def test_a_run_from_the_middle_knows_the_registry_and_warms_up_uncounted(folder,
     assert 0 < len(kept) < len(whole["episodes"])
     assert later["episodes"] == kept
     assert later["reading"]["rows"] < whole["reading"]["rows"]
+
+
+def test_a_rule_on_trial_has_its_own_line_and_is_no_part_of_the_whole(folder, tmp_path):
+    """Nobody would have heard of it, so it finds no incident for the city and floods nobody."""
+    trial = tmp_path / "trial"
+    trial.mkdir()
+    text = RULES.replace("- id: ponding\n", "- id: ponding\n  mode: shadow\n")
+    (trial / "rules.yaml").write_text(text)
+    live = {f["rule"]: f["episodes"] for f in figures_of(folder, tmp_path)["figures"]}
+    out = tmp_path / "trial.json"
+    code, said = told(trial, "--data", folder, "--json", out)
+    assert code == 0, said
+    tried = {f["rule"]: f["episodes"] for f in json.loads(out.read_text())["figures"]}
+    assert tried["ponding"] == live["ponding"] == 20
+    assert tried[ALL] == live[ALL] - 20

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from lifeline.workbench.catalogue import markdown
 from rules.engine import KINDS as ENGINE_KINDS
+from rules.language import load_rules
 from rules.language.kinds import KINDS
 from tests.terminal import lifeline
 
@@ -120,3 +123,17 @@ def test_a_starter_never_overwrites_and_an_unknown_kind_is_told(tmp_path):
     assert (ran.returncode, 'did you mean "rate"' in ran.stderr) == (2, True)
     ran = lifeline("rules", "new", "rate", "--out", tmp_path / "no" / "s.yaml")
     assert (ran.returncode, "no such folder" in ran.stderr) == (2, True)
+
+
+def test_the_page_of_shipped_rules_is_as_the_packs_are(tmp_path):
+    """Made anew by: lifeline rules list rules/packs --markdown docs/packs.md --title …"""
+    root = Path(__file__).parents[2]
+    rules = load_rules(root / "rules" / "packs")
+    page = markdown(rules, title="The shipped rules", folder="rules/packs")
+    assert (root / "docs" / "packs.md").read_text(encoding="utf-8") == page
+    ran = lifeline("rules", "list", root / "rules" / "packs", "--json", tmp_path / "l.json")
+    assert ran.returncode == 0
+    rows = json.loads((tmp_path / "l.json").read_text(encoding="utf-8"))
+    assert [row["rule"] for row in rows] == [rule.id for rule in rules.rules]
+    assert f"{len(rows)} rules, " in ran.stdout
+    assert {row["status"] for row in rows} == {"stable", "trial"}

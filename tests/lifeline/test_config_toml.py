@@ -126,3 +126,11 @@ def test_a_folder_without_rules_or_registry_is_told(tmp_path):
     lines = told(tmp_path, GOOD)
     assert len(lines) == 2
     assert all("lifeline init" in line for line in lines)
+
+
+def test_folders_are_watched_only_where_the_file_says_so(folder):
+    assert load_config(folder).watched == ()
+    path = folder / "city.toml"
+    path.write_text(path.read_text() + "\n[reload]\nwatch = true\n")
+    config = load_config(folder)
+    assert config.watched == (config.registry, config.rules)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
+from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, RULES, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
 CHROMIUM = Path("/usr/bin/chromium")
@@ -39,6 +39,54 @@ def city(tmp_path):
     held.history(GAS, [0.1, 0.12, 0.1, 0.14, 0.1, 0.11] * 10)
     yield held
     held.close()
+
+
+BOOK = """# Ponding · 积水
+
+## 中文
+1. 看视频。
+
+## English
+1. Look at the cameras,
+   then **close** the road.
+2. Call the crews.
+"""
+SAYS = """
+  source: vendor
+  source_text: data sheet · 说明书
+  labels: {team: drain-duty}
+  known_false_positives: ["a <b>splash</b> · 溅水"]
+  runbook: ponding
+"""
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_what_a_rule_says_and_its_runbook_stand_beside_the_alarm(browser, tmp_path, locale):
+    rules = RULES.replace("\n  source: vendor\n", SAYS)
+    city = SmallCity(tmp_path / "data", rules={"rules.yaml": rules, "runbooks/ponding.md": BOOK})
+    city.history(LEVEL, [0.1, 0.1, 1.2])
+    try:
+        with serving(city.data) as http:
+            page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 850})
+            troubles: list[str] = []
+            page.on("pageerror", lambda error: troubles.append(str(error)))
+            page.goto(f"{http.base_url}")
+            expect(page.get_by_role("option").first).to_be_visible()
+            page.keyboard.press("j")
+            todo = page.locator("#todo")
+            if locale == "en-US":
+                wanted = ("Ponding", "rule on trial", "a <b>splash</b>", "data sheet")
+                steps = ["1. Look at the cameras, then close the road.", "2. Call the crews."]
+            else:
+                wanted, steps = ("积水", "规则试运行", "溅水", "说明书"), ["1. 看视频。"]
+            for said in (*wanted, "team: drain-duty"):
+                expect(todo).to_contain_text(said)
+            expect(todo.locator(".step")).to_have_text(steps)
+            assert todo.locator("b").count() == 0
+            assert troubles == []
+            page.close()
+    finally:
+        city.close()
 
 
 def test_an_alarm_appears_without_a_reload_and_is_acknowledged_by_keyboard(browser, city):

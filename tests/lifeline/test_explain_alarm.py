@@ -26,7 +26,8 @@ def city(tmp_path_factory):
     folder = tmp_path_factory.mktemp("city") / "data"
     folder.mkdir()
     held = RULES.replace("for: {blue: 0s, yellow: 0s,", "for: {blue: 2m, yellow: 2m,")
-    data = Data(folder, held)
+    said = "labels: {team: gas-duty}\n  runbook: https://runbooks.local/gas\n  source: clause"
+    data = Data(folder, held.replace("source: clause", said))
     for value in (0.1, 0.2, 1.05, 1.1, 1.15, 1.15, 0.2, 0.1, 0.1):
         data.send(GAS, value)
         data.tick(59)
@@ -60,6 +61,12 @@ def test_an_alarm_is_explained_step_by_step_and_the_run_again_is_the_same(city, 
     assert "Zhongyuan Rd manhole 123" in done.output
     assert "run again: the same events" in done.output
     assert "yellow" in done.output
+    for line in (
+        "rule on trial · 规则试运行",
+        "labels · 标签: team=gas-duty",
+        "runbook · 预案: https://runbooks.local/gas",
+    ):
+        assert line in done.output
     found = json.loads(out.read_text())
     assert found["same_again"] is True
     samples = [s for s in found["steps"] if s["sample"]]

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from ingest.journal import Cursor, JournalWriter
 from ingest.journal import retention as segments_retention
 from ingest.store.manifest import Manifest
-from lifeline.retention import DISK_FREE, DISK_SIZE, Bounds, Retention, keep_journal
+from lifeline.retention import DISK_FREE, DISK_SIZE, Bounds, Retention, keep_journal, keep_series
 from rules.readings import Tick
 
 if TYPE_CHECKING:
@@ -99,6 +99,22 @@ def test_acknowledgements_and_waveforms_that_influxdb_lacks_hold_it_too(data: Pa
     Cursor(0, {"journal": 20}).save(data / "cursors" / "store-events")
     keep_journal(data, OLD, now_ns=NOW_NS)
     assert oldest(data) == 14
+
+
+@pytest.mark.parametrize(
+    ("series", "features", "kept_from"), [(15, 7, 7), (7, 15, 7), (15, None, 15), (None, None, 0)]
+)
+def test_scores_and_features_wait_for_the_slower_of_their_two_readers(
+    tmp_path: Path, series: int | None, features: int | None, kept_from: int
+):
+    with JournalWriter(tmp_path / "series", segment_bytes=1) as writer:
+        for k in range(20):
+            writer.append(Tick(k))
+            writer.commit()
+    for name, offset in (("store-series", series), ("store-features", features)):
+        if offset is not None:
+            Cursor(offset).save(tmp_path / "cursors" / name)
+    assert keep_series(tmp_path, OLD).oldest_offset == kept_from
 
 
 def test_a_city_without_influxdb_does_not_wait_for_it(data: Path):

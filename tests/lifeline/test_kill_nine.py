@@ -22,7 +22,7 @@ from lifeline.ledger import Ledger
 from rules.engine import Engine
 from rules.events import EventType, decode, encode
 from rules.judge import JUDGED, Judge
-from rules.readings import Control, Readings, Record, position
+from rules.readings import Control, Readings, Record, position, texts_named
 from tests import servers, store_server
 from tests.torture import (
     GATEWAYS,
@@ -71,8 +71,8 @@ def event_lines(data: Path) -> list[bytes]:
 def registry_of(data: Path, records: list[Record]) -> Registry:
     texts = SiteTexts(data)
     for record in records:
-        if isinstance(record.body, Control) and record.body.type in ("registry", "rules"):
-            texts.hashes[record.body.type] = str(record.body.data["hash"])
+        if isinstance(record.body, Control):
+            texts.hashes |= texts_named(record.body)
     loaded = texts.load()
     assert loaded is not None
     return loaded[1]

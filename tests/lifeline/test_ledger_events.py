@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -197,6 +198,27 @@ def test_simulated_events_are_marked_and_their_messages_withheld(ledger):
     with ledger.read() as connection:
         rows = connection.exec_driver_sql("SELECT seq, status, reason FROM outbox").all()
     assert rows == [(1, "withheld", "simulation"), (2, "pending", "")]
+
+
+def test_what_is_held_waits_in_the_outbox_or_goes_to_the_crew(ledger):
+    """Explained by another alarm: withheld. On an asset that is worked on: to those on site."""
+    design = {"hold": "by_design", "cause": "by-gateway"}
+    work = {"hold": "out_of_service", "cause": "MW-1", "by": "li", "crew": ["sms:crew"]}
+    ledger.apply(
+        [
+            event("RAISED", 1, CHANNELS[0], evidence={"held": [design]}),
+            event("RAISED", 2, CHANNELS[1], evidence={"held": [work]}),
+            event("UNSUPPRESSED", 3, CHANNELS[0], episode="1.0", evidence={"cause": "by-gateway"}),
+        ],
+        4,
+    )
+    rows = {row.seq: json.loads(row.body) for row in ledger.due()}
+    assert [body["type"] for body in rows.values()] == ["RAISED", "UNSUPPRESSED"]
+    crew, again = rows.values()
+    assert (crew["audience"], crew["crew"], crew["maintenance"]) == ("crew", ["sms:crew"], ["MW-1"])
+    assert "audience" not in again
+    assert ledger.counts()["outbox_withheld"] == 1
+    assert {a.word for a in ledger.open_alarms()} == {Word.OOSRV, Word.UNACK}
 
 
 def test_a_full_outbox_gives_up_rows_with_a_reason_and_takes_the_event(url):

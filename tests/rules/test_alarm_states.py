@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rules.alarms import Ack, AlarmFold, Condition, Hold, Suppression, Word, apply_all
+from rules.alarm_fold import AlarmFold, apply_all
+from rules.alarms import Ack, Condition, Hold, Suppression, Word
 from rules.events import Event, EventType
 
 CHANNEL = "410100-gas-mh-000123/ch4-01/vol"

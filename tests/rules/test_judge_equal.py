@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -79,3 +80,40 @@ def test_the_judge_equals_its_slow_twin_wherever_hypothesis_looks(
     records = readings_in(random, steps=steps)
     if records:
         assert by_the_judge(records, batch) == by_the_twin(records)
+
+
+def replaced_in_the_middle(records: list[Record]) -> list[Record]:
+    """The same deliveries, all devices replaced by others half way: boots and sequences go on."""
+    middle = len(records) // 2
+    return [
+        replace(r, body=replace(r.body, device=r.body.device + len(DEVICES))) if i >= middle else r
+        for i, r in enumerate(records)
+    ]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 10_000])
+def test_a_replaced_device_is_told_as_by_the_twin_at_any_cut(batch: int) -> None:
+    for seed in range(12):
+        records = replaced_in_the_middle(readings_in(Random(seed)))
+        assert by_the_judge(records, batch) == by_the_twin(records), f"seed {seed}"
+        assert by_the_judge(records, 1, restart=True) == by_the_twin(records), f"seed {seed}"
+
+
+def frame(device: int, sequence: int, second: int) -> Readings:
+    one = {"channel": 0, "device": device, "boot": 5, "sequence": sequence, "value": 1.0}
+    return Readings.of(
+        {name: np.array([x]) for name, x in one.items()}
+        | {n: np.array([second * 10**9]) for n in ("event_ns", "judged_ns", "receive_ns")}
+    )
+
+
+def test_a_replaced_device_may_count_from_the_start_under_the_same_boot_number() -> None:
+    rows = [frame(0, s, s) for s in (1, 2, 3)] + [frame(1, s, 10 + s) for s in (1, 2, 2)]
+    for cut in (1, 6):
+        judge, told = fast.Judge(1), []
+        for begin in range(0, 6, cut):
+            g = np.array([position(i) for i in range(begin, begin + cut)])
+            told += judge.mark(Readings.concatenate(rows[begin : begin + cut]), g).verdict.tolist()
+        assert told == [fast.JUDGED] * 5 + [fast.DUPLICATE]
+    judge.mark(frame(2, 9, 3), np.array([position(9)]))
+    assert judge.state()["judged_ns"].tolist() == [12 * 10**9]  # the channel's time goes on

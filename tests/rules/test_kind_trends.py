@@ -27,7 +27,7 @@ MINE = ("count", "step", "trend", "forecast")
 @pytest.mark.parametrize("kind", MINE)
 def test_the_journals_raise_and_clear_on_both_sides(kind: str) -> None:
     told: Counter[tuple[str, int]] = Counter()
-    for seed in range(40):
+    for seed in range(60):
         drawn = case(Random(seed), kinds=(kind,))
         for event in Oracle(drawn.plan, drawn.registry).fold(drawn.records):
             told[event.type, event.side] += 1

@@ -86,7 +86,7 @@ def rule_files(draw):
     }
     overrides = draw(st.lists(st.sampled_from(sorted(matches)), max_size=4))
     text = "version: 1\ndefaults:\n  source: estimate\n" + lines("defaults", "  ")
-    text += "templates:\n  gas:\n    runbook: x\n" + lines("template", "    ")
+    text += "templates:\n  gas:\n    runbook: https://x\n" + lines("template", "    ")
     text += "rules:\n- id: gas\n  extends: gas\n  kind: threshold\n  select: {quantity: ch4}\n"
     text += '  unit: "%{LEL}"\n'
     text += f"  above: {{{', '.join(f'{k}: {v}' for k, v in limits.items())}}}\n" + lines(

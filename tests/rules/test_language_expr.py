@@ -188,7 +188,10 @@ def test_a_hostile_expression_is_refused_within_a_second(text):
         ('expr: "flow > name_plate", level: red', "no name_plate"),
         ('expr: "m_1_p_in > fl", level: red', "kPa and m3/h cannot be added or compared"),
         ('expr: "flow", above: {red: 3 kPa}', "does not fit the expression, which is in m3/h"),
-        ('expr: "flow", above: {red: 3}', "3 has no unit: the expression is in m3/h"),
+        (
+            'expr: "flow", above: {red: 3}',
+            "3 has no unit: write unit: 'm3/h', as the expression is",
+        ),
         ('expr: "t1", above: {red: 300 K}', "does not fit the expression, which is in Cel"),
     ],
 )

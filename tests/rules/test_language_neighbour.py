@@ -35,7 +35,9 @@ PLACES = (
     (4, "b", 113.100, ""),
 )
 CITY = HEAD + "".join(HOLE.format(n=n, zone=z, lon=x, pipe=p) for n, z, x, p in PLACES)
-RULE = "version: 1\nrules:\n- {{id: a, kind: neighbour, source: estimate, {}}}\n"
+RULE = (
+    "version: 1\nrules:\n- {{id: a, kind: neighbour, source: estimate, runbook: https://r, {}}}\n"
+)
 SELECT = "select: {quantity: ch4}, "
 LIMITS = 'unit: "%{vol}", above: {red: 0.5}'
 

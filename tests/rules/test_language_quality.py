@@ -32,6 +32,7 @@ assets:
 )
 CH4, PRESSURE, TEMPERATURE = 0, 1, 2
 RULES = """
+defaults: {runbook: "https://r"}
 rules:
 - {id: loud, kind: threshold, source: clause, fail_loud: true, over_range: red,
    select: {quantity: ch4}, unit: "%{LEL}", above: {orange: 25, red: 50}}

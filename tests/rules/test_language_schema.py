@@ -82,6 +82,15 @@ def test_every_key_says_what_it_means_and_nothing_else_is_explained():
     assert {f"rule-{kind}" for kind in KINDS} <= set(SCHEMA["$defs"])
 
 
+def test_the_page_of_it_is_no_older_than_the_models(tmp_path):
+    path = tmp_path / "reference.md"
+    done = CliRunner().invoke(app, ["rules", "schema", "--markdown", str(path)])
+    assert done.exit_code == 0
+    kept = Path(__file__).parents[2] / "docs" / "rules-reference.md"
+    remedy = "run lifeline rules schema --markdown docs/rules-reference.md"
+    assert path.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8"), remedy
+
+
 def test_the_command_writes_it(tmp_path):
     path = tmp_path / "rules.schema.json"
     done = CliRunner().invoke(app, ["rules", "schema", "--out", str(path)])

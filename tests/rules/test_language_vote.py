@@ -31,7 +31,7 @@ assets:
 CITY += "".join(HOLE.format(n=n, lon=x) for n, x in ((1, 113.0), (2, 113.001), (3, 113.002)))
 CITY += HOLE.format(n=4, lon=113.1)
 RULES = """version: 1
-defaults: {{source: estimate}}
+defaults: {{source: estimate, runbook: "https://r"}}
 rules:
 - {{id: cluster, kind: vote, {}}}
 - id: ch4
@@ -97,7 +97,7 @@ def test_a_lonely_place_is_told_of_and_has_no_vote(registry):
             OF + "need: {count: 3, min_members: 2}, level: red, near: 1 km",
             "min_members below count",
         ),
-        (OF + "need: {count: 0}, level: red, near: 1 km", "greater than or equal to 1"),
+        (OF + "need: {count: 0}, level: red, near: 1 km", "must be at least 1"),
         (OF + "need: {count: 2}, level: pink, near: 1 km", 'unknown level "pink"'),
         (OF + NEED + "near: 1 km, for: {red: 1m}", "for: a vote has one level"),
         ("of: {rule: ch4, at_least: yelow}, " + NEED + "near: 1 km", 'unknown level "yelow"'),

@@ -79,6 +79,44 @@ CITY = {
         "cable-01/max temperature Cel -20 120 35",
         "bat-01/level battery % 0 100 80 10m",
     ],
+    ("env-st", "station"): [
+        "pm-01/h pm25 ug/m3 0 1000 40 1m info",
+        "pm-02/h pm10 ug/m3 0 2000 80 1m info",
+        "so2-01/h so2 [ppb] 0 2000 20 1m info",
+        "no2-01/h no2 [ppb] 0 2000 50 1m info",
+        "o3-01/h o3 ug/m3 0 2000 90 1m info",
+        "co-01/h co [ppm] 0 100 1 1m info",
+        "no-01/laeq noise_laeq dB(A) 30 130 55 1m info",
+        "ra-01/mean dose_rate nSv/h 0 100000 0.1",
+    ],
+    ("env-na", "noise_point"): ["no-01/laeq noise_laeq dB(A) 30 130 45 1m info"],
+    ("env-nb", "noise_point"): ["no-01/laeq noise_laeq dB(A) 30 130 55 1m info"],
+    ("env-nc", "noise_point"): ["no-01/laeq noise_laeq dB(A) 30 130 60 1m info"],
+    ("env-bs", "building_site"): [
+        "tsp-01/mean tsp mg/m3 0 10 200 1m info",
+        "no-01/laeq noise_laeq dB(A) 30 130 60 1m info",
+    ],
+    ("env-so", "soil_point"): [
+        "sm-01/value soil_moisture %{vol} 0 60 25 10m info",
+        "ec-01/value conductivity uS/cm 0 20000 400 10m info",
+        "ph-01/value ph [pH] 0 14 7 10m info",
+        "pb-01/value soil_lead mg/kg 0 5000 60 10m info",
+        "cd-01/value soil_cadmium mg/kg 0 500 1 10m info",
+        "as-01/value soil_arsenic mg/kg 0 500 9 10m info",
+    ],
+    ("env-ku", "key_user"): [
+        "el-01/power power kW 0 5000 500 1m info",
+        "el-01/meter energy kW.h 0 100000000 5000 10m info",
+        "gas-01/flow flow m3/h 0 500 20 10m info",
+        "water-01/flow flow m3/h 0 500 5 10m info",
+    ],
+}
+
+TAGS = {
+    "gas-vw": "near_sewer: true",
+    "env-na": 'noise_class: "1"',
+    "env-nb": 'noise_class: "3"',
+    "env-nc": "noise_class: 4a",
 }
 
 PPM_CO = 28.010 / 24.0550  # mg/m3, at 20 Cel
@@ -132,6 +170,26 @@ DOMAIN = {
     ("gallery-humidity", 1): (85, 90, None, None),
     ("gallery-cable", 1): (60, 70, 80, 90),
     ("battery-low", -1): (20, 15, 10, 5),
+    ("env-pm25", 1): (75, 115, 150, 250),
+    ("env-pm10", 1): (150, 250, 350, 420),
+    ("env-so2", 1): (500, 650, 800, None),
+    ("env-no2", 1): (200, 700, 1200, 2340),
+    ("env-o3", 1): (200, 300, 400, 800),
+    ("env-co", 1): (10, 35, 60, 90),
+    ("env-dust", 1): (500, 1000, 2000, None),
+    ("env-noise", 1): (63, 65, 70, 75),
+    ("env-noise-site", 1): (70, 75, 85, None),
+    ("env-radiation", 1): (0.3, 0.5, 1, 10),
+    ("env-soil-wet", 1): (40, 45, None, None),
+    ("env-soil-salty", 1): (2000, 4000, None, None),
+    ("env-soil-ph", 1): (9, 10, None, None),
+    ("env-soil-ph", -1): (5, 4, None, None),
+    ("env-soil-lead", 1): (None, 800, 2500, None),
+    ("env-soil-cadmium", 1): (None, 65, 172, None),
+    ("env-soil-arsenic", 1): (None, 60, 140, None),
+    ("env-user-energy", 1): (1000, None, None, None),
+    ("env-user-gas", 1): (6, 12, None, None),
+    ("env-user-water", 1): (6, 12, None, None),
 }
 LOUD = {
     "gas-ch4-space", "gas-ch4-station", "tunnel-co", "tunnel-fire", "tunnel-fire-rise",
@@ -157,8 +215,9 @@ def city():
     quiet = {}
     for (code, asset_type), channels in CITY.items():
         asset = f"410100-{code}-000001"
-        tags = "near_sewer: true" if asset_type == "valve_well" else ""
-        lines.append(f"- id: {asset}\n  type: {asset_type}\n  tags: {{{tags}}}\n  sensors:")
+        lines.append(f"- id: {asset}\n  type: {asset_type}")
+        lines.append(f"  tags: {{{TAGS.get(code, '')}}}\n  attributes: {{contracted_power: 800}}")
+        lines.append("  sensors:")
         for text in channels:
             name, quantity, unit, low, high, value, *rest = text.split()
             every, klass = (*rest, *("1m", "safety")[len(rest) :])
@@ -208,7 +267,7 @@ def test_a_pack_stands_alone_without_a_problem(name):
 
 
 def test_there_is_one_pack_for_each_lifeline_and_all_fit_together():
-    lifelines = {"gas", "bridge", "tunnel", "water", "drain", "heat", "gallery"}
+    lifelines = {"gas", "bridge", "tunnel", "water", "drain", "heat", "gallery", "env"}
     assert {name.removesuffix(".yaml") for name in FILES} == lifelines | {"system"}
     said = [str(p) for p in WARNINGS if "fewer neighbours" not in str(p)]
     assert [p for p in said if "battery" not in p] == []
@@ -244,6 +303,11 @@ def test_beside_a_sewer_only_blue_is_raised():
     assert rule.raise_at[1].tolist() == [0.75, 1.0, 1.25, 2.5]
 
 
+def test_noise_is_judged_by_the_class_of_its_place():
+    lowest = RULES["env-noise", 1].raise_at[:, 0].tolist()
+    assert lowest == [63, 58, 68, 73]  # 3 dB above 60, 55, 65 and 70
+
+
 def test_a_quiet_city_raises_nothing():
     assert feed(0, QUIET[0], step_ns=60 * S, count=60) == []
 
@@ -268,10 +332,12 @@ def test_a_rule_raises_its_top_level_at_its_limit_and_no_other_rule_speaks(key):
 def test_a_rate_rule_raises_on_a_ramp_of_its_lowest_limit_and_not_on_half_of_it(key):
     rule = RULES[key]
     channel = int(rule.channel[0])
-    slope = rule.raise_at[0, 0] * 1.05
+    step = int(REGISTRY.channels.interval_ns[channel])
+    slope = rule.raise_at[0, 0] * 1.05 * step / rule.own["per_ns"][0]
+    count = int(rule.own["window_ns"][0] + rule.hold_ns[0, 0]) // step + 3
     for share, spoken in ((1.0, {rule.rule_id}), (0.5, set())):
-        ramp = QUIET[channel] + share * slope * np.arange(1, 15)
-        events = feed(channel, ramp, step_ns=60 * S, count=14)
+        ramp = QUIET[channel] + share * slope * np.arange(1, count + 1)
+        events = feed(channel, ramp, step_ns=step, count=count)
         assert {e.rule for e in events if e.rule == rule.rule_id} == spoken
 
 

@@ -36,8 +36,11 @@ def test_each_rule_of_a_pack_has_a_test_that_raises_it_and_one_that_must_not_fir
                 raised.add(of.rule)
         last = [of for of in case.test.expect if of.none]
         for of in last:
-            judged = {r.rule_id for r in (*case.plan.channel_rules, *case.plan.deadman_rules)}
+            plan = case.plan
+            every = (*plan.channel_rules, *plan.composite_rules, *plan.deadman_rules)
+            judged = {r.rule_id for r in every}
             fed = {case.registry.channels.id[row] for row in case.inputs}
+            fed |= {name.partition("/")[0] for name in fed}  # some rules are about assets
             silent |= {
                 rule for rule in judged if of.rule in (None, rule) and case.judged(rule) & fed
             }

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rules.language import compile_plan, load_rules
 from rules.problems import Invalid
-from rules.registry_file import load_registry, registry_bytes, registry_from_bytes, registry_of
+from rules.registry_file import (
+    load_registry,
+    read_texts,
+    registry_bytes,
+    registry_from_bytes,
+    registry_of,
+)
 
 GOOD = """
 version: 1
@@ -129,7 +138,7 @@ def test_a_folder_without_yaml_and_a_file_that_is_not_utf8_are_told(tmp_path):
     with pytest.raises(Invalid, match=r"holds no \.yaml file"):
         load_registry(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"version: 1\n# \xff\n")
-    with pytest.raises(Invalid, match=r"a\.yaml:2:1: is not UTF-8"):
+    with pytest.raises(Invalid, match=r"a\.yaml:2:3: byte 0xFF is not UTF-8"):
         load_registry(tmp_path)
     with pytest.raises(Invalid, match="no such file"):
         load_registry(tmp_path / "none")
@@ -201,3 +210,99 @@ def test_no_text_raises_anything_but_invalid(text):
             registry_of({"city.yaml": whole})
         except Invalid as invalid:
             assert invalid.problems  # noqa: PT017
+
+
+def in_states(device: str, channel: str = "", more: str = "") -> str:
+    text = GOOD.replace("every: 60s}", f"every: 60s, state: {device}}}")
+    said = f", state: {channel}" if channel else ""
+    return text.replace("class: maintenance}", f"class: maintenance{said}{more}}}")
+
+
+def test_a_channel_is_in_the_state_of_its_device_or_in_its_own():
+    registry = registry_of({"city.yaml": in_states("installed", "planned")})
+    assert registry.devices.state == ("installed",)
+    assert registry.channels.state == ("installed", "planned")
+    assert registry.channels.alive.all()
+    again = registry_from_bytes(registry_bytes(registry))
+    assert again.channels.state == registry.channels.state
+
+
+def test_a_retired_channel_is_a_tombstone_and_frees_its_place_at_the_device():
+    text = in_states("in_service", "retired", ", port: 1, key: ch4")
+    registry = registry_of({"city.yaml": text})
+    assert registry.channels.alive.tolist() == [True, False]
+    assert problems_of(in_states("retired", "in_service"))[0].endswith(
+        "state: device 410100-gas-gw-000001 is retired: name the device that speaks for it now"
+    )
+    everything = registry_of({"city.yaml": in_states("retired")})
+    assert not everything.channels.alive.any()
+    assert not everything.devices.alive.any()
+
+
+def test_what_is_gone_from_the_files_is_retired():
+    before = registry_of({"city.yaml": GOOD})
+    cut = GOOD.replace("    - {id: temp, quantity: temperature, class: maintenance}\n", "")
+    after = registry_of({"city.yaml": cut}, previous=before)
+    assert after.channels.id == before.channels.id
+    assert after.channels.state == ("in_service", "retired")
+
+
+def test_calibration_dates_are_dates_in_order_and_change_no_text_that_has_none():
+    dated = in_states("in_service", more=", calibrated_on: 2026-01-31, calibration_due: 2027-01-31")
+    registry = registry_of({"city.yaml": dated})
+    assert registry.channels.calibration_due == ("", "2027-01-31")
+    assert registry_from_bytes(registry_bytes(registry)).channels.calibrated_on[1] == "2026-01-31"
+    assert b"calibrat" not in registry_bytes(registry_of({"city.yaml": GOOD}))
+    assert b"state" not in registry_bytes(registry_of({"city.yaml": GOOD}))
+    (said,) = problems_of(dated.replace("2027-01-31", "2026-01-31"))
+    assert "calibration_due: 2026-01-31 is not after calibrated_on 2026-01-31" in said
+    (said,) = problems_of(dated.replace("2027-01-31", "2026-02-30"))
+    assert "'2026-02-30' is no date" in said
+
+
+SILENT = """
+version: 1
+rules:
+- {id: silent, kind: deadman, class: maintenance, source: estimate, select: {kind: gateway},
+   missing: {yellow: 5m}, message: silent}
+"""
+
+
+@pytest.mark.parametrize(("state", "watched"), [("planned", 0), ("installed", 1), ("retired", 0)])
+def test_silence_of_a_planned_device_means_nothing(state, watched):
+    plan, _ = compile_plan(
+        load_rules({"silent.yaml": SILENT}), registry_of({"a.yaml": in_states(state)})
+    )
+    assert sum(len(rule.device) for rule in plan.deadman_rules) == watched
+
+
+def as_json(text: str) -> str:
+    return json.dumps(yaml.safe_load(text), ensure_ascii=False)
+
+
+def test_a_file_of_json_means_the_same_and_tells_the_same_places():
+    written = as_json(GOOD)
+    assert registry_bytes(registry_of({"city.yaml": written})) == registry_bytes(
+        registry_of({"city.yaml": GOOD})
+    )
+    (said,) = problems_of(written.replace('"every": "60s"', '"every": "60"'))
+    column = written.index('"60s"') + 1
+    assert said.startswith(f'city.yaml:1:{column}: device "410100-gas-gw-000001": every: 60 has')
+
+
+def test_a_change_of_several_files_is_seen_whole_from_the_moment_it_is_decided(tmp_path):
+    (tmp_path / "a.yaml").write_text("old: 1\n")
+    (tmp_path / "b.yaml").write_text("old: 2\n")
+    (tmp_path / ".c.new").write_text("new: 3\n")
+    assert set(read_texts(tmp_path)) == {"a.yaml", "b.yaml"}
+    decided = {"files": {"a.yaml": None, "c.yaml": ".c.new"}}
+    (tmp_path / ".import").write_text(json.dumps(decided))
+    new = {"b.yaml": "old: 2\n", "c.yaml": "new: 3\n"}
+    assert read_texts(tmp_path) == new
+    (tmp_path / ".c.new").replace(tmp_path / "c.yaml")
+    assert read_texts(tmp_path) == new
+    (tmp_path / "a.yaml").unlink()
+    assert read_texts(tmp_path) == new
+    (tmp_path / ".import").write_text("{")
+    with pytest.raises(Invalid, match="is damaged"):
+        read_texts(tmp_path)

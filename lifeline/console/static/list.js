@@ -11,6 +11,8 @@ let touched = -READING_MS;
 export const touch = () => { touched = performance.now(); };
 export const letGo = () => { touched = -READING_MS; };
 export const reading = () => performance.now() - touched < READING_MS;
+// What is held by design or by maintenance waits beside what was acknowledged: it is no call.
+export const quiet = (a) => a.acked || a.held.length > 0;
 export const order = () => [...places.unacked, ...places.acked];
 export const waitingCount = () => waiting.size;
 
@@ -22,8 +24,8 @@ export function place(alarms, selected) {
   const busy = reading() && order().length > 0;
   if (!busy) {
     const sorted = [...alarms].filter((a) => !a.ended).sort(worstFirst);
-    places.unacked = sorted.filter((a) => !a.acked).map((a) => a.id);
-    places.acked = sorted.filter((a) => a.acked).map((a) => a.id);
+    places.unacked = sorted.filter((a) => !quiet(a)).map((a) => a.id);
+    places.acked = sorted.filter(quiet).map((a) => a.id);
     waiting = new Set();
     return;
   }
@@ -45,7 +47,7 @@ export function elapsed(alarm, now_ms) {
 }
 
 export function markOf(alarm, size) {
-  const state = alarm.acked || alarm.ended ? "" : "unacked";
+  const state = quiet(alarm) || alarm.ended ? "" : "unacked";
   return mark(alarm.severity, state, alarm.active ? "" : "returned", size);
 }
 
@@ -64,7 +66,7 @@ function row(alarm, { selected, levels, choose, now_ms, now }) {
   const w = alarm.words[lang()];
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
-    !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
+    ...alarm.held.map((held) => say(held.hold, held.cause)), !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
   ].filter(Boolean);
   const chosen = alarm.id === selected;
   return h("li", {
@@ -83,7 +85,7 @@ export function draw(held, view) {
   const hadFocus = document.activeElement?.classList.contains("row");
   for (const section of ["unacked", "acked"]) {
     const rows = places[section].map((id) => held.get(id)).filter((a) => a && view.wanted(a));
-    const count = rows.filter((a) => !a.ended && a.acked === (section === "acked")).length;
+    const count = rows.filter((a) => !a.ended && quiet(a) === (section === "acked")).length;
     byId(`${section}-title`).replaceChildren(h("span", {}, `${say(section)} ${count}`), view.only ? h("span", { class: "only" }, say("only", view.only)) : "");
     const silence = view.only ? say("quietHere") : say("quiet");
     const none = h("li", { class: "none", role: "presentation" }, section === "unacked" && ![...held.values()].some(view.wanted) ? silence : say("none"));

@@ -52,7 +52,7 @@ function beat(answer) {
 }
 // For those who listen instead of look: what is new since the page stood, worst first, once each.
 function announce(alarms) {
-  const fresh = alarms.filter((a) => !a.acked && !told.has(`${a.id} ${a.severity}`));
+  const fresh = alarms.filter((a) => !list.quiet(a) && !told.has(`${a.id} ${a.severity}`));
   const first = told.size === 0 && !state;
   told = new Set(alarms.map((a) => `${a.id} ${a.severity}`));
   const worst = fresh.sort((a, b) => b.severity - a.severity)[0];

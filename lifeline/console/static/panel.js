@@ -129,8 +129,24 @@ function advise({ advice }) {
   const people = advice.exposed_people ? h("span", { class: "badge" }, say("exposed", advice.exposed_people)) : null;
   const site = advice.runbook;
   const link = /^https?:\/\//.test(site) ? h("a", { href: site, rel: "noreferrer", target: "_blank" }, site) : site;
-  const text = site ? h("span", {}, `${say("runbook")} `, link) : h("span", {}, advice[lang()]);
-  byId("todo")?.replaceChildren(h("h3", {}, say("todo"), people), h("p", { class: "advice" }, text, site ? null : h("span", { class: "soft" }, ` (${say("todoDefault")})`)));
+  const steps = advice.steps?.[lang()];
+  const named = steps ? h("strong", {}, steps.title) : link;
+  const text = site ? h("span", {}, `${say("runbook")} `, named) : h("span", {}, advice[lang()]);
+  byId("todo")?.replaceChildren(h("h3", {}, say("todo"), people), h("p", { class: "advice" }, text, site ? null : h("span", { class: "soft" }, ` (${say("todoDefault")})`)),
+    ...(steps ? steps.steps.map((line) => h("p", { class: "step" }, plain(line))) : []), ...ruleSays(advice));
+}
+// A runbook's Markdown as text: headings and emphasis lose their marks, steps keep their numbers.
+const plain = (line) => line.replace(/^#+\s*/, "").replace(/\*\*|__|`/g, "").replace(/^\s*[-*]\s+/, "· ");
+
+// Texts written "English · 中文" show the half that is read.
+const inTongue = (text) => text.split(" · ")[lang() === "zh" ? 1 : 0] ?? text;
+// What the rule says of itself: maturity, labels, where its limits come from, what raises it without danger.
+function ruleSays(advice) {
+  const labels = Object.entries(advice.labels).map(([name, text]) => h("span", { class: "badge" }, `${name}: ${text}`));
+  const trial = advice.maturity === "trial" ? h("span", { class: "badge" }, say("trial")) : null;
+  const from = advice.limits_from && h("p", { class: "why" }, `${say("limitsFrom")}: ${inTongue(advice.limits_from)}`);
+  const known = advice.known_false_positives.length ? h("p", { class: "why" }, `${say("falsePositives")}: ${advice.known_false_positives.map(inTongue).join("; ")}`) : null;
+  return [trial || labels.length ? h("p", { class: "labels" }, trial, ...labels) : null, known, from || null].filter(Boolean);
 }
 
 function story(events, alarm, view) {

@@ -23,6 +23,7 @@ const WORDS = {
   undone: ["Acknowledgement taken back.", "已撤销确认。"],
   lost: ["CONNECTION LOST for {0} – what you see is old", "连接已中断 {0}，画面不是最新"],
   behind: ["catching up", "正在补读积压数据"],
+  by_design: ["explained by {0}", "已由 {0} 解释"], out_of_service: ["out of service: {0}", "检修停用：{0}"], shelved: ["shelved", "已搁置"],
   unconfirmed: ["unconfirmed", "待证实"], returned: ["returned", "已恢复"], late: ["late data", "迟到数据"],
   over: ["over", "已结束"], overRange: ["beyond range", "超量程"],
   safety: ["Not SIL-rated. Supplements and never replaces local gas alarms, interlocks and barriers. Levels are monitoring alarm levels (监测报警等级), not public warnings.",
@@ -40,6 +41,7 @@ const WORDS = {
   noLimits: ["no limit declared", "未设限值"],
   overRangeUp: ["above range", "超上限"], under: ["below range", "超下限"],
   todo: ["What to do", "处置"], todoDefault: ["default advice, not approved for this site", "默认提示，未经本地批准"], runbook: ["runbook", "预案"],
+  trial: ["rule on trial", "规则试运行"], limitsFrom: ["limits from", "限值依据"], falsePositives: ["known to alarm without danger", "已知误报原因"],
   exposed: ["about {0} people nearby", "影响约 {0} 人"],
   beside: ["Neighbours (grey)", "邻近测点（灰线）"], sameAsset: ["same asset", "同一设施"], none_near: ["none within 600 m", "600 米内无同类测点"],
   history: ["History", "经过"], channels: ["Measured here", "监测项目"], openAlarms: ["Open alarms", "未结束报警"],
@@ -52,7 +54,7 @@ const WORDS = {
   events: {
     RAISED: ["raised, {0}", "报警，{0}"], ESCALATED: ["worse, {0}", "升级为{0}"], LOWERED: ["lowered to {0}", "降为{0}"], CLEARED: ["returned to normal", "恢复正常"],
     CONFIRMED: ["confirmed, {0}", "证实，{0}"], ACKED: ["acknowledged", "确认"], ACK_REVOKED: ["acknowledgement taken back", "撤销确认"], RESET: ["reset after re-test", "复测复位"],
-    ENDED: ["over", "结束"], LATE_FINDING: ["found in late data, {0}", "迟到数据中发现，{0}"],
+    ENDED: ["over", "结束"], RULE_CHANGED: ["ended by a change of its rule", "规则变更，报警结束"], LATE_FINDING: ["found in late data, {0}", "迟到数据中发现，{0}"],
   },
   help: ["Keys", "快捷键"], keys: {
     "j / k": ["next / previous alarm", "下一条 / 上一条报警"], "Enter": ["centre the map on it", "在地图上定位"],

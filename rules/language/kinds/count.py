@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
 from rules.language.amounts import AmountValue, Limits, SpanValue
 from rules.language.kinds.kind import Kind
 from rules.language.limits import sigma_sides, unit_of
@@ -58,6 +60,10 @@ def _check(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
 
 
 def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[Level]) -> None:
+    channels, at = registry.channels, built.own["at"]
+    high, low = channels.range_hi[built.channel], channels.range_lo[built.channel]
+    beyond = np.where(built.own["direction"] > 0, at > high, at < low)
+    warn.some(beyond, ("at",), "at is beyond the sensor's range: no sample is ever an event")
     samples = built.own["window_ns"] / registry.channels.interval_ns[built.channel]
     for i, level in enumerate(levels):
         few = samples + 1 <= built.raise_at[:, i]

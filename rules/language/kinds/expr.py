@@ -97,13 +97,15 @@ def _compile(work: Work, rule: Rule, body: Any, groups: Groups) -> None:
         formula = formula_of(body.expr, measures)
         sides = _sides(body, formula, work.levels)
     except ValueError as error:
-        where = ("expr",) if not isinstance(error, UnknownUnit) else ("unit",)
-        work.problems.append(rule.problem(where, f"{where[0]}: {error}", key=True))
+        key = "expr"
+        if isinstance(error, UnknownUnit):
+            key = "unit" if body.unit else "above" if body.above is not None else "below"
+        work.problems.append(rule.problem((key,), f"{key}: {error}", key=True))
         return
     inputs = [name for name in read if isinstance(first[name], int)]
     if len(inputs) > MAX_INPUTS:
         work.problems.append(
-            rule.problem(("expr",), f"expr: reads more than {MAX_INPUTS} channels")
+            rule.problem(("expr",), f"expr: reads more than {MAX_INPUTS} channels: split it")
         )
         return
     table = np.array([[held[name] for name in inputs] for held in found.values()], np.int64)
@@ -196,7 +198,7 @@ def _converted(amount: Amount, of_rule: str, measure: Measure | None) -> float:
     if measure is None or (not text and not measure.dimension):
         return amount.number
     if not text:
-        said = f"{amount.number:g} has no unit: the expression is in {measure.text}"
+        said = f"{amount.number:g} has no unit: write unit: {measure.text!r}, as the expression is"
         raise UnknownUnit(said)
     unit = parse(text)
     tag = ((f"%{unit.tag}", 1),) if unit.tag else ()

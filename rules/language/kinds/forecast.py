@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from rules.language.kinds.kind import Kind
 from rules.language.limits import side_of, unit_of
 from rules.language.models import ChannelBody
 from rules.language.resampling import POINTS, Resample, grid_problems
-from rules.problems import nearest
+from rules.problems import near_or_known, nearest
 from rules.quantities import QUANTITIES, canonical
 from rules.strict_models import DurationNs
 
@@ -30,11 +31,13 @@ SECOND_NS = 1e9
 GRID = 60  # buckets of a window where resample is not written
 
 
+@dataclass(frozen=True, kw_only=True)
 class LimitOf:
     """A level of another rule, or an attribute of the asset the channel belongs to."""
 
-    def __init__(self, *, rule: str = "", level: str = "", attribute: str = "") -> None:
-        self.rule, self.level, self.attribute = rule, level, attribute
+    rule: str = ""
+    level: str = ""
+    attribute: str = ""
 
 
 def _limit(value: object) -> Amount | LimitOf:
@@ -135,7 +138,7 @@ def _check(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
     if isinstance(body.limit, LimitOf) and body.limit.level:
         names = [level.name for level in levels]
         if body.limit.level not in names:
-            near = nearest(body.limit.level, names)
+            near = near_or_known(body.limit.level, names)
             yield ("limit",), f'limit: unknown level "{body.limit.level}"{near}'
     if body.resample is not None:
         yield from grid_problems(body.window, body.resample, body.min_points)
@@ -148,10 +151,6 @@ def _check_times(body: Any) -> Iterable[Found]:
         for level, span in held.items():
             if span.times is not None or span.duration_ns <= 0:
                 yield (key, level), f"{key}: {level} must be a duration above 0s, such as 30m"
-    for level in body.clear or {}:
-        if level not in body.reach_within:
-            said = f'clear: the rule has no level "{level}"{nearest(level, body.reach_within)}'
-            yield ("clear", level), said
     if body.hysteresis is not None:
         yield ("hysteresis",), "a forecast clears by time: write clear: {red: 1h}"
 

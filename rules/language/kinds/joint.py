@@ -17,7 +17,7 @@ from rules.language.messages import messages_of
 from rules.language.models import Accept, Body, ChannelSelect, LevelName, RuleClass, RuleId
 from rules.language.nearby import Scope
 from rules.plan import ChannelRule
-from rules.problems import nearest
+from rules.problems import near_or_known
 from rules.quantities import QUANTITIES, UnknownUnit, canonical, quantity
 from rules.strict_models import DurationNs, Strict
 
@@ -115,7 +115,7 @@ def _check(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
     known = [level.name for level in levels]
     for name, held in body.inputs.items():
         if held.at_least is not None and held.at_least not in known:
-            said = f'{name}: unknown level "{held.at_least}"{nearest(held.at_least, known)}'
+            said = f'{name}: unknown level "{held.at_least}"{near_or_known(held.at_least, known)}'
             yield ("inputs", name, "at_least"), said
 
 
@@ -186,7 +186,7 @@ class _Joint:
         known = {each.id: each.body.kind for each in self.work.rules.rules}
         kind = known.get(of)
         if kind is None:
-            said = f"{name}: unknown rule {of!r}{nearest(of, known)}"
+            said = f"{name}: unknown rule {of!r}{near_or_known(of, known)}"
             self.note(("inputs", name, "rule"), said, error=True)
         elif kind in _NO_SCORES:
             said = f"{name}: {of} is of kind {kind}: only rules on channels can be joined"
@@ -228,6 +228,8 @@ class _Joint:
         window = spans_of(held.window, interval)
         if held.stat != "last":
             self._warn_of_window(name, held, window / interval)
+        if not share:
+            self._warn_of_range(name, held, at, rows)
         raise_at = self._at_level(at)
         unit = "%" if share else QUANTITIES[held.quantity].unit
         side = Side(1 if held.above is not None else -1, raise_at, raise_at, unit)
@@ -254,6 +256,18 @@ class _Joint:
             self.note(where, f"{name}: only the newest {ROWS} samples of a window count")
         if held.stat in (*_CHANGES, "range") and (samples <= 1).any():
             self.note(where, f"{name}: window never holds two samples: it never holds")
+
+    def _warn_of_range(self, name: str, held: Any, at: float, rows: NDArray[np.int64]) -> None:
+        """Warn of a condition that no value within the sensors' ranges fulfils."""
+        channels = self.work.registry.channels
+        low, high = channels.range_lo[rows], channels.range_hi[rows]
+        if held.stat in (*_CHANGES, "range"):
+            low, high = np.zeros(len(rows)), high - low
+        never = at > high if held.above is not None else at < low
+        if len(rows) and never.all():
+            key = "above" if held.above is not None else "below"
+            said = f"{name}: {key} is beyond the sensors' range: the condition never holds"
+            self.note(("inputs", name, key), said)
 
     def _at_level(self, limit: float) -> NDArray[np.float64]:
         levels = [level.name for level in self.work.levels]

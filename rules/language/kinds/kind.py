@@ -144,6 +144,26 @@ def no_hysteresis(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
         yield ("hysteresis",), said
 
 
+def warn_of_span(
+    warn: Warn,
+    built: ChannelRule,
+    registry: Registry,
+    levels: Sequence[Level],
+    *,
+    most: NDArray[np.float64] | float = 1.0,
+) -> None:
+    """Warn of limits of a difference that no two values within the sensor's range have.
+
+    ``most`` is the greatest score a difference of the whole range gives, over that range, [n].
+    """
+    channels = registry.channels
+    span = (channels.range_hi[built.channel] - channels.range_lo[built.channel]) * most
+    key = "above" if built.side > 0 else "below"
+    for i, level in enumerate(levels):
+        said = f"limit {level.name} is more than the sensor's whole range gives: it never fires"
+        warn.some(np.abs(built.raise_at[:, i]) > span, (key, level.name), said)
+
+
 def slot_columns(
     side: Side,
     channel: NDArray[np.int32],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from rules.language.amounts import AmountValue, Limits, Span, SpanValue
-from rules.language.kinds.kind import Kind, limit_levels
+from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides, sigma_sides
 from rules.language.models import ChannelBody
 from rules.language.nearby import Hops, Near, Nearby, Scope, one_way, padded
@@ -91,9 +91,11 @@ def _own(body: Any, side: Side, matched: Matched) -> Columns:
 def _warn(
     warn: Warn,
     built: ChannelRule,
-    registry: Registry,  # noqa: ARG001 - of the protocol
-    levels: Sequence[Level],  # noqa: ARG001
+    registry: Registry,
+    levels: Sequence[Level],
 ) -> None:
+    if built.options["method"] == "difference":
+        warn_of_span(warn, built, registry, levels)
     alone = (built.own["neighbours"] >= 0).sum(axis=1) < built.own["min_members"]
     warn.some(alone, ("min_members",), "fewer neighbours than min_members: it never fires")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from rules.language.amounts import SpanValue
-from rules.language.kinds.kind import Kind, limit_levels
+from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import limit_sides, unit_of
 from rules.language.models import LimitBody
 from rules.quantities import QUANTITIES, per_time, ucum
@@ -60,8 +60,10 @@ def _own(body: Any, side: Side, matched: Matched) -> Columns:
     }
 
 
-def _warn(warn: Warn, built: ChannelRule, registry: Registry, _levels: Sequence[Level]) -> None:
-    points = built.own["window_ns"] / registry.channels.interval_ns[built.channel]
+def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[Level]) -> None:
+    interval = registry.channels.interval_ns[built.channel]
+    warn_of_span(warn, built, registry, levels, most=built.own["per_ns"] / interval)
+    points = built.own["window_ns"] / interval
     few = points < built.own["min_points"] - 1
     warn.some(few, ("window",), "window never holds min_points samples")
     warn.some(points > POINTS, ("window",), f"only the newest {POINTS} samples count")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from rules.language.amounts import SpanValue
-from rules.language.kinds.kind import Kind, limit_levels
+from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides
 from rules.language.models import LimitBody
 from rules.language.resampling import Resample, grid_problems, warn_of_grid
@@ -72,7 +72,9 @@ def _check(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
         yield from grid_problems(body.window.duration_ns, body.resample, body.min_points, halves=2)
 
 
-def _warn(warn: Warn, built: ChannelRule, registry: Registry, _levels: Sequence[Level]) -> None:
+def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[Level]) -> None:
+    if not built.own["relative"].any():
+        warn_of_span(warn, built, registry, levels)
     if built.options["method"] == "resampled":
         warn_of_grid(warn, built, registry)
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from rules.language.kinds.kind import Kind, limit_levels
+from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides
 from rules.language.models import LimitBody
 from rules.quantities import QUANTITIES
@@ -79,6 +79,7 @@ TRANSIENT = Kind(
     sides_of=_sides,
     own_of=_own,
     check=_check,
+    warn=warn_of_span,
     least_gap_of=lambda _body: 5 * HOP_NS,
     settable=("front", "baseline", "noise", "hold_off"),
 )

@@ -14,7 +14,7 @@ from rules.language.messages import messages_of
 from rules.language.models import Body, ChannelSelect, LevelName, RuleClass, RuleId
 from rules.language.nearby import Hops, Near, Nearby, Scope, one_way, padded
 from rules.plan import ChannelRule
-from rules.problems import nearest
+from rules.problems import near_or_known
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class VoteRule(Body):
 def _check(body: Any, levels: Sequence[Level]) -> Iterable[Found]:
     known = [level.name for level in levels]
     if body.of.at_least not in known:
-        hint = nearest(body.of.at_least, known)
+        hint = near_or_known(body.of.at_least, known)
         yield ("of", "at_least"), f'of: unknown level "{body.of.at_least}"{hint}'
 
 
@@ -114,7 +114,7 @@ def _votable(work: Work, rule: Rule, body: Any) -> bool:
     if kind is not None and kind not in _NO_SCORES:
         return True
     if kind is None:
-        said = f"of: unknown rule {body.of.rule!r}{nearest(body.of.rule, known)}"
+        said = f"of: unknown rule {body.of.rule!r}{near_or_known(body.of.rule, known)}"
     else:
         said = f"of: {body.of.rule} is of kind {kind}: only rules on readings of channels can be"
         said = f"{said} voted on"
