@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from hashlib import blake2b
+from json.encoder import encode_basestring as _text  # as with ensure_ascii off, in C
+from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,12 +116,41 @@ def alarm_id(alarm_key: str, episode: str) -> str:
 
 
 def encode(event: Event) -> bytes:
-    """Return the event as one JSON line without the newline; equal events give equal bytes."""
-    held = event._asdict()
-    if not event.shadow:
-        del held["shadow"]  # so that lines of live rules are those of versions without shadows
-    line = json.dumps(held, ensure_ascii=False, separators=(",", ":"), default=dict)
-    return line.encode()
+    """Return the event as one JSON line without the newline; equal events give equal bytes.
+
+    Written field by field, in the order of the fields: a storm makes thousands of lines at once,
+    and a dictionary through json's encoder takes five times as long.
+    """
+    e = event
+    more = _json(e.evidence) if e.evidence else "{}"
+    return (
+        f'{{"type":{_text(e.type)},"offset":{e.offset:d},"row":{e.row:d},"stage":{e.stage:d},'
+        f'"rule":{_text(e.rule)},"subject":{_text(e.subject)},"side":{e.side:d},'
+        f'"ordinal":{e.ordinal:d},"partition":{_text(e.partition)},"severity":{e.severity:d},'
+        f'"previous":{e.previous:d},"max_severity":{e.max_severity:d},"klass":{_text(e.klass)},'
+        f'"episode":{_text(e.episode)},"onset_ns":{e.onset_ns:d},"event_ns":{e.event_ns:d},'
+        f'"receive_ns":{e.receive_ns:d},"value":{_number(e.value)},"score":{_number(e.score)},'
+        f'"limit":{_number(e.limit)},"confirmed":{_said(e.confirmed)},'
+        f'"announce":{_said(e.announce)},"over_range":{_said(e.over_range)},"evidence":{more}'
+        # so that lines of live rules are those of versions without shadows
+        + (f',"shadow":{_said(e.shadow)}}}' if e.shadow else "}")
+    ).encode()
+
+
+def _json(raw: Any) -> str:
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"), default=dict)
+
+
+def _number(raw: float | None) -> str:
+    if raw is None:
+        return "null"
+    if type(raw) is float and isfinite(raw):
+        return float.__repr__(raw)
+    return _json(raw)
+
+
+def _said(raw: bool) -> str:  # noqa: FBT001 - the value itself
+    return "true" if raw else "false"
 
 
 def decode(line: bytes) -> Event:

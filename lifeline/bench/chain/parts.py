@@ -22,7 +22,7 @@ from ingest.service import run_ingest
 from ingest.sources.mqtt import MqttSettings
 from ingest.store.readings_input import ReadingsInput
 from ingest.store.settings import InfluxSettings
-from lifeline.allocation import environment
+from lifeline.allocation import environment, settle
 from lifeline.bench.chain.feed import Case, site
 from lifeline.bench.workload import plan_of
 from lifeline.broker import HOST
@@ -90,9 +90,15 @@ class Shared:
         return cls(_CONTEXT.Event(), _CONTEXT.Value("q", 0), _CONTEXT.Value("q", 0))
 
 
+def _begin() -> None:
+    """Begin as our processes do; a Ctrl-C is the bench's own to see to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle()
+
+
 def ingest(case: Case, data: Path, port: int, limits: IngestLimits, shared: Shared) -> None:
     """Run ingest."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _begin()
     run_ingest(
         data=data,
         registry=site(case),
@@ -106,13 +112,13 @@ def ingest(case: Case, data: Path, port: int, limits: IngestLimits, shared: Shar
 
 def engine(case: Case, data: Path, shared: Shared) -> None:
     """Run the engine."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _begin()
     run_engine(data=data, stop=shared.stop, texts=FixedTexts(case), cursor_s=CURSOR_S)
 
 
 def store(case: Case, data: Path, shared: Shared) -> None:
     """Run the store's way from the journal to line protocol."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _begin()
     settings = InfluxSettings(url="http://127.0.0.1:1", bucket="bench", token_env="")
     sender: Any = Counting(shared)
     with contextlib.closing(ReadingsInput(data, site(case))) as readings:
