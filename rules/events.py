@@ -10,7 +10,6 @@ import json
 from enum import StrEnum
 from hashlib import blake2b
 from json.encoder import encode_basestring as _text  # as with ensure_ascii off, in C
-from math import isfinite
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -121,20 +120,27 @@ def encode(event: Event) -> bytes:
     Written field by field, in the order of the fields: a storm makes thousands of lines at once,
     and a dictionary through json's encoder takes five times as long.
     """
-    e = event
-    more = _json(e.evidence) if e.evidence else "{}"
+    (
+        kind, offset, row, stage, rule, subject, side, ordinal, partition,
+        severity, previous, max_severity, klass, episode, onset_ns, event_ns, receive_ns,
+        value, score, limit, confirmed, announce, over_range, evidence, shadow,
+    ) = event  # fmt: skip
     return (
-        f'{{"type":{_text(e.type)},"offset":{e.offset:d},"row":{e.row:d},"stage":{e.stage:d},'
-        f'"rule":{_text(e.rule)},"subject":{_text(e.subject)},"side":{e.side:d},'
-        f'"ordinal":{e.ordinal:d},"partition":{_text(e.partition)},"severity":{e.severity:d},'
-        f'"previous":{e.previous:d},"max_severity":{e.max_severity:d},"klass":{_text(e.klass)},'
-        f'"episode":{_text(e.episode)},"onset_ns":{e.onset_ns:d},"event_ns":{e.event_ns:d},'
-        f'"receive_ns":{e.receive_ns:d},"value":{_number(e.value)},"score":{_number(e.score)},'
-        f'"limit":{_number(e.limit)},"confirmed":{_said(e.confirmed)},'
-        f'"announce":{_said(e.announce)},"over_range":{_said(e.over_range)},"evidence":{more}'
-        # so that lines of live rules are those of versions without shadows
-        + (f',"shadow":{_said(e.shadow)}}}' if e.shadow else "}")
+        f'{{"type":{_text(kind)},"offset":{offset},"row":{row},"stage":{stage},'
+        f'"rule":{_text(rule)},"subject":{_text(subject)},"side":{side},"ordinal":{ordinal},'
+        f'"partition":{_text(partition)},"severity":{severity},"previous":{previous},'
+        f'"max_severity":{max_severity},"klass":{_text(klass)},"episode":{_text(episode)},'
+        f'"onset_ns":{onset_ns},"event_ns":{event_ns},"receive_ns":{receive_ns},'
+        f'"value":{_number(value)},"score":{_number(score)},"limit":{_number(limit)},'
+        f'"confirmed":{_SAID[confirmed]},"announce":{_SAID[announce]},'
+        f'"over_range":{_SAID[over_range]},"evidence":{_json(evidence) if evidence else "{}"}'
+        # a live rule's line does not say it: it is that of versions without shadows
+        f"{_SHADOW[shadow]}}}"
     ).encode()
+
+
+_SAID = ("false", "true")
+_SHADOW = ("", ',"shadow":true')
 
 
 def _json(raw: Any) -> str:
@@ -144,13 +150,9 @@ def _json(raw: Any) -> str:
 def _number(raw: float | None) -> str:
     if raw is None:
         return "null"
-    if type(raw) is float and isfinite(raw):
-        return float.__repr__(raw)
+    if type(raw) is float and raw - raw == 0.0:  # finite
+        return repr(raw)
     return _json(raw)
-
-
-def _said(raw: bool) -> str:  # noqa: FBT001 - the value itself
-    return "true" if raw else "false"
 
 
 def decode(line: bytes) -> Event:

@@ -56,7 +56,8 @@ Payloads to columns of numbers; beside JSON msgspec's typed objects, made three 
 - At 500 readings a message the engine takes the larger part: its rules T3 are the heaviest of the
   bench. Decoding is a small part, since no object a reading is made.
 - At one reading a message the cost is that of messages: cutting them from the stream, a frame and a
-  receipt each, its head. They are read, journaled and acknowledged in groups that grow with the load.
+  receipt each, its head. They are read, journaled and acknowledged in groups that grow with the
+  load.
 - The journal's price is small: columns are written as they lie in memory, and one sync serves a
   group.
 """
@@ -79,8 +80,8 @@ def markdown(rows: Sequence[Row]) -> str:
     return HEAD.format(
         machine=machine(),
         batch=f"{BATCH:,}",
-        chain=table([_cells(row) for row in chain]),
-        parts=table([_parts(row) for row in chain]),
+        chain=_left(table([_cells(row) for row in chain])),
+        parts=_left(table([_parts(row) for row in chain])),
         decoding=table(
             [
                 {
@@ -93,6 +94,11 @@ def markdown(rows: Sequence[Row]) -> str:
             ]
         ),
     )
+
+
+def _left(text: str) -> str:
+    """Let the names of cases begin at the left of their column."""
+    return text.replace("|--:|", "|---|", 1)
 
 
 def _cells(row: Row) -> dict[str, str]:
