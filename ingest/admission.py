@@ -9,51 +9,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
 
 from ingest.channels import ChannelTable
-from ingest.codecs import Routing
-from ingest.conversion import IDENTITY, convert
-from ingest.frame import (
-    STATUS_CALIBRATION,
-    STATUS_FAULT,
-    STATUS_GOOD,
-    STATUS_WARMING,
-    Decoded,
-    Frame,
-    Undecodable,
-)
-from ingest.message_times import NO_BLOCK_NS, MessageTimes, held
+from ingest.codecs import Routing, json_bulk, json_topic
+from ingest.frame import Decoded, Frame, Undecodable
 from ingest.quarantine import Quarantined
+from ingest.rows import BulkRows, Message, Rows, hashed, listed
 from ingest.waveforms import blocks_of
-from rules.readings import (
-    HEARD_ONLY,
-    NO_SEQUENCE,
-    QC_FAIL,
-    QC_GOOD,
-    QC_MISSING,
-    QC_NOT_EVALUATED,
-    QC_SUSPECT,
-    Block,
-    Readings,
-)
+from rules.readings import HEARD_ONLY, NO_SEQUENCE, Block, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from ingest.codecs.json_bulk import Bulk
     from ingest.codecs.json_mapping import Mapping
     from rules.registry import Registry
 
 log = structlog.get_logger("ingest.admission")
 
 MAX_PAYLOAD_BYTES = 1 << 20
-_SHOWN = 8  # names listed in a refusal's detail
+_BULK_BYTES = 1 << 10  # less is opened sooner one by one
+_REMEMBERED_PATHS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +74,6 @@ class Admitted:
             yield self.readings.take(slice(done, None))
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    frame: Frame
-    device: int
-    decoded: Decoded
-
-
 class Admission:
     """Admits frames of one registry; ``mappings`` are other vendors' JSON."""
 
@@ -106,6 +81,7 @@ class Admission:
         self.table = ChannelTable(registry)
         self.routing = Routing(mappings)
         self._mappings = mappings
+        self._senders: dict[str, tuple[int, str]] = {}  # by topic of our own JSON
 
     def with_registry(self, registry: Registry) -> Admission:
         """Return admission by another registry and the same mappings."""
@@ -129,32 +105,101 @@ class Admission:
     def _admit(self, frames: Sequence[Frame]) -> Admitted:
         refused: list[Quarantined] = []
         counters: Counter[str] = Counter()
-        messages = [m for m in (self._open(f, refused) for f in frames) if m is not None]
+        messages, bulk = self._messages(frames, refused)
         if not messages:
             return Admitted(Readings.empty(), (), tuple(refused), counters)
-        rows = _Rows(self.table, messages)
+        rows = Rows(self.table, messages, bulk)
         rows.refuse_unknown(refused)
         rows.convert(refused)
         readings = rows.readings(counters)
-        ends = np.searchsorted(rows.message_of_rows, np.arange(len(messages)), side="right")
+        waves = [n for n, m in enumerate(messages) if m.decoded is not None and m.decoded.blocks]
+        ends = np.searchsorted(rows.message_of_rows, waves, side="right").tolist()
         blocks: list[tuple[int, Block]] = []
-        for number, message in enumerate(messages):
-            if message.decoded.blocks:
-                shift_ns = int(rows.times.shift_ns[number])
-                found = blocks_of(
-                    self.table,
-                    message.frame,
-                    message.device,
-                    message.decoded,
-                    shift_ns=shift_ns,
-                    restamp=bool(rows.times.restamped[number]),
-                    refused=refused,
-                )
-                blocks += [(int(ends[number]), block) for block in found]
+        for number, end in zip(waves, ends, strict=True):
+            message = messages[number]
+            found = blocks_of(
+                self.table,
+                message.frame,
+                message.device,
+                rows.decoded(number),
+                shift_ns=int(rows.times.shift_ns[number]),
+                restamp=bool(rows.times.restamped[number]),
+                refused=refused,
+            )
+            blocks += [(end, block) for block in found]
         counters["blocks"] = len(blocks)
         return Admitted(readings, tuple(blocks), tuple(refused), counters)
 
-    def _open(self, frame: Frame, refused: list[Quarantined]) -> _Message | None:
+    def _messages(
+        self, frames: Sequence[Frame], refused: list[Quarantined]
+    ) -> tuple[list[Message], BulkRows]:
+        """Open all frames, in bulk what can be and one by one the rest; in their order."""
+        read, channel = self._in_bulk(frames)
+        heads = dict(zip(read.number.tolist(), read.heads, strict=True))
+        messages: list[Message] = []
+        places: list[int] = []
+        for number, frame in enumerate(frames):
+            head = heads.get(number)
+            if head is None:
+                opened = self._open(frame, refused)
+                if opened is not None:
+                    messages.append(opened)
+                continue
+            places.append(len(messages))
+            device, _ = self._senders[frame.path]
+            if head.seq >= 0:
+                messages.append(Message(frame, device, head.boot, head.seq))
+            else:
+                messages.append(Message(frame, device, hashed(frame.payload), NO_SEQUENCE))
+        message = np.array(places, np.int64)[read.message]
+        return messages, BulkRows(message, channel, read.event_ns, read.value)
+
+    def _in_bulk(self, frames: Sequence[Frame]) -> tuple[Bulk, NDArray[np.int32]]:
+        """Return what can be read in bulk, ``number`` counting through frames, and its channels.
+
+        Only what is right in every way: a message with anything to be refused is opened by itself.
+        """
+        senders = [self._sender(frame) for frame in frames]
+        asked = [
+            number
+            for number, sender in enumerate(senders)
+            if sender is not None and len(frames[number].payload) <= MAX_PAYLOAD_BYTES
+        ]
+        if sum(len(frames[number].payload) for number in asked) < _BULK_BYTES:
+            asked = []
+        read = json_bulk.read([frames[number].payload for number in asked])
+        numbers = np.array(asked, np.int64)[read.number]
+        named = [senders[number] or (HEARD_ONLY, "") for number in numbers.tolist()]
+        welcome = self.table.registry.simulation
+        good = np.array(
+            [
+                head.device in ("", name) and (welcome or not head.simulation)
+                for head, (_, name) in zip(read.heads, named, strict=True)
+            ],
+            np.bool_,
+        )
+        device = np.array([device for device, _ in named], np.int32)
+        channel = self.table.of_key_words(device[read.message], read.key)
+        good[read.message[channel == HEARD_ONLY]] = False
+        rows = good[read.message]
+        return read.only(good, numbers), channel[rows]
+
+    def _sender(self, frame: Frame) -> tuple[int, str] | None:
+        """Return the device row and name of a topic of our own JSON, None of any other."""
+        if frame.path in self._senders:
+            return self._senders[frame.path] if frame.transport == "mqtt" else None
+        if frame.transport != "mqtt":
+            return None
+        name = json_topic(frame.path)
+        device = None if name is None else self.table.device(name)
+        if name is None or device is None:
+            return None
+        if len(self._senders) >= _REMEMBERED_PATHS:
+            self._senders.clear()
+        self._senders[frame.path] = device, name
+        return device, name
+
+    def _open(self, frame: Frame, refused: list[Quarantined]) -> Message | None:
         """Decode and identify; what is refused goes to ``refused``."""
         try:
             if len(frame.payload) > MAX_PAYLOAD_BYTES:
@@ -171,8 +216,8 @@ class Admission:
             return None
         for reason in dict.fromkeys(r.reason for r in decoded.rejects):
             parts = [r.part for r in decoded.rejects if r.reason == reason]
-            refused.append(Quarantined(reason, frame, _listed(parts), whole=False))
-        return _Message(frame, device, decoded)
+            refused.append(Quarantined(reason, frame, listed(parts), whole=False))
+        return Message.of(frame, device, decoded)
 
     def _identify(self, named: str, decoded: Decoded) -> int:
         if named and decoded.device and named != decoded.device:
@@ -184,155 +229,3 @@ class Admission:
         if decoded.simulation and not self.table.registry.simulation:
             raise Undecodable("simulation", "a simulated frame at a site that is not a simulation")
         return device
-
-
-class _Rows:
-    """The scalar rows of a group of messages, as columns; refused rows are taken out on the way."""
-
-    def __init__(self, table: ChannelTable, messages: list[_Message]) -> None:
-        self.table = table
-        self.messages = messages
-        parts = [m.decoded for m in messages]
-        counts = np.array([len(p) for p in parts], np.int64)
-        devices = np.array([m.device for m in messages], np.int32)
-        self.message = np.repeat(np.arange(len(parts)), counts)
-        self.port = np.concatenate([p.port for p in parts])
-        self.event_ns = np.concatenate([p.event_ns for p in parts])
-        self.raw = np.concatenate([p.value for p in parts])
-        self.status = np.concatenate([p.status for p in parts])
-        self.source = np.arange(len(self.raw)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.channel = table.of_ports(devices[self.message], self.port)
-        starts = np.cumsum(counts) - counts
-        for part, device, start in zip(parts, devices, starts, strict=True):
-            if part.key:
-                found = table.of_keys(int(device), part.key)
-                self.channel[start : start + len(found)] = found
-        self.value = self.raw
-        self.times = MessageTimes.empty()
-        self.message_of_rows = self.message
-
-    def refuse_unknown(self, refused: list[Quarantined]) -> None:
-        """Take out rows of no known channel; one refusal a message lists their names."""
-        unknown = self.channel == HEARD_ONLY
-        if unknown.any():
-            self._refuse(unknown, "unknown_channel", refused)
-
-    def convert(self, refused: list[Quarantined]) -> None:
-        """Bring values to canonical units: the registry's unit, or the one the payload states."""
-        by = self.table.factors[self.channel]
-        wrong = np.zeros(len(self.channel), np.bool_)
-        states = np.array([any(m.decoded.unit or ()) for m in self.messages], np.bool_)
-        for row in np.flatnonzero(states[self.message]):
-            unit = self._stated_unit(int(row))
-            if unit:
-                found = self.table.stated_unit(int(self.channel[row]), unit)
-                wrong[row] = found is None
-                by[row] = found or IDENTITY
-        self.value = convert(self.raw, by)
-        if wrong.any():
-            self._refuse(wrong, "unit", refused)
-
-    def readings(self, counters: Counter[str]) -> Readings:
-        """Return the rows in journal order: by message, within one by event time."""
-        messages = len(self.messages)
-        receive_ns = np.array([m.frame.receive_ns for m in self.messages], np.int64)
-        self.times = MessageTimes.of(
-            self.message,
-            self.event_ns,
-            receive_ns=receive_ns,
-            unset=np.array([m.decoded.clock_unset for m in self.messages], np.bool_),
-            block_end_ns=np.array([_newest_block_ns(m.decoded) for m in self.messages], np.int64),
-        )
-        counters.update(self.times.counters)
-        event_ns, judged_ns = self.times.of_rows(self.message, self.event_ns)
-        qc_flag, usable = self._quality(counters)
-        silent = np.setdiff1d(np.arange(messages), self.message)
-        counters["heard_only"] = len(silent)
-        message = np.concatenate((self.message, silent))
-        order = np.lexsort((np.concatenate((event_ns, receive_ns[silent])), message))
-        message = message[order]
-        self.message_of_rows = message
-        first = np.searchsorted(message, np.arange(messages))
-        nothing = len(silent)
-        columns: dict[str, NDArray[Any]] = {
-            "channel": np.concatenate((self.channel, np.full(nothing, HEARD_ONLY, np.int32))),
-            "event_ns": np.concatenate((event_ns, receive_ns[silent])),
-            "judged_ns": np.concatenate((judged_ns, receive_ns[silent])),
-            "value": np.concatenate((self.value, np.full(nothing, np.nan))),
-            "qc_flag": np.concatenate((qc_flag, np.full(nothing, QC_MISSING, np.uint8))),
-            "usable": np.concatenate((usable, np.ones(nothing, np.bool_))),
-        }
-        identity = np.array([_identity(m) for m in self.messages], np.int64).reshape(-1, 2)
-        counters["rows"] = len(message)
-        return Readings.of(
-            {name: column[order] for name, column in columns.items()}
-            | {
-                "device": np.array([m.device for m in self.messages], np.int32)[message],
-                "receive_ns": receive_ns[message],
-                "boot": identity[message, 0],
-                "sequence": identity[message, 1],
-                "index": np.arange(len(message)) - first[message],
-            }
-        )
-
-    def _quality(self, counters: Counter[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return qc flags and usable; the worse word stands."""
-        table, channel = self.table, self.channel
-        qc_flag = np.full(len(channel), QC_GOOD, np.uint8)
-        qc_flag[self.status > STATUS_CALIBRATION] = QC_NOT_EVALUATED  # a status we do not know
-        told = (self.status != STATUS_GOOD) & (self.status <= STATUS_CALIBRATION)
-        qc_flag[told] = QC_SUSPECT
-        beyond = (self.value > table.range_hi[channel]) | (self.value < table.range_lo[channel])
-        qc_flag[beyond | np.isinf(self.value)] = QC_SUSPECT
-        fault = (self.raw[:, None] == table.fault_codes[channel]).any(axis=1)
-        qc_flag[fault] = QC_FAIL
-        missing = np.isnan(self.value)
-        qc_flag[missing] = QC_MISSING
-        counters["out_of_range"] = int(np.count_nonzero(beyond & ~fault))
-        counters["fault"] = int(np.count_nonzero(fault | (self.status == STATUS_FAULT)))
-        counters["warming"] = int(np.count_nonzero(self.status == STATUS_WARMING))
-        counters["missing"] = int(np.count_nonzero(missing))
-        return qc_flag, ~(fault | (self.status == STATUS_FAULT))
-
-    def _stated_unit(self, row: int) -> str:
-        units = self.messages[self.message[row]].decoded.unit
-        return units[self.source[row]] if units else ""
-
-    def _refuse(self, wrong: NDArray[np.bool_], reason: str, refused: list[Quarantined]) -> None:
-        for number in np.unique(self.message[wrong]):
-            rows = np.flatnonzero(wrong & (self.message == number))
-            message = self.messages[number]
-            names = [self._name(message.decoded, int(row)) for row in rows[: 16 * _SHOWN]]
-            detail = f"{len(rows)} rows: {_listed(list(dict.fromkeys(names)))}"
-            refused.append(Quarantined(reason, message.frame, detail, whole=False))
-        keep = ~wrong
-        for name in ("message", "port", "event_ns", "raw", "value", "status", "source", "channel"):
-            setattr(self, name, getattr(self, name)[keep])
-
-    def _name(self, decoded: Decoded, row: int) -> str:
-        if decoded.key is None:
-            return f"port {self.port[row]}"
-        unit = decoded.unit[self.source[row]] if decoded.unit else ""
-        return f"key {decoded.key[self.source[row]]!r}" + (f" in {unit!r}" if unit else "")
-
-
-def _newest_block_ns(decoded: Decoded) -> int:
-    """Return the time of the newest waveform sample, or NO_BLOCK_NS."""
-    ends = (held(b.start_ns + b.period_ns * (len(b.samples) - 1)) for b in decoded.blocks)
-    return max(ends, default=NO_BLOCK_NS)
-
-
-def _identity(message: _Message) -> tuple[int, int]:
-    """Return (boot, sequence); without a sequence the payload's hash stands for them."""
-    decoded = message.decoded
-    if decoded.sequence >= 0:
-        return decoded.boot, decoded.sequence
-    if not decoded.timed:
-        return 0, NO_SEQUENCE
-    digest = blake2b(message.frame.payload, digest_size=8).digest()
-    return max(1, int.from_bytes(digest, "little") >> 1), NO_SEQUENCE
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return "; ".join(names[:_SHOWN]) + more

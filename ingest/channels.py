@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.conversion import Factors, factors
+from ingest.conversion import IDENTITY, Factors, factors
+from ingest.key_index import KeyIndex
 from rules.quantities import SITE_LEL_BASIS, UnknownUnit
 from rules.readings import HEARD_ONLY
 
@@ -44,6 +45,8 @@ class ChannelTable:
         self.factors = np.array(
             [self._factors(row, channels.unit[row]) for row in range(n)], np.float64
         ).reshape(n, 4)
+        self.canonical = (self.factors == IDENTITY).all(axis=1)
+        self._key_index = KeyIndex(self._by_key)
         self.range_lo = np.asarray(channels.range_lo, np.float64)
         self.range_hi = np.asarray(channels.range_hi, np.float64)
         widest = max((len(codes) for codes in channels.fault_codes), default=0)
@@ -69,6 +72,12 @@ class ChannelTable:
         """Return channel rows of a device's keys, HEARD_ONLY where there is none."""
         find = self._by_key.get
         return np.array([find((device, key), HEARD_ONLY) for key in keys], np.int32)
+
+    def of_key_words(
+        self, device: NDArray[np.int32], words: NDArray[np.uint64]
+    ) -> NDArray[np.int32]:
+        """Return channel rows of (device row, key as two words) pairs; see json_bulk.key_words."""
+        return self._key_index.find(device, words)
 
     def stated_unit(self, channel: int, unit: str) -> Factors | None:
         """Return the factors of a unit the payload states, or None if it cannot be."""

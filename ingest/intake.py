@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ingest import metrics
-from ingest.frame import Frame
+from ingest.frame import FRAME_BYTES, Frame
 from rules.readings import Control, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from ingest.frame import Receipt
@@ -43,6 +43,8 @@ class Request:
 
 
 Item = Frame | Tick | Request
+Message = tuple[str, bytes, "Receipt | None"]
+"""Path, payload, and who is to be told."""
 
 
 @dataclass
@@ -87,6 +89,29 @@ class Intake:
                 metrics.QUEUE_FULL.inc()
             self._changed.notify()
         metrics.FRAMES.labels(transport).inc()
+
+    def put_many(self, messages: Sequence[Message], *, transport: str, beyond: bool = False) -> int:
+        """Stamp and take messages that came together, in order; return how many were taken.
+
+        The one that makes the queue full is the last, unless they may go ``beyond``. The rest is
+        its source's to keep, which reads no more until it is gone.
+        """
+        with self._changed:
+            now_ns = self.clock.now_ns()
+            taken = 0
+            for path, payload, token in messages:
+                if self._bytes >= self.limit_bytes and not beyond:
+                    break
+                frame = Frame(payload, transport, path, now_ns, None, token)
+                self._items.append(frame)
+                self._bytes += len(payload) + len(path) + FRAME_BYTES
+                taken += 1
+            if self._bytes >= self.limit_bytes and not self._full:
+                self._full = True
+                metrics.QUEUE_FULL.inc()
+            self._changed.notify()
+        metrics.FRAMES.labels(transport).inc(taken)
+        return taken
 
     def now_ns(self) -> int:
         """Return the Clock's time; the Clock is asked under the queue's lock only."""

@@ -58,7 +58,13 @@ class MessageTimes:
         the receipt: the spacing of its samples is still true.
         """
         newest = np.clip(block_end_ns, _LOWEST_NS, _FAR_NS)
-        np.maximum.at(newest, message, np.clip(event_ns, _LOWEST_NS, _FAR_NS))
+        stamped = np.clip(event_ns, _LOWEST_NS, _FAR_NS)
+        if len(message) and (message[1:] >= message[:-1]).all():
+            starts = np.flatnonzero(np.diff(message, prepend=-1))
+            of = message[starts]
+            newest[of] = np.maximum(newest[of], np.maximum.reduceat(stamped, starts))
+        else:
+            np.maximum.at(newest, message, stamped)
         silent = np.ones(len(newest), np.bool_)
         silent[message] = False
         silent &= block_end_ns == NO_BLOCK_NS

@@ -9,7 +9,7 @@ same events" was broken, and somebody must look.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import structlog
@@ -58,6 +58,18 @@ UNKNOWN = Counter(
     "lifeline_engine_unknown_rows_total", "Readings of channels no registry record named"
 )
 DIFFERS = Counter("lifeline_engine_rerun_differences_total", "Re-run events unlike the log's")
+
+
+class Texts(Protocol):
+    """Who knows the rules and the registry in force; ``hashes`` names them in snapshots."""
+
+    hashes: dict[str, str]
+
+    def resolve(self, control: Control) -> tuple[Plan, Registry] | None:
+        """Return what holds from this record on, None where nothing changes."""
+
+    def load(self) -> tuple[Plan, Registry] | None:
+        """Return what ``hashes`` name."""
 
 
 class SiteTexts:
@@ -207,8 +219,17 @@ def _differs(through: int, line: bytes) -> Event:
     )
 
 
-def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHOT_S) -> None:
+def run_engine(
+    *,
+    data: Path,
+    stop: threading.Event,
+    snapshot_s: float = SNAPSHOT_S,
+    cursor_s: float = CURSOR_S,
+    texts: Texts | None = None,
+) -> None:
     """Fold the journal of ``data`` until ``stop`` is set; then snapshot and return.
+
+    ``texts`` says what is in force, by default the texts of the data folder.
 
     Raises
     ------
@@ -218,7 +239,7 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
     ingest.journal.JournalError
         The event log cannot be written any more.
     """
-    texts, snapshots = SiteTexts(data), SnapshotFolder(data / "snapshots")
+    texts, snapshots = texts or SiteTexts(data), SnapshotFolder(data / "snapshots")
     engine = _restored(data, texts, snapshots)
     log, series = EventLog(data), SeriesLog(data)
     log.rerun_from(engine.next_offset)
@@ -236,7 +257,7 @@ def run_engine(*, data: Path, stop: threading.Event, snapshot_s: float = SNAPSHO
             if now_s >= next_cursor_s:
                 LAG.set(follower.lag())
                 Cursor(offset=follower.offset).save_if_room(cursor_path)
-                next_cursor_s = now_s + CURSOR_S
+                next_cursor_s = now_s + cursor_s
             if now_s >= next_snapshot_s and engine.next_offset > snapshots.newest:
                 series.commit()
                 snapshots.fork(engine, texts.hashes)
@@ -275,7 +296,7 @@ def _fold_waiting(
             engine.unknown_rows = 0
 
 
-def _restored(data: Path, texts: SiteTexts, snapshots: SnapshotFolder) -> Engine:
+def _restored(data: Path, texts: Texts, snapshots: SnapshotFolder) -> Engine:
     """Return the engine at the newest snapshot that is whole and not ahead of the journal."""
     journal = data / "journal"
     end = durable_end(journal) if journal.is_dir() else 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from lifeline.allocation import environment
 from lifeline.errors import EXIT_CODE, Crashed
 from lifeline.metrics_files import MetricsFile
 from lifeline.processes import command
@@ -96,6 +97,7 @@ class Supervisor:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
+                env=environment(),
             )
         finally:
             if stream is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from hashlib import blake2b
+from json.encoder import encode_basestring as _text  # as with ensure_ascii off, in C
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,12 +115,44 @@ def alarm_id(alarm_key: str, episode: str) -> str:
 
 
 def encode(event: Event) -> bytes:
-    """Return the event as one JSON line without the newline; equal events give equal bytes."""
-    held = event._asdict()
-    if not event.shadow:
-        del held["shadow"]  # so that lines of live rules are those of versions without shadows
-    line = json.dumps(held, ensure_ascii=False, separators=(",", ":"), default=dict)
-    return line.encode()
+    """Return the event as one JSON line without the newline; equal events give equal bytes.
+
+    Written field by field, in the order of the fields: a storm makes thousands of lines at once,
+    and a dictionary through json's encoder takes five times as long.
+    """
+    (
+        kind, offset, row, stage, rule, subject, side, ordinal, partition,
+        severity, previous, max_severity, klass, episode, onset_ns, event_ns, receive_ns,
+        value, score, limit, confirmed, announce, over_range, evidence, shadow,
+    ) = event  # fmt: skip
+    return (
+        f'{{"type":{_text(kind)},"offset":{offset},"row":{row},"stage":{stage},'
+        f'"rule":{_text(rule)},"subject":{_text(subject)},"side":{side},"ordinal":{ordinal},'
+        f'"partition":{_text(partition)},"severity":{severity},"previous":{previous},'
+        f'"max_severity":{max_severity},"klass":{_text(klass)},"episode":{_text(episode)},'
+        f'"onset_ns":{onset_ns},"event_ns":{event_ns},"receive_ns":{receive_ns},'
+        f'"value":{_number(value)},"score":{_number(score)},"limit":{_number(limit)},'
+        f'"confirmed":{_SAID[confirmed]},"announce":{_SAID[announce]},'
+        f'"over_range":{_SAID[over_range]},"evidence":{_json(evidence) if evidence else "{}"}'
+        # a live rule's line does not say it: it is that of versions without shadows
+        f"{_SHADOW[shadow]}}}"
+    ).encode()
+
+
+_SAID = ("false", "true")
+_SHADOW = ("", ',"shadow":true')
+
+
+def _json(raw: Any) -> str:
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"), default=dict)
+
+
+def _number(raw: float | None) -> str:
+    if raw is None:
+        return "null"
+    if type(raw) is float and raw - raw == 0.0:  # finite
+        return repr(raw)
+    return _json(raw)
 
 
 def decode(line: bytes) -> Event:

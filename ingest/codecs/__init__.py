@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ingest.codecs import compact, json_mapping, senml
+from ingest.codecs import compact, json_bulk, json_mapping, senml
 from ingest.codecs.json_mapping import LIFELINE, MappedJson, Mapping
 from ingest.frame import Decoded, Frame, Undecodable
 
@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
     Codec = Callable[[Frame], Decoded]
 
-__all__ = ["COAP_FORMATS", "CODECS", "MQTT_FILTER", "Routing", "compact", "json_mapping", "senml"]
+__all__ = [
+    "COAP_FORMATS",
+    "CODECS",
+    "MQTT_FILTER",
+    "Routing",
+    "compact",
+    "json_bulk",
+    "json_mapping",
+    "json_topic",
+    "senml",
+]
 
 MQTT_FILTER = "lifeline/v1/+/+"
 
@@ -31,6 +41,12 @@ COAP_FORMATS = {42: "compact", 110: "senml", 50: "json"}
 _TOPIC = re.compile(r"lifeline/v1/(?P<device>[^/]+)/(?P<form>up|senml|json)")
 _TOPIC_CODECS = {"up": "compact", "senml": "senml", "json": "json"}
 _COAP_PATH = re.compile(r"up/(?P<device>[^/]+)")
+
+
+def json_topic(path: str) -> str | None:
+    """Return the device of an MQTT topic of our own JSON, None of any other topic."""
+    found = _TOPIC.fullmatch(path)
+    return found["device"] if found and found["form"] == "json" else None
 
 
 class Routing:

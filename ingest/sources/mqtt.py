@@ -1,8 +1,12 @@
-"""MQTT source: paho in a thread of its own, read by our own loop, acknowledged after the commit.
+"""MQTT source: a connection in a thread of its own, read in bulk, acknowledged after the commit.
 
-paho's own loop reads always; ours reads only while the intake accepts. Not acknowledging alone
-is no back-pressure: a broker sends as many new messages as were acknowledged. So when the queue or
-the disk is full the socket is left unread, TCP stops the broker, and pings go on being sent.
+Many messages come with one read of the socket, enter the intake together, and are acknowledged by
+one write (mqtt_wire). A client library takes each by itself, which costs more than all the rest of
+the intake.
+
+It reads only while the intake accepts. Not acknowledging alone is no back-pressure: a broker sends
+as many new messages as were acknowledged. So when the queue or the disk is full the socket is left
+unread, TCP stops the broker, and pings go on being sent.
 
 The session is persistent (MQTT 3.1.1, clean session off, a stable client id): the broker keeps
 what arrives while we are away and sends again what was not acknowledged. A receipt carries the
@@ -20,23 +24,23 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from ingest import metrics
 from ingest.codecs import MQTT_FILTER
+from ingest.sources import mqtt_wire as wire
 
 if TYPE_CHECKING:
-    from ingest.intake import Intake
+    from ingest.intake import Intake, Message
 
 log = structlog.get_logger("ingest.mqtt")
 
 _POLL_S = 0.5
-_READS_A_TURN = 200
-_WRONG_PASSWORD = (4, 5, 134, 135)  # reason codes: bad user name or password, not authorised
+_CONNECT_S = 5.0
+_READ_BYTES = 256 << 10
+_GOODBYE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +66,7 @@ class MqttSettings:
         return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class MqttReceipt:
+class MqttReceipt(NamedTuple):
     """One message of one connection."""
 
     source: MqttSource
@@ -85,12 +88,13 @@ class MqttSource:
         self.cause = "not tried yet"  # why it was not connected last
         self._generation = 0
         self._receipts: deque[MqttReceipt] = deque()  # bounded: each is a message in the intake
+        self._kept: list[Message] = []  # of the last read, what the full queue did not take
         self._reading = True
         self._closing = threading.Event()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake_in.setblocking(False)
-        self._received = 0
+        self._woken = False  # a wake-up is on its way: one for many receipts
         self._refused = ""
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         intake.on_room.append(self._wake)
@@ -122,6 +126,9 @@ class MqttSource:
             self._thread.join(timeout_s)
 
     def _wake(self) -> None:
+        if self._woken:
+            return
+        self._woken = True
         try:
             self._wake_out.send(b"\0")
         except BlockingIOError:
@@ -136,15 +143,18 @@ class MqttSource:
             try:
                 self._converse()
                 self.cause = self._refused or "the connection was lost"
+            except wire.Malformed as error:
+                self.cause = f"the broker sent what is not MQTT 3.1.1: {error}"
             except (OSError, ValueError) as error:
                 self.cause = str(error) or type(error).__name__
-            except Exception as error:  # a packet paho cannot read must not end the intake
-                self.cause = f"paho failed: {error!r}"
+            except Exception as error:  # a mistake of ours must not end the intake
+                self.cause = f"the MQTT client failed: {error!r}"
                 log.exception("mqtt client failed", broker=self.settings.address)
             finally:
                 was_connected = self.connected.is_set()
                 self.connected.clear()
                 metrics.MQTT_CONNECTED.set(0)
+                self._hand_over(beyond=True)
             if self._closing.is_set():
                 return
             metrics.MQTT_CONNECTS.labels("lost" if was_connected else "failed").inc()
@@ -164,139 +174,186 @@ class MqttSource:
         """Connect and serve one connection until it ends; OSError where it cannot begin."""
         self._generation += 1
         self._refused = ""
-        client = self._client()
-        client.connect(self.settings.host, self.settings.port, self.settings.keepalive_s)
-        try:
-            self._serve(client)
-            if self._closing.is_set():
-                self._acknowledge_all(client)
-                self._flush(client)
-        finally:
-            client.disconnect()
-            self._flush(client)
-            left = client.socket()
-            if left is not None:
-                left.close()
+        with self._connection() as connection:
+            connection.setblocking(False)
+            line = _Line(connection)
+            line.send(self._hello())
+            try:
+                self._serve(line)
+                if self._closing.is_set():
+                    self._acknowledge_all(line)
+                line.send(wire.DISCONNECT)
+            finally:
+                line.flush(_GOODBYE_S)
 
-    def _client(self) -> Client:
+    def _connection(self) -> socket.socket:
         settings = self.settings
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            clean_session=False,
-            protocol=MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        client.connect_timeout = 5.0
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.password)
-        if settings.tls:
+        plain = socket.create_connection((settings.host, settings.port), _CONNECT_S)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not settings.tls:
+                return plain
             context = ssl.create_default_context(cafile=settings.ca_file)
             if settings.certificate_file:
                 context.load_cert_chain(settings.certificate_file, settings.key_file)
-            client.tls_set_context(context)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        return client
+            return context.wrap_socket(plain, server_hostname=settings.host)
+        except BaseException:
+            plain.close()
+            raise
 
-    def _on_connect(self, client: Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
-        if reason.is_failure:
-            remedy = "; check user and password" if reason.value in _WRONG_PASSWORD else ""
-            self._refused = f"the broker refused the connection: {reason}{remedy}"
-            return
-        log.info("mqtt connected", broker=self.settings.address, session_kept=flags.session_present)
-        client.subscribe([(topic, 1) for topic in self.settings.topics])
-
-    def _on_subscribe(self, _: Client, __: Any, ___: int, reasons: list[Any], ____: Any) -> None:
-        refused = [
-            topic
-            for topic, reason in zip(self.settings.topics, reasons, strict=False)
-            if reason.is_failure
-        ]
-        if refused:
-            self._refused = f"the broker refused the subscription to {', '.join(refused)}"
-            return
-        metrics.MQTT_CONNECTED.set(1)
-        metrics.MQTT_CONNECTS.labels("connected").inc()
-        self.connected.set()
-
-    def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
-        self._received += 1
-        try:
-            topic = message.topic
-        except UnicodeDecodeError as error:  # 3.1.1 forbids it, and so a broker may send it
-            topic = error.object.decode("utf-8", "backslashreplace")
-        receipt = None
-        if message.qos:
-            receipt = MqttReceipt(self, self._generation, message.mid)
-        else:
-            metrics.UNACKED_QOS0.inc()
-        self.intake.put(bytes(message.payload), transport="mqtt", path=topic, token=receipt)
+    def _hello(self) -> bytes:
+        settings = self.settings
+        return wire.connect(
+            client_id=settings.client_id,
+            username=settings.username,
+            password=settings.password,
+            keepalive_s=settings.keepalive_s,
+        )
 
     # -------------------------------------------------------------- the loop
 
-    def _serve(self, client: Client) -> None:
+    def _serve(self, line: _Line) -> None:
         """Read, write and ping until the connection ends or ``close`` is called."""
+        inbox = wire.Inbox()
         heard_s = pinged_s = time.monotonic()
         silence_s = self.settings.keepalive_s * 1.5
         paused = False
         while not (self._closing.is_set() or self._refused):
-            connection = client.socket()
-            if connection is None:
-                return
-            may_read = self._reading and self.intake.accepts
+            may_read = self._reading and self.intake.accepts and self._hand_over()
             if paused != (not may_read):
                 paused = not may_read
                 metrics.MQTT_PAUSES.inc(int(paused))
                 heard_s = time.monotonic()
-            if self._wait(client, connection, may_read=may_read):
+            if self._wait(line, may_read=may_read):
                 heard_s = time.monotonic()
-                if not self._read(client):
+                data = line.receive()
+                if data == b"":
                     return
-            self._acknowledge_all(client)
-            if client.want_write() and client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
+                if data:
+                    self._take(line, inbox, data)
+            self._acknowledge_all(line)
+            line.write()
             now_s = time.monotonic()
             if now_s - pinged_s >= self.settings.keepalive_s / 2:
                 pinged_s = now_s
-                # paho's own keepalive wants the answer read; ours must go on while we do not read
-                client._send_pingreq()  # noqa: SLF001
+                line.send(wire.PINGREQ)
             if may_read and now_s - heard_s > silence_s:
                 self._refused = f"the broker said nothing for {silence_s:.0f} s"
 
-    def _wait(self, client: Client, connection: Any, *, may_read: bool) -> bool:
+    def _wait(self, line: _Line, *, may_read: bool) -> bool:
         """Wait for something to do; return whether the connection can be read."""
-        pending = getattr(connection, "pending", None)  # TLS may hold decrypted bytes
-        if may_read and pending is not None and pending():
+        if may_read and line.holds_read_bytes():
             return True
+        connection = line.connection
         read = [self._wake_in, connection] if may_read else [self._wake_in]
-        write = [connection] if client.want_write() else []
-        readable, _, _ = select.select(read, write, [], _POLL_S)
+        readable, _, _ = select.select(read, [connection] if line.unsent else [], [], _POLL_S)
         if self._wake_in in readable:
+            self._woken = False  # before what it is about is looked at: nothing is overlooked
             self._wake_in.recv(65_536)
         return connection in readable
 
-    def _read(self, client: Client) -> bool:
-        """Read messages while there are any and room for them; False when the connection ended."""
-        for _ in range(_READS_A_TURN):
-            before = self._received
-            if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return False
-            if self._received == before or not self.intake.accepts or not self._reading:
-                break
-        return True
+    def _take(self, line: _Line, inbox: wire.Inbox, data: bytes) -> None:
+        """Take what came with one read."""
+        try:
+            inbox.take(data)
+        finally:  # what stands before something malformed has come
+            generation = self._generation
+            self._kept = [
+                (topic, payload, MqttReceipt(self, generation, number) if number else None)
+                for topic, payload, number in inbox.messages
+            ]
+            unacknowledged = sum(token is None for _, _, token in self._kept)
+            if unacknowledged:
+                metrics.UNACKED_QOS0.inc(unacknowledged)
+            self._hand_over()
+        for kind, body in inbox.others:
+            self._other(line, kind, body)
 
-    def _acknowledge_all(self, client: Client) -> None:
+    def _hand_over(self, *, beyond: bool = False) -> bool:
+        """Give what is kept to the intake as far as it takes it; return whether all is gone.
+
+        At the end of a connection it goes ``beyond`` the limit: nobody sends QoS 0 again.
+        """
+        if self._kept:
+            taken = self.intake.put_many(self._kept, transport="mqtt", beyond=beyond)
+            del self._kept[:taken]
+        return not self._kept
+
+    def _other(self, line: _Line, kind: int, body: bytes) -> None:
+        topics = self.settings.topics
+        if kind == wire.CONNACK:
+            why = wire.refusal(body)
+            if why is not None:
+                self._refused = f"the broker refused the connection: {why}"
+                return
+            log.info("mqtt connected", broker=self.settings.address, session_kept=bool(body[0]))
+            line.send(wire.subscribe(topics))
+        elif kind == wire.SUBACK:
+            refused = wire.refused_topics(body, topics)
+            if refused:
+                self._refused = f"the broker refused the subscription to {', '.join(refused)}"
+                return
+            metrics.MQTT_CONNECTED.set(1)
+            metrics.MQTT_CONNECTS.labels("connected").inc()
+            self.connected.set()
+        elif kind != wire.PINGRESP:
+            raise wire.Malformed(f"a packet of type {kind} that no broker sends")
+
+    def _acknowledge_all(self, line: _Line) -> None:
+        """Send what is to be acknowledged, in the order it came, as one piece."""
+        numbers: list[int] = []
+        stale = 0
         while self._receipts:
             receipt = self._receipts.popleft()
             if receipt.generation == self._generation:
-                client.ack(receipt.packet_id, 1)
+                numbers.append(receipt.packet_id)
             else:
-                metrics.STALE_ACKS.inc()
+                stale += 1
+        if stale:
+            metrics.STALE_ACKS.inc(stale)
+        if numbers:
+            line.send(wire.pubacks(numbers))
 
-    def _flush(self, client: Client) -> None:
-        deadline_s = time.monotonic() + 1.0
-        while client.want_write() and client.socket() and time.monotonic() < deadline_s:
-            if client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return
+
+class _Line:
+    """A connected socket that never blocks, plain or TLS, and what is still to be sent."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.unsent = b""  # bounded: pings, and acknowledgements of messages in the intake
+
+    def holds_read_bytes(self) -> bool:
+        """Say whether TLS has bytes decrypted that the socket no longer shows."""
+        return isinstance(self.connection, ssl.SSLSocket) and self.connection.pending() > 0
+
+    def receive(self) -> bytes | None:
+        """Return what is there, b"" at the end of the connection, None where nothing is."""
+        try:
+            return self.connection.recv(_READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def send(self, data: bytes) -> None:
+        """Send now what can be sent, the rest when there is room."""
+        self.unsent += data
+        self.write()
+
+    def write(self) -> None:
+        """Send on."""
+        if not self.unsent:
+            return
+        try:
+            sent = self.connection.send(self.unsent)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        self.unsent = self.unsent[sent:]
+
+    def flush(self, timeout_s: float) -> None:
+        """Send what is left, as far as the other side takes it within the time."""
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while self.unsent and (left_s := deadline_s - time.monotonic()) > 0:
+                select.select([], [self.connection], [], left_s)
+                self.write()
+        except OSError as error:
+            log.info("mqtt connection ended before all was sent", cause=str(error))

@@ -87,11 +87,10 @@ class LineEncoder:
         quality = np.where(rows.usable, np.minimum(rows.qc_flag, QUALITIES - 1), UNUSABLE)
         key = (rows.channel.astype(np.int64) * 2 + late) * QUALITIES + quality
         values = orjson.dumps(rows.value, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-        times = orjson.dumps(rows.judged_ns, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
         pieces: list[bytes] = [b""] * (3 * len(rows))
         pieces[0::3] = self._prefixes_of(key)
         pieces[1::3] = values.split(b",")
-        pieces[2::3] = (b" " + times.replace(b",", b"\n, ") + b"\n").split(b",")
+        pieces[2::3] = _times(rows.judged_ns)
         return b"".join(pieces)
 
     def _prefixes_of(self, key: NDArray[np.int64]) -> list[bytes]:
@@ -105,3 +104,16 @@ class LineEncoder:
                     self._prefixes[k] = made
             found = self._prefixes[key].tolist()
         return found
+
+
+def _times(judged_ns: NDArray[np.int64]) -> list[bytes]:
+    """Return the end of each line; rows of one instant, as a gateway sends them, share a text."""
+    begins = np.flatnonzero(np.diff(judged_ns, prepend=judged_ns[0] - 1))
+    times = orjson.dumps(judged_ns[begins], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    texts = (b" " + times.replace(b",", b"\n, ") + b"\n").split(b",")
+    if len(texts) == len(judged_ns):
+        return texts
+    repeated: list[bytes] = []
+    for text, length in zip(texts, np.diff(begins, append=len(judged_ns)).tolist(), strict=True):
+        repeated += [text] * length
+    return repeated

@@ -61,6 +61,42 @@ def engine(
         raise typer.Exit(1)
 
 
+@app.command("end-to-end")
+def end_to_end(
+    json_file: Json = None,
+    *,
+    turns: Annotated[int, typer.Option(min=1, help="Of each; the median counts.")] = 3,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=1, help="How much of the full number of readings.")
+    ] = 1.0,
+    only: Annotated[str, typer.Option(help="Only cases whose name holds this.")] = "",
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+) -> None:
+    """Measure the chain: mosquitto, decoding, journal with fsync, engine, line protocol."""
+    from lifeline.bench.chain.feed import CASES
+    from lifeline.bench.chain.page import markdown, tables
+    from lifeline.bench.chain.run import run
+
+    cases = [case.shorter(share) for case in CASES if only in case.name]
+    if not cases:
+        raise typer.BadParameter(f"no case holds {only!r}: {', '.join(c.name for c in CASES)}")
+    rows = run(cases, turns=turns)
+    tables(rows)
+    if json_file is not None:
+        rows_json = [row.as_json() for row in rows]
+        json_file.write_text(
+            json.dumps({"bench": "end-to-end", "rows": rows_json}, indent=1) + "\n",
+            encoding="utf-8",
+        )
+    if page is not None:
+        page.write_text(markdown(rows), encoding="utf-8")
+    if any(row.lost for row in rows):
+        print("readings that the broker had taken over were lost")
+        raise typer.Exit(1)
+
+
 @app.command("store")
 def store(
     rows: Annotated[int, typer.Option(min=1)] = 200_000,

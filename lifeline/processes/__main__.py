@@ -13,6 +13,7 @@ import structlog
 
 from ingest.journal import JournalError
 from ingest.store.errors import StoreError
+from lifeline.allocation import settle
 from lifeline.errors import EXIT_CODE, Failure
 from lifeline.logs import configure_logs
 from lifeline.metrics_files import MetricsFile
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = structlog.get_logger(name)
     MetricsFile(context.data, name, stop=context.stop).start()
     try:
-        importlib.import_module(f"lifeline.processes.{name}").run(context)
+        process = importlib.import_module(f"lifeline.processes.{name}")
+        settle()
+        process.run(context)
     except (Failure, Invalid, JournalError, StoreError) as error:
         for line in str(error).splitlines():
             log.error(line)  # noqa: TRY400 - a person reads it; a traceback would hide the remedy

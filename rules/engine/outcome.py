@@ -153,7 +153,7 @@ def _events(
     row, sign = groups.row[at], p.sign[owner[at]]
     raw_limit = np.where(is_level, limit[at], p.raise_at[told[at], levels])
     named = is_level | (severity[at] > 0)  # a hidden level may be set with no level to confirm
-    kind = [_kind(was[i], now[i]) for i in level_events]
+    kind = _kinds(was[level_events], now[level_events])
     return SlotEvents(
         kind=kind + [EventType.CONFIRMED] * len(confirm_events),
         slot=owner[at],
@@ -184,13 +184,13 @@ def _top(mask: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
     return top
 
 
-def _kind(was: int, now: int) -> EventType:
-    """Name a change of level."""
-    if was < 0:
-        return EventType.RAISED
-    if now < 0:
-        return EventType.CLEARED
-    return EventType.ESCALATED if now > was else EventType.LOWERED
+_MOVES = (EventType.RAISED, EventType.CLEARED, EventType.ESCALATED, EventType.LOWERED)
+
+
+def _kinds(was: NDArray[np.int64], now: NDArray[np.int64]) -> list[EventType]:
+    """Name changes of level."""
+    move = np.select([was < 0, now < 0, now > was], [0, 1, 2], 3)
+    return [_MOVES[each] for each in move.tolist()]
 
 
 def _deciding(

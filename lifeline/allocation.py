@@ -1,0 +1,39 @@
+"""How our processes hold memory: columns freed a moment ago serve the next batch.
+
+By default the C library gives every large block back to the system and asks for it again, and the
+system clears each page anew: half the time of a batch of columns. It is told once, before a
+process begins. What a process once needed it keeps, up to the bound here. And Python's collector
+of circular garbage is kept from walking what stays.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Final
+
+_KEPT_BYTES: Final = 256 << 20
+_GLIBC: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most it takes
+    "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process of ours; what the user has set there stands.
+
+    Other C libraries take no notice of it.
+    """
+    return _GLIBC | dict(os.environ)
+
+
+def settle() -> None:
+    """Take what was loaded out of the collector's rounds, and make these rarer.
+
+    Call it once the modules are there. A group of messages is thousands of tuples that live for
+    milliseconds and refer to nothing in a circle; walking all modules for them helps nobody.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
