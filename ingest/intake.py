@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ingest import metrics
+from ingest.crash_points import reach
 from ingest.frame import Frame
 from rules.readings import Control, Tick
 
@@ -86,6 +87,7 @@ class Intake:
                 self._full = True
                 metrics.QUEUE_FULL.inc()
             self._changed.notify()
+        reach("received")
         metrics.FRAMES.labels(transport).inc()
 
     def now_ns(self) -> int:

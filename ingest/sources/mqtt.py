@@ -28,6 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from ingest import metrics
 from ingest.codecs import MQTT_FILTER
+from ingest.crash_points import reach
 
 if TYPE_CHECKING:
     from ingest.intake import Intake
@@ -292,6 +293,7 @@ class MqttSource:
             receipt = self._receipts.popleft()
             if receipt.generation == self._generation:
                 client.ack(receipt.packet_id, 1)
+                reach("after-ack")
             else:
                 metrics.STALE_ACKS.inc()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site
+from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site, torture
 
 app = typer.Typer(
     name="lifeline",
@@ -49,3 +49,4 @@ app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.command("torture")(torture.torture)

@@ -50,6 +50,7 @@ class Context:
     origin: ClockOrigin = field(default_factory=ClockOrigin)
     scenario: str = ""
     begin_ns: int = 0  # city time at which the scenario begins; 0 = when its process starts
+    checkpoint_s: float | None = None  # between snapshots, between archive files; None: their own
     stop: threading.Event = field(default_factory=threading.Event)
 
     def config(self) -> CityConfig:
@@ -64,6 +65,8 @@ def command(name: str, context: Context, *, parent: int, json_logs: bool) -> lis
     words += ["--clock", str(context.origin), "--parent", str(parent)]
     if context.scenario:
         words += ["--scenario", context.scenario, "--begin-ns", str(context.begin_ns)]
+    if context.checkpoint_s is not None:
+        words += ["--checkpoint-s", str(context.checkpoint_s)]
     return [*words, "--json-logs"] if json_logs else words
 
 
@@ -79,6 +82,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
     parser.add_argument("--scenario", default="", help="what happens in the simulated city")
     parser.add_argument("--begin-ns", type=int, default=0, help="city time it begins at")
     parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
+    parser.add_argument("--checkpoint-s", type=float, help="between snapshots and archive files")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     said = parser.parse_args(arguments)
     context = Context(
@@ -87,5 +91,6 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
         origin=said.clock,
         scenario=said.scenario,
         begin_ns=said.begin_ns,
+        checkpoint_s=said.checkpoint_s,
     )
     return said.name, context, said.parent, said.json_logs
