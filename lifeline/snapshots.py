@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOG: Any = structlog.get_logger("snapshots")
 KEPT = 2
+_FIRST_OF_OURS = 3  # descriptors below are stdin, stdout, stderr
 
 
 class SnapshotFolder:
@@ -62,7 +63,9 @@ class SnapshotFolder:
         if self._child == 0:
             code = 1
             try:
-                # An orphan would write beside the engine that is started next.
+                # An orphan would write beside the engine that is started next, and hold the event
+                # log's lock and socket: that engine could not begin, and the supervisor would stop.
+                os.closerange(_FIRST_OF_OURS, os.sysconf("SC_OPEN_MAX"))
                 end_with(engine_process, signal.SIGKILL)
                 self._save(engine, hashes)
                 code = 0

@@ -34,6 +34,39 @@ def test_a_disk_that_fails_in_the_middle_keeps_no_room_for_half_a_snapshot(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_engine_killed_while_its_fork_writes_can_be_started_at_once(tmp_path):
+    """The fork had the event log's lock and socket in its hands, and the next engine none."""
+    script = """
+import os, sys, time
+from pathlib import Path
+from ingest.journal.files import OsFiles
+from lifeline.engine_process import EventLog, empty_site
+from lifeline.snapshots import SnapshotFolder
+from rules.engine import Engine
+
+class Slow(OsFiles):
+    def sync(self, file):
+        (Path(sys.argv[1]) / "pid").write_text(str(os.getpid()))
+        time.sleep(30)
+
+log = EventLog(Path(sys.argv[1]))
+SnapshotFolder(Path(sys.argv[1]) / "s", files=Slow()).fork(Engine(*empty_site()), {})
+time.sleep(30)
+"""
+    words = [sys.executable, "-c", script, str(tmp_path)]
+    engine = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    told = tmp_path / "pid"
+    until = time.monotonic() + 20
+    while not (told.exists() and told.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    held = [os.readlink(fd) for fd in (Path("/proc") / told.read_text() / "fd").iterdir()]
+    assert not [name for name in held if "lock" in name or "socket" in name]
+    engine.kill()
+    engine.wait(10)
+    EventLog(tmp_path).close()
+
+
 def test_the_fork_that_writes_a_snapshot_dies_with_its_engine(tmp_path):
     """An orphan would write and remove files beside the engine that is started next."""
     script = """
