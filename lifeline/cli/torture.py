@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,43 +12,67 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lifeline.cli.ending import ending_by_signal
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def torture(
     *,
     kills: Annotated[
-        int, typer.Option(min=0, help="Lives of our processes ended by SIGKILL; 0 = none.")
-    ] = 100,
-    seed: Annotated[int, typer.Option(help="Of the schedule and of what is sent.")] = 1,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here too.")
+        int | None, typer.Option(min=0, help="Lives of our processes ended by SIGKILL.")
+    ] = None,
+    power_cuts: Annotated[
+        int | None, typer.Option(min=0, help="Losses of power, and failing disks between them.")
+    ] = None,
+    flips: Annotated[
+        int | None, typer.Option(min=0, help="Bits flipped in what is kept, all files.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the schedule, the faults, what is sent.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write docs/reliability.md anew; needs all three.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Keep what the killed city leaves here (nowhere).")
+        Path | None, typer.Option(help="Keep what the killed city leaves here.")
     ] = None,
 ) -> None:
-    """Kill our processes, and compare what was acknowledged with what is left.
+    """Kill our processes, cut the power, flip bits; compare what was promised with what is left.
 
-    Ends with 1 where a promise is broken, with 2 where the campaign cannot be run.
+    With no number each campaign has a short one of its own; with some, only those are run. Ends
+    with 1 where a promise is broken, with 2 where a campaign cannot be run.
     """
-    from lifeline.torture.campaign import kill_campaign, write_json
+    from lifeline.torture.campaign import SHORT, Campaigns, broken
+    from lifeline.torture.page import page
 
+    asked = {"kills": kills, "power_cuts": power_cuts, "flips": flips}
+    counts = {name: n for name, n in asked.items() if n} if any(asked.values()) else SHORT
+    if markdown is not None and len(counts) < len(SHORT):
+        raise typer.BadParameter(
+            "--markdown tells of all campaigns: give --kills, --power-cuts "
+            "and --flips a number, or none of them"
+        )
     screen = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    rows = {}
-    with (
-        ending_by_signal() as stop,
-        Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as bar,
-    ):
-        if kills:
-            task = bar.add_task("kills", total=kills)
-            rows["kills"] = kill_campaign(
-                kills=kills,
-                seed=seed,
-                keep=data,
-                stop=stop,
-                told=lambda n: bar.update(task, completed=n),
-            )
-    for name, row in rows.items():
-        print(f"{name}: {row}")
+    rows: dict[str, dict[str, Any]] = {}
+    with ending_by_signal() as stop, _bar(screen) as bar:
+        campaigns = Campaigns(seed=seed, stop=stop, keep=data)
+        for name, count in counts.items():
+            task = bar.add_task(name.replace("_", " "), total=count)
+            rows[name] = campaigns.run(name, count, _teller(bar, task))
+    print(json.dumps(rows, indent=1))
     if json_file is not None:
-        write_json(rows, json_file)
+        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if markdown is not None:
+        markdown.write_text(page(rows), encoding="utf-8")
+    if said := broken(rows):
+        screen.print(f"broken: {', '.join(said)}", style="bold red")
+        raise typer.Exit(1)
+
+
+def _bar(screen: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    quiet = not screen.is_terminal
+    return Progress(*columns, TimeRemainingColumn(), console=screen, transient=True, disable=quiet)
+
+
+def _teller(bar: Progress, task: Any) -> Callable[[int], None]:
+    return lambda done: bar.update(task, completed=done)

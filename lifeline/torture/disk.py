@@ -30,12 +30,12 @@ class PowerLost(BaseException):
 class Fault:
     """What a disk does wrong: one call fails, or the power goes with it.
 
-    ``kind`` is "" (nothing), "cut", or an errno name; ``call`` is "" for any, "write" or "sync";
+    ``kind`` is "" (nothing), "cut", or an errno's name; ``calls`` those that fail, () for any;
     ``after`` counts such calls that still go well; ``times`` how many then fail.
     """
 
     kind: str = ""
-    call: str = ""
+    calls: tuple[str, ...] = ()
     after: int = 0
     times: int = 1
 
@@ -66,6 +66,11 @@ class Disk(OsFiles):
         self._open: dict[int, int] = {}
         self._next_id = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Say whether nothing was opened since the power came: cache and disk are the same."""
+        return self._next_id == 0
+
     # -------------------------------------------------------------- what goes wrong
 
     def _maybe(self, call: str) -> None:
@@ -73,7 +78,7 @@ class Disk(OsFiles):
         if self._dead:
             raise PowerLost
         fault = self.fault
-        if not fault.kind or (fault.call and fault.call != call):
+        if not fault.kind or (fault.calls and call not in fault.calls):
             return
         if fault.after > 0:
             fault.after -= 1
@@ -95,14 +100,22 @@ class Disk(OsFiles):
         self._maybe("open")
         fresh = not path.exists()
         handle = super().open(path)
-        if fresh or path not in self._ids:
-            self._next_id += 1
-            self._ids[path] = self._next_id
-            self._files[self._next_id] = _File(disk=path.read_bytes())
-            if not fresh:  # was there before this disk: on it, with its name
-                self._names.setdefault(path.parent, {})[path] = self._next_id
+        if fresh:
+            self._ids[path] = self._add(b"")
+        self._know(path)
         self._open[handle] = self._ids[path]
         return handle
+
+    def _add(self, content: bytes) -> int:
+        self._next_id += 1
+        self._files[self._next_id] = _File(disk=content)
+        return self._next_id
+
+    def _know(self, path: Path) -> None:
+        """Take note of a file that was there before this disk: on it, with its name."""
+        if path not in self._ids and path.exists():
+            self._ids[path] = self._add(path.read_bytes())
+            self._names.setdefault(path.parent, {})[path] = self._ids[path]
 
     def write(self, file: int, data: memoryview, at: int) -> int:
         """Write, perhaps only a part; what could not be written at all may be in part."""
@@ -177,12 +190,14 @@ class Disk(OsFiles):
     def rename(self, old: Path, new: Path) -> None:
         """Rename in the cache; the disk learns it with the folder."""
         self._maybe("rename")
+        self._know(new)
         super().rename(old, new)
         self._ids[new] = self._ids.pop(old)
 
     def remove(self, path: Path) -> None:
         """Remove in the cache."""
         self._maybe("remove")
+        self._know(path)
         super().remove(path)
 
     # -------------------------------------------------------------- after the loss of power

@@ -48,6 +48,18 @@ rules:
   max_gap: 3s
   message: "{{ asset.name }}: {{ value }}"
   message_zh: "{{ asset.name_zh }}：{{ value }}"
+- id: ch4-odd
+  kind: ewma
+  class: info
+  select: {quantity: ch4}
+  lambda: 0.1
+  warmup: 2s
+  floor: 0.2 %{vol}
+  side: both
+  sigma: {yellow: 3}
+  for: {samples: 2}
+  message: "{{ asset.name }}: {{ value }}"
+  message_zh: "{{ asset.name_zh }}：{{ value }}"
 - id: silent
   kind: deadman
   class: maintenance

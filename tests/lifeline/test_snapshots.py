@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ingest.journal.files import OsFiles
-from lifeline.engine_process import empty_site
+from lifeline.engine_process import EventLog, empty_site
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 
@@ -60,7 +60,7 @@ time.sleep(30)
     while not (told.exists() and told.read_text()):
         assert time.monotonic() < until
         time.sleep(0.02)
-    held = [os.readlink(fd) for fd in (Path("/proc") / told.read_text() / "fd").iterdir()]
+    held = [str(fd.readlink()) for fd in (Path("/proc") / told.read_text() / "fd").iterdir()]
     assert not [name for name in held if "lock" in name or "socket" in name]
     engine.kill()
     engine.wait(10)
@@ -73,7 +73,7 @@ def test_the_fork_that_writes_a_snapshot_dies_with_its_engine(tmp_path):
 import os, sys, time
 from pathlib import Path
 from ingest.journal.files import OsFiles
-from lifeline.engine_process import empty_site
+from lifeline.engine_process import EventLog, empty_site
 from lifeline.snapshots import SnapshotFolder
 from rules.engine import Engine
 
