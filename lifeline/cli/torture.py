@@ -57,11 +57,14 @@ def torture(
         campaigns = Campaigns(seed=seed, stop=stop, keep=data)
         for name, count in counts.items():
             task = bar.add_task(name.replace("_", " "), total=count)
-            rows[name] = campaigns.run(name, count, _teller(bar, task))
+            if not stop.is_set():
+                rows[name] = campaigns.run(name, count, _teller(bar, task))
     print(json.dumps(rows, indent=1))
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    if markdown is not None:
+    if stop.is_set():
+        screen.print("stopped before its end: these are the figures of what was done")
+    elif markdown is not None:
         markdown.write_text(page(rows), encoding="utf-8")
     if said := broken(rows):
         screen.print(f"broken: {', '.join(said)}", style="bold red")

@@ -48,7 +48,7 @@ class Campaigns:
                 row = run_power_cuts(cuts=count, seed=self.seed, stop=self.stop, told=told)
             else:
                 row = run_flips(flips=count, seed=self.seed, stop=self.stop, told=told)
-        return row | {"wall_s": round(time.monotonic() - began_s, 1)}
+        return row | {"asked": count, "wall_s": round(time.monotonic() - began_s, 1)}
 
     def _kills(self, count: int, told: Callable[[int], None]) -> dict[str, Any]:
         with scratch(self.keep) as folder, StoreServer() as store, Receiver() as receiver:

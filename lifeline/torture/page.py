@@ -17,7 +17,8 @@ What was done to it, and what it lost. Written by one command, which runs everyt
 
     {command}
 
-{machine}. Other work on the machine makes it slower, and changes nothing else.
+{machine}. The seed draws who is killed where, what fails and
+what is sent; at which moments the machine does things is its own.
 
 """
 
@@ -115,8 +116,8 @@ def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the page of the figures of all campaigns."""
     kills, power, flips = (dict(rows[name]) for name in ("kills", "power_cuts", "flips"))
     command = (
-        f"lifeline torture --kills {kills['kills']} --power-cuts {power['power_cuts']} "
-        f"--flips {flips['flips']} \\\n      --seed {kills['seed']} --markdown docs/reliability.md"
+        f"lifeline torture --kills {kills['asked']} --power-cuts {power['asked']} "
+        f"--flips {flips['asked']} \\\n      --seed {kills['seed']} --markdown docs/reliability.md"
     )
     machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python "
     kills |= {name: kills[name]["acknowledged"] for name in ("mqtt", "coap")}
