@@ -43,8 +43,11 @@ def torture(
     """
     from lifeline.torture.campaign import SHORT, Campaigns, broken
     from lifeline.torture.page import page
+    from lifeline.torture.schedule import MOST
 
     asked = {"kills": kills, "power_cuts": power_cuts, "flips": flips}
+    if 0 < (kills or 0) < len(MOST):
+        raise typer.BadParameter(f"--kills {kills}: there are {len(MOST)} processes to kill")
     counts = {name: n for name, n in asked.items() if n} if any(asked.values()) else SHORT
     if markdown is not None and len(counts) < len(SHORT):
         raise typer.BadParameter(

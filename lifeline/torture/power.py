@@ -22,6 +22,7 @@ import numpy as np
 from ingest.journal import (
     Cursor,
     CursorDamaged,
+    JournalError,
     JournalFailed,
     JournalFull,
     JournalReader,
@@ -30,6 +31,7 @@ from ingest.journal import (
 )
 from lifeline.config import load_config
 from lifeline.engine_process import EventLog, SiteTexts, empty_site, restored
+from lifeline.errors import Crashed
 from lifeline.preflight import read_site
 from lifeline.snapshots import SnapshotFolder
 from lifeline.torture.disk import Disk, Fault, PowerLost
@@ -283,10 +285,14 @@ def run_power_cuts(
         round_number += 1
         with tempfile.TemporaryDirectory(prefix="lifeline-power-") as name:
             rig = Rig(Path(name), f"{seed}/{round_number}", found)
-            for _ in range(LIVES_A_FOLDER):
-                rig.live()
-                told(min(found.cuts, cuts))
-            rig.finish()
+            try:
+                for _ in range(LIVES_A_FOLDER):
+                    rig.live()
+                    told(min(found.cuts, cuts))
+                rig.finish()
+            except (Crashed, JournalError) as error:  # the next start is refused
+                found.note("goes on", f"{seed}/{round_number}: {error}")
+                found.cuts += 1
     return {
         "power_cuts": found.cuts,
         "seed": seed,

@@ -11,16 +11,14 @@ import threading
 
 import pytest
 
-from ingest.journal import JournalError
 from ingest.journal import files as files_module
 from ingest.journal.writer import JournalWriter
-from lifeline.errors import Crashed
+from lifeline.torture import power
 from lifeline.torture.disk import SECTOR, Disk, Fault, PowerLost
-from lifeline.torture.power import run_power_cuts
 
 
 def run(cuts, seed=7):
-    return run_power_cuts(cuts=cuts, seed=seed, stop=threading.Event())
+    return power.run_power_cuts(cuts=cuts, seed=seed, stop=threading.Event())
 
 
 def test_whatever_was_acknowledged_is_there_after_every_loss_of_power():
@@ -68,6 +66,8 @@ def _no_rewrite(monkeypatch):
         self._files.sync(self._file)
 
     monkeypatch.setattr(JournalWriter, "_open_tail", open_tail)
+    # rare among all faults: a sync that fails, an end that stays, a start without a loss of power
+    monkeypatch.setattr(power, "KINDS", (("EIO", ("sync", "truncate")), ("cut", ("sync",))))
 
 
 def _unsynced_files(monkeypatch):
@@ -91,11 +91,7 @@ def _unsynced_files(monkeypatch):
 def test_the_campaign_finds_a_program_that_breaks_the_promise(monkeypatch, sabotage):
     sabotage(monkeypatch)
     for seed in range(12):
-        try:
-            row = run(12, seed=seed)
-        except (Crashed, JournalError):  # so broken that nothing goes on
-            return
-        if row["broken"]:
+        if run(12, seed=seed)["broken"]:
             return
     pytest.fail("nobody noticed")
 

@@ -168,7 +168,14 @@ def test_the_command_tells_figures_and_ends_with_1_where_a_promise_is_broken(tmp
     assert rows["flips"]["missed"] == 0
     monkeypatch.setattr(JournalWriter, "_sync", lambda self: None)
     done = CliRunner().invoke(app, ["torture", "--power-cuts", "20", "--seed", "4"])
-    assert done.exit_code != 0
+    assert done.exit_code == 1
+    assert "broken: power cuts" in done.output
+
+
+def test_fewer_kills_than_processes_are_refused():
+    done = CliRunner().invoke(app, ["torture", "--kills", "2"])
+    assert done.exit_code == 2
+    assert "there are 5 processes" in done.output
 
 
 def test_a_page_of_some_campaigns_only_is_refused(tmp_path):
