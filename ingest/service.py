@@ -16,6 +16,7 @@ import structlog
 from ingest import metrics
 from ingest.admission import Admission
 from ingest.control import ControlServer, recover
+from ingest.crash_points import reach
 from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
 from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
@@ -276,10 +277,12 @@ class Ingest:
                 return
         except _StoppedFull:
             return
+        reach("before-ack")
         whole = {id(each.frame): each.reason for each in refused if each.whole}
         for frame in frames:
             if frame.token is not None:
                 frame.token.answer(whole.get(id(frame)))
+                reach("half-acked")
         self.intake.release(sum(frame.size for frame in frames))
         for request, result in answers:
             if isinstance(result, ValueError):

@@ -96,7 +96,7 @@ class InfluxEntry(Strict):
 class JournalEntry(Strict):
     """How large the journal's files are, and how long it is kept."""
 
-    segment_mb: Annotated[int, Field(ge=1, le=1024)] = 64
+    segment_mb: Annotated[float, Field(ge=1 / 64, le=1024)] = 64
     keep: DurationNs = 30 * DAY_NS
     max_gb: Annotated[int, Field(ge=1, le=100_000)] | None = None
     raw_keep: DurationNs = 3 * DAY_NS

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
+from ingest.crash_points import reach
 from ingest.journal import Cursor
 from ingest.store import metrics, tables
 from ingest.store.errors import ArchiveLocked
@@ -131,8 +132,10 @@ class Archive:
         )
         with aside.open("rb") as file:
             os.fsync(file.fileno())
+        reach("archive-aside")
         aside.replace(self.folder / name)
         sync_folder(self.folder)
+        reach("archive-renamed")
         times = tables.column(table, "judged_ns")
         return ArchiveFile(
             name=name,

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ingest.crash_points import reach
 from ingest.store.lines import Lines
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Sender:
             The program ends before the server has answered.
         """
         written = self._writer.write(lines.body, lines.count)
+        reach("store-answered")
         self._refused.keep(written, path=f"{self._bucket} {place}", stop=self._stop)
         self._told.add(lines=written.stored, dropped=written.dropped, refused=len(written.bad))
 

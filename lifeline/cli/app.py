@@ -19,6 +19,7 @@ from lifeline.cli import (
     reload,
     rules,
     site,
+    torture,
 )
 
 app = typer.Typer(
@@ -63,3 +64,4 @@ app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.command("torture")(torture.torture)

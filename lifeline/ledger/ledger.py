@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from ingest.crash_points import reach
 from lifeline import metrics
 from lifeline.ledger import commands
 from lifeline.ledger.book import (
@@ -109,6 +110,8 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                reach("ledger-before-commit")
+            reach("ledger-after-commit")
         except DBAPIError as error:
             raise self._unavailable(error) from error
 

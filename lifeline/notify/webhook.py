@@ -22,6 +22,7 @@ import httpx
 import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
+from ingest.crash_points import reach
 from lifeline import metrics
 from lifeline.ledger import Outlet
 
@@ -99,6 +100,7 @@ class Webhook:
         for row in self._ledger.due(limit=limit):
             reason, final = self._post(row.seq, row.body.encode())
             if not reason:
+                reach("notified")
                 self._settle(row, "delivered")
                 delivered += 1
             elif final or row.attempts + 1 >= self._settings.max_attempts:

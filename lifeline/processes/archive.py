@@ -17,5 +17,5 @@ LEAST_ROLL_S = 2.0
 def run(context: Context) -> None:
     """Write Parquet until stopped."""
     registry = read_site(context.config(), context.data).registry
-    roll_s = max(ROLL_S / context.origin.factor, LEAST_ROLL_S)
+    roll_s = context.checkpoint_s or max(ROLL_S / context.origin.factor, LEAST_ROLL_S)
     run_archive(data=context.data, registry=registry, stop=context.stop, roll_s=roll_s)
