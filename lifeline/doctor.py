@@ -13,9 +13,10 @@ from ingest.journal import Cursor, JournalError, durable_end
 from ingest.store.manifest import Manifest
 from lifeline.broker import program
 from lifeline.config import load_config
-from lifeline.data_folder import VERSION, holder_pid
-from lifeline.errors import Missing
+from lifeline.data_folder import holder_pid
+from lifeline.errors import Failure, Missing
 from lifeline.ledger import Ledger, LedgerError
+from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble
 from rules.problems import Invalid
@@ -125,10 +126,7 @@ def _data(data: Path) -> Iterator[Finding]:
     writable = os.access(data, os.W_OK)
     state: State = "ok" if writable else "trouble"
     yield Finding(state, "data folder", str(data), "" if writable else f"chown it to {os.getuid()}")
-    text = data / "VERSION"
-    held = text.read_text(encoding="utf-8").strip() if text.exists() else "none"
-    known = held in (str(VERSION), "none")
-    yield Finding("ok" if known else "trouble", "data version", held)
+    yield _version(data)
     pid = holder_pid(data)
     yield Finding("ok", "running", "no" if pid is None else f"yes, process {pid}")
     free = shutil.disk_usage(data).free
@@ -136,6 +134,18 @@ def _data(data: Path) -> Iterator[Finding]:
     said = f"{free / 2**30:.1f} GiB"
     yield Finding("ok" if enough else "trouble", "free disk", said, "" if enough else "make room")
     yield from _readers(data)
+
+
+def _version(data: Path) -> Finding:
+    try:
+        held, steps = version_of(data), steps_of(data)
+    except Failure as error:
+        return Finding("trouble", "data version", str(error))
+    if not steps:
+        return Finding("ok", "data version", str(held or "none"))
+    by_itself = all(step.at_start for step in steps)
+    remedy = "the next start migrates it" if by_itself else f"lifeline migrate {data}"
+    return Finding("note", "data version", f"{held}, older than this program's", remedy)
 
 
 def _readers(data: Path) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ Failure
 ├── Unreachable   the operator: a server does not answer or refuses us; one line each
 ├── Occupied      the operator: another instance works in this data folder
 ├── NewerFolder   the operator: the data folder was written by a newer program
+├── OlderFolder   the operator: the data folder is an older one; `lifeline migrate` brings it up
+├── BackupDamaged the operator: a file of a backup is not what was written; use another one
 ├── Missing       the operator: a file, folder or program is not there
 └── Crashed       the developers: a process of ours ended again and again; see its log
 
@@ -34,6 +36,14 @@ class Occupied(Failure):
 
 class NewerFolder(Failure):
     """A data folder of a version this program does not know."""
+
+
+class OlderFolder(Failure):
+    """A data folder that must be migrated first."""
+
+
+class BackupDamaged(Failure):
+    """A backup of which a file is missing or other than it was taken."""
 
 
 class Missing(Failure):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, rules, site
+from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, keeping, rules, site
 
 app = typer.Typer(
     name="lifeline",
@@ -48,4 +48,7 @@ app.add_typer(alarms.app, name="alarms")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
+app.command("backup")(keeping.backup)
+app.command("restore")(keeping.restore)
+app.command("migrate")(keeping.migrate)
 app.add_typer(bench.app, name="bench")
