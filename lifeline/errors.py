@@ -6,6 +6,7 @@ Failure
 ├── NewerFolder   the operator: the data folder was written by a newer program
 ├── OlderFolder   the operator: the data folder is an older one; `lifeline migrate` brings it up
 ├── BackupDamaged the operator: a file of a backup is not what was written; use another one
+├── Rejected      whoever gave a command: ingest does not take it, and says why
 ├── Missing       the operator: a file, folder or program is not there
 └── Crashed       the developers: a process of ours ended again and again; see its log
 
@@ -44,6 +45,10 @@ class OlderFolder(Failure):
 
 class BackupDamaged(Failure):
     """A backup of which a file is missing or other than it was taken."""
+
+
+class Rejected(Failure):
+    """A command that ingest does not take."""
 
 
 class Missing(Failure):

@@ -153,6 +153,9 @@ class Control:
 
     ``type`` is one of ``registry`` and ``rules`` (data: ``hash``), ``reset`` (data: ``rule``,
     ``channel``, ``by``, ``reason``, ``command``), ``ack`` (data: ``alarm``, ``by``, ``command``).
+    The engine passes over the others: ``correction`` (data: ``hash``, ``kind``, ``by``, ``reason``,
+    ``command``) names corrected readings, ``refeed`` (data: ``frame``, ``by``, ``command``) says
+    that a refused frame was admitted after all; its rows follow.
     """
 
     type: str

@@ -28,3 +28,6 @@ COMPACTIONS = Counter("lifeline_archive_compactions_total", "Small files made in
 ARCHIVE_EXPIRED = Counter(
     "lifeline_archive_expired_files_total", "Archive files removed by age or size"
 )
+NOT_REMOVED = Counter(
+    "lifeline_store_not_removed_total", "Points that a correction should have replaced, and did not"
+)

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from lifeline.cli import alarms, bench, demo, doctor, feeds, grafana, influx, keeping, rules, site
+from lifeline.cli import (
+    alarms,
+    bench,
+    demo,
+    doctor,
+    feeds,
+    grafana,
+    influx,
+    keeping,
+    mending,
+    rules,
+    site,
+)
 
 app = typer.Typer(
     name="lifeline",
@@ -51,4 +63,8 @@ app.command("doctor")(doctor.doctor)
 app.command("backup")(keeping.backup)
 app.command("restore")(keeping.restore)
 app.command("migrate")(keeping.migrate)
+app.command("redecode")(mending.redecode)
+app.add_typer(mending.mark, name="mark")
+app.command("rejudge")(mending.rejudge)
+app.add_typer(mending.quarantine, name="quarantine")
 app.add_typer(bench.app, name="bench")
