@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from lifeline.ledger import Ledger, LedgerError
 from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.time_source import discipline, zone_trouble, zone_version
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
@@ -46,9 +48,12 @@ class Finding:
 def examine(folder: Path | None, data: Path | None = None) -> list[Finding]:
     """Return all findings; nothing is changed and nothing is started."""
     held = list(_installation())
+    if folder is None:
+        held += _time(None)
     if folder is not None:
         config, findings = _configuration(folder)
         held += findings
+        held += _time(config)
         where = data or (config.data if config else folder / "data")
         if config is not None:
             held += _site(config, where)
@@ -76,6 +81,26 @@ def _installation() -> Iterator[Finding]:
         yield Finding("ok", "demo's broker", str(program()))
     except Missing as error:
         yield Finding("note", "demo's broker", "not installed", str(error))
+
+
+def _time(config: CityConfig | None) -> Iterator[Finding]:
+    """Tell whether this machine's clock and its time-zone data can be trusted."""
+    try:
+        held = discipline()
+    except OSError as error:
+        yield Finding("note", "clock", f"cannot be told: {error}", "look at chronyc tracking")
+    else:
+        said = f"error at most {held.max_error_s:.3g} s"
+        if held.synchronised:
+            yield Finding("ok", "clock", f"synchronised, {said}")
+        else:
+            remedy = "start chrony or systemd-timesyncd; chronyc tracking 请检查时间同步"
+            yield Finding("note", "clock", f"not synchronised, {said}", remedy)
+    zone = config.entry.site.timezone if config else "Asia/Shanghai"
+    version_held = zone_version()
+    trouble = zone_trouble(zone, year=datetime.now(UTC).year, version=version_held)
+    state: State = "note" if trouble else "ok"
+    yield Finding(state, "time zones", trouble or f"{zone}, data of {version_held or 'unknown'}")
 
 
 def _configuration(folder: Path) -> tuple[CityConfig | None, list[Finding]]:
