@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Literal
 
-from ingest.journal import Cursor, JournalError, durable_end
-from ingest.store.manifest import Manifest
+from ingest.journal import durable_end
 from lifeline.broker import program
 from lifeline.config import load_config
 from lifeline.data_folder import holder_pid
 from lifeline.errors import Failure, Missing
+from lifeline.lag import Lag, lags
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
@@ -33,6 +34,8 @@ State = Literal["ok", "note", "trouble"]
 PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap", "fastapi")
 LEAST_FREE_BYTES = 2 << 30
 FAR_BEHIND = 10_000  # records
+LONG_BEHIND_S = 300
+LEDGER = "ledger.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,34 +180,32 @@ def _readers(data: Path) -> Iterator[Finding]:
     ends = {room: _end(data / room) for room in ("journal", "events")}
     for room, end in ends.items():
         yield Finding("ok", f"{room} ends at", str(end))
-    for path in sorted((data / "cursors").glob("*")):
-        if path.name.endswith(".new"):
-            continue
-        room = "events" if path.name.endswith("events") else "journal"
+    ledger = None
+    if (data / LEDGER).exists():
         try:
-            yield _lag(f"cursor {path.name}", Cursor.load(path).offset, ends[room])
-        except JournalError as error:
-            yield Finding("trouble", f"cursor {path.name}", str(error))
-    if (data / "archive").is_dir():
-        yield _lag("archive", Manifest.load(data / "archive").next_offset, ends["journal"])
-    if (data / "ledger.sqlite").exists():
-        yield _ledger(data / "ledger.sqlite", ends["journal"])
-
-
-def _ledger(path: Path, end: int) -> Finding:
-    ledger = Ledger(f"sqlite:///{path}")
+            ledger = Ledger(f"sqlite:///{data / LEDGER}")
+        except LedgerError as error:
+            yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
     try:
-        return _lag("ledger", ledger.cursor().through, end)
-    except LedgerError as error:
-        return Finding("trouble", "ledger", str(error))
+        for lag in lags(data, ledger):
+            yield _lag(lag)
     finally:
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
 
 
-def _lag(what: str, offset: int, end: int) -> Finding:
-    behind = max(end - offset, 0)
-    state: State = "note" if behind > FAR_BEHIND else "ok"
-    return Finding(state, what, f"at {offset}, {behind} records behind")
+def _lag(lag: Lag) -> Finding:
+    name = f"reader {lag.reader}"
+    if lag.trouble:
+        return Finding("trouble", name, lag.trouble)
+    if not lag.behind:
+        return Finding("ok", name, f"has done all of {lag.of}")
+    what = "records" if lag.of in ("journal", "events", "series") else "wait"
+    since = datetime.fromtimestamp(lag.since_ns / 1e9, UTC)
+    said = f"{lag.of}: {lag.behind} {what} behind 落后, since {since:%Y-%m-%d %H:%M:%S}Z"
+    far = lag.behind > FAR_BEHIND or time.time_ns() - lag.since_ns > LONG_BEHIND_S * 10**9
+    remedy = "docs/runbook.md has a chapter for each: engine, store, archive, notifier"
+    return Finding("note", name, said, remedy) if far else Finding("ok", name, said)
 
 
 def _end(folder: Path) -> int:

@@ -19,6 +19,7 @@ from lifeline.cli import (
     mending,
     rules,
     site,
+    support,
 )
 
 app = typer.Typer(
@@ -67,4 +68,5 @@ app.command("redecode")(mending.redecode)
 app.add_typer(mending.mark, name="mark")
 app.command("rejudge")(mending.rejudge)
 app.add_typer(mending.quarantine, name="quarantine")
+app.command("support-bundle")(support.support_bundle)
 app.add_typer(bench.app, name="bench")
