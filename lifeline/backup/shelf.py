@@ -15,12 +15,15 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
+import structlog
+
 from lifeline.errors import BackupDamaged, Missing, Occupied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+LOG: Any = structlog.get_logger("backup")
 FORMAT: Final = 1
 CHUNK_BYTES: Final = 4 << 20
 _SUFFIX: Final = ".json"
@@ -137,13 +140,14 @@ class Shelf:
     def prune(self, keep: int) -> int:
         """Keep the newest ``keep`` generations; return how many bytes of others went.
 
-        Raises
-        ------
-        BackupDamaged
-            A manifest that stays cannot be read: nothing is removed, since it may need anything.
+        Where a manifest that stays cannot be read nothing is removed, since it may need anything.
         """
         names = self.names()
-        stays = [self.load(name) for name in names[-keep:]]
+        try:
+            stays = [self.load(name) for name in names[-keep:]]
+        except BackupDamaged as error:
+            LOG.error("nothing old is removed from the backups", reason=str(error))  # noqa: TRY400
+            return 0
         for name in names[:-keep]:
             (self.folder / "generations" / f"{name}{_SUFFIX}").unlink()
         needed = {item.sha256 for generation in stays for item in generation.items}

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from ingest.journal.segments import (
     MARKER_NAME,
@@ -28,12 +30,13 @@ from ingest.journal.segments import (
 from ingest.store.manifest import NAME as MANIFEST
 from ingest.store.manifest import Manifest
 from lifeline.backup.shelf import Generation, Item, Shelf, reusable
-from lifeline.errors import Missing
+from lifeline.errors import BackupDamaged, Missing
 from lifeline.migrations import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+LOG: Any = structlog.get_logger("backup")
 EVERYTHING: Final = 1 << 62
 TEXTS: Final = ("registry", "rules", "corrections")
 SITE: Final = ("city.toml", "map.geojson", "registry", "rules", "mappings")
@@ -66,14 +69,11 @@ def back_up(
         written, or retention took what the copy needs.
     Occupied
         Another backup writes to the shelf.
-    BackupDamaged
-        An older generation's manifest cannot be read.
     """
     _check(data, shelf_folder, ledger_url)
     try:
         with Shelf(shelf_folder) as shelf:
-            known = shelf.load().items if shelf.names() else ()
-            taking = _Taking(data, shelf, reusable(known), tell)
+            taking = _Taking(data, shelf, _known(shelf), tell)
             taking.all(site=site, archive=archive, raw=raw)
             generation = taking.generation()
             shelf.add(generation)
@@ -82,6 +82,17 @@ def back_up(
         said = f"{error.filename or shelf_folder}: {error.strerror}; make room or mend it and run"
         raise Missing(f"{said} the backup again: what it has copied stays") from error
     return generation
+
+
+def _known(shelf: Shelf) -> dict[str, Item]:
+    """Return what the newest generation spares us from reading again."""
+    if not shelf.names():
+        return {}
+    try:
+        return reusable(shelf.load().items)
+    except BackupDamaged as error:
+        LOG.error("an older generation is damaged; all is read anew", reason=str(error))  # noqa: TRY400
+        return {}
 
 
 def _check(data: Path, shelf: Path, ledger_url: str) -> None:

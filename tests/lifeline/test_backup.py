@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from ingest.journal import Cursor, JournalReader, JournalWriter, durable_end
@@ -190,6 +191,17 @@ def test_a_damaged_manifest_is_refused_and_the_older_generation_named(still: Pat
     with pytest.raises(BackupDamaged, match=rf"checksum differs.*--at {first.made}"):
         restore(tmp_path / "shelf", tmp_path / "new")
     assert restore(tmp_path / "shelf", tmp_path / "new", at=first.made).journal_end == 3
+
+
+def test_a_damaged_older_generation_does_not_stop_the_next_backup(still: Path, tmp_path: Path):
+    shelf = tmp_path / "shelf"
+    first = back_up(still, shelf)
+    (shelf / "generations" / f"{first.made}.json").write_text("{")
+    with capture_logs() as logs:
+        second = back_up(still, shelf, keep=2)
+    assert [line["log_level"] for line in logs] == ["error", "error"]
+    assert verify(shelf, at=second.made) == second
+    assert Shelf(shelf).names() == [first.made, second.made]
 
 
 def test_a_backup_that_was_cut_off_leaves_the_older_one_whole(still: Path, tmp_path, monkeypatch):
