@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,10 +22,13 @@ from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, Journal
 from ingest.limits import IngestLimits
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
+from ingest.refeed import fed
 from ingest.room import Room
+from ingest.site_change import registry_named
 from ingest.sources import Source, SourceDied
-from ingest.sources.coap import CoapSettings, CoapSource
-from ingest.sources.mqtt import MqttSettings, MqttSource
+from ingest.sources.chosen import sources_of
+from ingest.store.corrections import TYPE as CORRECTION
+from ingest.store.corrections import check as check_correction
 from rules.problems import Invalid
 from rules.readings import Control, Tick, texts_named
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
     from ingest.codecs.json_mapping import Mapping
     from ingest.intake import Item
+    from ingest.sources.coap import CoapSettings
+    from ingest.sources.mqtt import MqttSettings
     from rules.readings import Body
     from rules.registry import Registry
 
@@ -80,7 +84,7 @@ def run_ingest(
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
     admission = Admission(registry, mappings=mappings)
-    sources = _sources(mqtt, coap, admission, intake)
+    sources = sources_of(mqtt, coap, admission, intake)
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake, ExitStack() as ending:
@@ -99,19 +103,6 @@ def run_ingest(
             ready.set()
         ingest.serve(Metronome(tick_s), sources)
         ingest.drain(sources)
-
-
-def _sources(
-    mqtt: MqttSettings | None, coap: CoapSettings | None, admission: Admission, intake: Intake
-) -> list[Source]:
-    """Return the sources asked for; the broker is asked for the mappings' topics too."""
-    sources: list[Source] = []
-    if mqtt is not None:
-        topics = dict.fromkeys((*mqtt.topics, *admission.routing.subscriptions))
-        sources.append(MqttSource(replace(mqtt, topics=tuple(topics)), intake))
-    if coap is not None:
-        sources.append(CoapSource(coap, intake))
-    return sources
 
 
 def _opened(
@@ -158,6 +149,7 @@ class Ingest:
         self.limits = limits
         self.stop = stop
         self.load_site: Callable[[dict[str, str]], Registry] | None = None
+        self._data = data
         self._cursor = data / "cursors" / "ingest"
         self._uncommitted: list[tuple[int, Control]] = []
         with ExitStack() as opened:
@@ -340,31 +332,42 @@ class Ingest:
                 return offset
         if isinstance(command, str) and command in self.known.commands:
             return self.known.commands[command]
-        if named := texts_named(control):
-            try:
+        named = texts_named(control)
+        try:
+            if named:
                 self._change_site(named, control.data.get("instead_of"))
-            except (OSError, ValueError, LookupError, Invalid) as error:
-                said = ", ".join(f"{kind} {name}" for kind, name in named.items())
-                return ValueError(f"{said}: {error}")
+            elif control.type == CORRECTION:
+                check_correction(self._data, str(control.data["hash"]))
+            elif control.type == "refeed":
+                return self._refeed(control)
+        except (OSError, ValueError, LookupError, Invalid) as error:
+            said = ", ".join(f"{kind} {name}" for kind, name in named.items())
+            return ValueError(f"{said or control.type}: {error}")
         return self._journal_control(control)
 
-    def _change_site(self, named: dict[str, str], instead_of: object) -> None:
-        """Go on with the texts a record names, where the engine could use them too.
+    def _refeed(self, control: Control) -> int:
+        """Journal frames out of quarantine behind a record that says so, in one commit with it."""
+        waiting = {each for _, c in self._uncommitted for each in c.data.get("frames", ())}
+        names, admitted = fed(
+            control.data,
+            self.quarantine.folder,
+            self.admission,
+            before=waiting | self.known.refed.keys(),
+            receive_ns=self.journal.last_receive_ns,
+        )
+        offset = self._journal_control(Control(control.type, control.data | {"frames": names}))
+        for body in admitted.bodies():
+            self._take_down(body)
+        return offset
 
-        ``instead_of`` has the hashes its author saw in force: who made a registry of another one
-        would give rows a second meaning.
-        """
+    def _change_site(self, named: dict[str, str], instead_of: object) -> None:
+        """Go on with the texts a record names, where the engine could use them too."""
         held = dict(self.known.hashes)
         for _, waiting in self._uncommitted:
             held |= texts_named(waiting)
-        if instead_of is not None and instead_of != held:
-            raise ValueError(f"made of {instead_of}, but in force is {held}; do it again")
-        if self.load_site is None:
-            raise LookupError(f"this process has no {' or '.join(named)} to load from; restart it")
-        registry = self.load_site(held | named)
-        if "registry" in named and registry.content_hash != held.get("registry"):
-            if moved := registry.first_moved(self.admission.table.registry):
-                raise ValueError(f"{moved} has another row than before; make it from what holds")
+        now = self.admission.table.registry
+        registry = registry_named(named, instead_of, held, self.load_site, now)
+        if registry is not None:
             self.admission = self.admission.with_registry(registry)
             log.info("registry changed", hash=registry.content_hash)
 

@@ -102,6 +102,13 @@ class JournalEntry(Strict):
     raw_keep: DurationNs = 3 * DAY_NS
 
 
+class ArchiveEntry(Strict):
+    """How long the history is kept, and how large it may grow; by itself all of it stays."""
+
+    keep: Annotated[DurationNs, Field(ge=DAY_NS)] | None = None
+    max_gb: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
 class PageEntry(Strict):
     """The operator's page. It has no login yet: loopback only, or a proxy that has one."""
 
@@ -135,6 +142,7 @@ class CityEntry(Strict):
     coap: CoapEntry | None = None
     influx: InfluxEntry | None = None
     journal: JournalEntry = JournalEntry()
+    archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
     reload: ReloadEntry = ReloadEntry()
