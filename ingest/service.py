@@ -348,13 +348,11 @@ class Ingest:
     def _refeed(self, control: Control) -> int:
         """Journal frames out of quarantine behind a record that says so, in one commit with it."""
         waiting = {each for _, c in self._uncommitted for each in c.data.get("frames", ())}
+        before = waiting | self.known.refed.keys()
         names, admitted = fed(
-            control.data,
-            self.quarantine.folder,
-            self.admission,
-            before=waiting | self.known.refed.keys(),
-            receive_ns=self.journal.last_receive_ns,
-        )
+            control.data, self.quarantine.folder, self.admission,
+            before=before, receive_ns=self.journal.last_receive_ns,
+        )  # fmt: skip
         offset = self._journal_control(Control(control.type, control.data | {"frames": names}))
         for body in admitted.bodies():
             self._take_down(body)
