@@ -150,19 +150,7 @@ class Rows:
         """Return the rows in journal order: by message, within one by event time."""
         messages = self.messages
         receive_ns = np.array([m.frame.receive_ns for m in messages], np.int64)
-        unset = np.zeros(len(messages), np.bool_)
-        block_end_ns = np.full(len(messages), NO_BLOCK_NS)
-        for number in self._opened:
-            decoded = self.decoded(number)
-            unset[number] = decoded.clock_unset
-            block_end_ns[number] = _newest_block_ns(decoded)
-        self.times = MessageTimes.of(
-            self.message,
-            self.event_ns,
-            receive_ns=receive_ns,
-            unset=unset,
-            block_end_ns=block_end_ns,
-        )
+        self.times = self._times(receive_ns)
         counters.update(self.times.counters)
         event_ns, judged_ns = self.times.of_rows(self.message, self.event_ns)
         qc_flag, usable = self._quality(counters)
@@ -179,16 +167,8 @@ class Rows:
         }
         if nothing:
             message = np.concatenate((message, silent))
-            unheard: dict[str, NDArray[Any]] = {
-                "channel": np.full(nothing, HEARD_ONLY, np.int32),
-                "event_ns": receive_ns[silent],
-                "judged_ns": receive_ns[silent],
-                "value": np.full(nothing, np.nan),
-                "qc_flag": np.full(nothing, QC_MISSING, np.uint8),
-                "usable": np.ones(nothing, np.bool_),
-            }
-            for name, column in unheard.items():
-                columns[name] = np.concatenate((columns[name], column))
+            unheard = _heard_only(receive_ns[silent])
+            columns = {k: np.concatenate((v, unheard[k])) for k, v in columns.items()}
         if not _in_order(message, columns["event_ns"]):
             order = np.lexsort((columns["event_ns"], message))
             message = message[order]
@@ -205,6 +185,21 @@ class Rows:
                 "sequence": np.array([m.sequence for m in messages], np.int64)[message],
                 "index": np.arange(len(message)) - first[message],
             }
+        )
+
+    def _times(self, receive_ns: NDArray[np.int64]) -> MessageTimes:
+        unset = np.zeros(len(self.messages), np.bool_)
+        block_end_ns = np.full(len(self.messages), NO_BLOCK_NS)
+        for number in self._opened:
+            decoded = self.decoded(number)
+            unset[number] = decoded.clock_unset
+            block_end_ns[number] = _newest_block_ns(decoded)
+        return MessageTimes.of(
+            self.message,
+            self.event_ns,
+            receive_ns=receive_ns,
+            unset=unset,
+            block_end_ns=block_end_ns,
         )
 
     def _quality(self, counters: Counter[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -259,6 +254,19 @@ def _newest_block_ns(decoded: Decoded) -> int:
     """Return the time of the newest waveform sample, or NO_BLOCK_NS."""
     ends = (held(b.start_ns + b.period_ns * (len(b.samples) - 1)) for b in decoded.blocks)
     return max(ends, default=NO_BLOCK_NS)
+
+
+def _heard_only(receive_ns: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return the columns of rows that only say that their device was heard then."""
+    n = len(receive_ns)
+    return {
+        "channel": np.full(n, HEARD_ONLY, np.int32),
+        "event_ns": receive_ns,
+        "judged_ns": receive_ns,
+        "value": np.full(n, np.nan),
+        "qc_flag": np.full(n, QC_MISSING, np.uint8),
+        "usable": np.ones(n, np.bool_),
+    }
 
 
 def _in_order(message: NDArray[np.int64], event_ns: NDArray[np.int64]) -> bool:
