@@ -63,8 +63,8 @@ def verify(
     """Tell whether a request is ours and fresh: what a receiver should do."""
     try:
         timestamp_s = int(headers["Lifeline-Timestamp"])
-        given = headers["Lifeline-Signature"]
-    except (KeyError, ValueError):
+        given = str(headers["Lifeline-Signature"])
+    except (KeyError, TypeError, ValueError):  # some servers' headers give None for what is missing
         return False
     same = hmac.compare_digest(given.encode(), sign(secret, timestamp_s, body).encode())
     return same and abs(now_s - timestamp_s) <= tolerance_s

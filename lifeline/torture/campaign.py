@@ -62,8 +62,10 @@ class Campaigns:
                 told=told,
             )
             row = compare(left, store.points(), receiver)
-            row["twice"] += store.overwritten
-            return row | {"store_repeated": store.again}
+            row["twice"] += len(store.overwritten)
+            row["what_twice"]["point overwritten"] = len(store.overwritten)
+            first = store.overwritten[0] if store.overwritten else ""
+            return row | {"store_repeated": store.again, "first_overwritten": first}
 
 
 @contextmanager

@@ -74,6 +74,12 @@ def compare(left: Tortured, points: list[Point], receiver: Receiver) -> dict[str
     events = [decode(line) for line in lines]
     ledger_lost, ledger_twice, wanted = _ledger(left.data, events)
     messages_missing, messages_wrong = _notifications(wanted, receiver)
+    twice = {
+        "event in the log": _repeats(events),
+        "point": stored_twice,
+        "event in the ledger": ledger_twice,
+        "notification": messages_wrong,
+    }
     named = Counter({k: n for k, n in left.kills.items() if not k.endswith("/random")})
     return {
         "kills": left.kills.total(),
@@ -82,9 +88,10 @@ def compare(left: Tortured, points: list[Point], receiver: Receiver) -> dict[str
         "journaled": sum(f.journaled for f in fates.values()),
         "stored": sum(f.stored for f in fates.values()),
         "lost": sum(f.lost for f in fates.values()) + missing_in_store + ledger_lost,
-        "twice": _repeats(events) + stored_twice + ledger_twice + messages_wrong,
+        "twice": sum(twice.values()),
         "log_equal": lines == _fresh_log(left.data, records),
         "notifications_missing": messages_missing,
+        "what_twice": twice,
         "events": len(events),
         "notifications": len(wanted),
         "notifications_repeated": receiver.repeats,

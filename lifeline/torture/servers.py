@@ -77,7 +77,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take points or a notification."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        wanted = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(wanted)
+        if len(body) < wanted:  # its sender was killed while it spoke: nobody waits, nothing counts
+            self.server.cut_short += 1
+            self.close_connection = True
+            return
         status, said = self.server.answer(self.path, self.headers, body)
         text = json.dumps({"message": said}).encode() if said else b""
         self.send_response(status)
@@ -92,6 +97,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.lock = threading.Lock()
+        self.cut_short = 0  # requests
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -122,13 +128,13 @@ class _Server(ThreadingHTTPServer):
 class StoreServer(_Server):
     """Keeps points as InfluxDB 2.x does: the same series and time again is the same point.
 
-    ``overwritten`` counts those that came again with other fields.
+    ``overwritten`` tells of those that came again with other fields.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._points: dict[tuple[bytes, int], bytes] = {}
-        self.overwritten = 0
+        self.overwritten: list[str] = []
         self.again = 0  # came again as they were: allowed
 
     @property
@@ -155,7 +161,8 @@ class StoreServer(_Server):
             for key, fields in held.items():
                 before = self._points.get(key)
                 self.again += before == fields
-                self.overwritten += before not in (None, fields)
+                if before not in (None, fields):
+                    self.overwritten.append(f"{key[0]!r} {key[1]}: {before!r}, then {fields!r}")
             self._points |= held
         return 204, ""
 

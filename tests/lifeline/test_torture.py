@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -152,6 +154,20 @@ def test_errors_in_the_logs_are_counted_and_a_cut_line_is_none(world):
         "Traceback (most recent call last):\n"
     )
     assert errors_logged(world.data) == 2
+
+
+def test_a_notification_whose_sender_was_killed_while_it_spoke_counts_for_nothing():
+    with Receiver() as receiver:
+        with socket.create_connection(receiver.server_address) as sender:
+            sender.sendall(b"POST /alarms HTTP/1.1\r\nContent-Length: 100\r\n\r\n{half")
+        until = time.monotonic() + 10
+        while not receiver.cut_short:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        with socket.create_connection(receiver.server_address) as stranger:
+            stranger.sendall(b"POST /alarms HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+            assert stranger.recv(100).startswith(b"HTTP/1.1 401")
+    assert (receiver.unsigned, receiver.bodies) == (1, {})
 
 
 # ---------------------------------------------------------------- page and command
