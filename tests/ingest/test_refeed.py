@@ -9,9 +9,9 @@ from ingest.journal import JournalWriter
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.refeed import entries, fed
 from rules.registry_file import registry_of
-from tests.torture import GATEWAYS, _registry
+from tests.torture import GATEWAYS, registry_text
 
-REGISTRY = registry_of({"all.yaml": _registry()})
+REGISTRY = registry_of({"all.yaml": registry_text()})
 HELD = "410100-gas-mh-000000/ch4-01/vol"
 MISSING = "410100-gas-mh-000000/ch4-02/vol"
 NOW_NS = 1_790_000_000 * 10**9

@@ -26,8 +26,8 @@ from rules.engine import Engine
 from rules.events import encode
 from rules.readings import Tick
 from tests import servers
-from tests.lifeline.test_kill_nine import event_lines, is_subscribed, journaled, read_journal, said
 from tests.torture import GATEWAYS, City, Gateway, Ports, Signal, until, write_site
+from tests.torture_journal import event_lines, is_subscribed, journaled, read_journal, said
 
 if TYPE_CHECKING:
     from pathlib import Path

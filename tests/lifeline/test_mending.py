@@ -36,8 +36,8 @@ from rules.events import encode as encode_event
 from rules.readings import QC_FAIL, Control, Readings
 from tests import servers
 from tests.lifeline.test_backup import small
-from tests.lifeline.test_kill_nine import event_lines, is_subscribed, read_journal
 from tests.torture import GATEWAYS, City, until
+from tests.torture_journal import event_lines, is_subscribed, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
