@@ -28,7 +28,7 @@ from lifeline.torture.processes import NAMES, log_of
 from lifeline.torture.site import GATEWAYS, LEAST_SEVERITY, MODULES
 from rules.engine import Engine
 from rules.events import decode, encode
-from rules.judge import JUDGED, Judge
+from rules.judge import JUDGED, LATE, Judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rules.registry import Registry
 
 ALL: Final = 1 << 30
+LATE_AGAIN: Final = "delivered again, taken for late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def compare(left: Tortured, points: list[Point], receiver: Receiver) -> dict[str
         "point": stored_twice,
         "event in the ledger": ledger_twice,
         "notification": messages_wrong,
+        LATE_AGAIN: late_again(rows, g, len(registry.channels.id)),
     }
     named = Counter({k: n for k, n in left.kills.items() if not k.endswith("/random")})
     return {
@@ -144,6 +146,24 @@ def _store(
         device = registry.devices.id[int(registry.channels.device[row])]
         stored.add((device, 0, int(registry.channels.port[row]), ns // MS, value))
     return (found - wanted).total(), (wanted - found).total(), stored
+
+
+def late_again(rows: Readings, g: NDArray[np.int64], channels: int) -> int:
+    """Return how many rows came again and were judged late, not duplicate.
+
+    The judge tells a repeat within 64 messages of its channel. Each beyond is a second point in the
+    store, tagged late, and may be a late finding.
+    """
+    verdict = Judge(channels).mark(rows, g).verdict
+    columns = (rows.channel, rows.boot, rows.sequence, rows.index)
+    heard: set[tuple[int, ...]] = set()
+    again = 0
+    for key, judged in zip(
+        zip(*(column.tolist() for column in columns), strict=True), verdict.tolist(), strict=True
+    ):
+        again += judged == LATE and key in heard
+        heard.add(key)
+    return again
 
 
 def _repeats(events: list[Event]) -> int:

@@ -40,6 +40,7 @@ log; what the webhook's receiver got with what that ledger would send.
 | of these in the store | {stored} |
 | **readings, points or events lost** | **{lost}** |
 | **events, points or notifications twice or contradictory** | **{twice}** |
+| of these: {what_twice} | |
 | events; the event log equals the fresh fold | {events}; {log_equal} |
 | notifications; **missing** | {notifications}; **{notifications_missing}** |
 | notifications sent again, under the same id | {notifications_repeated} |
@@ -105,6 +106,13 @@ NOT = """## What is not promised
 - **SQLite under loss of power.** The ledger is opened with `synchronous = FULL` and a write-ahead
   log, and relies on SQLite there; the disk of this campaign does not reach into it. Kills at and
   between its commits are above.
+- **A message that comes again after more than 64 others of its channel.** Repeats are told by
+  sequence within 64 messages of a channel. A broker that has more than that in flight to us
+  (`max_inflight_messages` is 500 in deploy/mosquitto) when ingest is killed after its fsync and
+  before its acknowledgements sends them all again: those further back are judged late, are a
+  second point in the store under `late=1`, and may be a late finding. Nothing is lost. It takes a
+  backlog of more than 64 messages of one channel; with `max_inflight_messages 60` it cannot be,
+  at the price of throughput.
 - **A second notification.** They come at least once, under one id: a receiver drops an id that it
   has seen. A receiver that refuses a message for good (400, 410, 413, 422) is not asked again.
 - **The raw side log and `series/`.** They may lose the newest second; `series/` is made again from
@@ -122,6 +130,8 @@ def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
     machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python "
     kills |= {name: kills[name]["acknowledged"] for name in ("mqtt", "coap")}
     kills["log_equal"] = "yes" if kills["log_equal"] else "**no**"
+    kills["what_twice"] = "; ".join(f"{what} {n}" for what, n in kills["what_twice"].items() if n)
+    kills["what_twice"] = kills["what_twice"] or "nothing"
     kills["points"], kills["random"] = _points(kills["points"])
     power["faults"] = "\n".join(f"| {what} | {n} |" for what, n in power["faults"].items())
     power["broken_count"] = sum(power["broken"].values())
