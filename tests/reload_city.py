@@ -17,13 +17,15 @@ import httpx
 from ingest.codecs.compact import Series, encode
 from ingest.journal import JournalReader, durable_end
 from lifeline.engine_process import SiteTexts, empty_site
+from lifeline.torture.processes import until
+from lifeline.torture.senders import BOOT, Message, Module
+from lifeline.torture.site import MODULES, PORTS, RULES, registry_text
 from rules.engine import Engine
 from rules.events import decode
 from rules.events import encode as event_line
 from rules.readings import Control, texts_named
 from tests import servers
 from tests.terminal import lifeline
-from tests.torture import MODULES, PORTS, RULES, Message, Module, registry_text, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +48,10 @@ class Steady:
         blocks = [Series(port=p, offsets_ms=[0], values=[v]) for p, v in self.level.items()]
         frame = encode(
             device=self._device,
-            boot=7,
+            boot=BOOT,
             sequence=self._sequence,
             time_base_ms=base_ms,
             blocks=blocks,
-            simulation=True,
         )
         samples = tuple((p, base_ms, v) for p, v in self.level.items())
         return Message(self._device, self._sequence, samples, frame)
@@ -71,7 +72,6 @@ class ReloadCity:
             textwrap.dedent(f"""\
                 [site]
                 name = "Reload"
-                simulation = true
                 [coap]
                 port = {self.coap}
                 [page]

@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer, ABC):
     daemon_threads = True
 
     def __init__(self) -> None:
@@ -107,8 +107,9 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that was killed is what this is about."""
 
+    @abstractmethod
     def answer(self, path: str, headers: Any, body: bytes) -> tuple[int, str]:
-        raise NotImplementedError
+        """Return the HTTP status and what is said with it."""
 
     def __enter__(self) -> Self:
         self._thread.start()

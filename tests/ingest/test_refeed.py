@@ -8,8 +8,8 @@ from ingest.frame import Frame
 from ingest.journal import JournalWriter
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.refeed import entries, fed
+from lifeline.torture.site import GATEWAYS, registry_text
 from rules.registry_file import registry_of
-from tests.torture import GATEWAYS, registry_text
 
 REGISTRY = registry_of({"all.yaml": registry_text()})
 HELD = "410100-gas-mh-000000/ch4-01/vol"
@@ -22,7 +22,6 @@ def frame(sequence: int, device: str = GATEWAYS[0]) -> Frame:
     blocks = [Series(port=p, offsets_ms=[0], values=[float(p)]) for p in (1, 2)]
     payload = encode(
         device=device, boot=1, sequence=sequence, time_base_ms=NOW_NS // 10**6, blocks=blocks,
-        simulation=True,
     )  # fmt: skip
     return Frame(payload, "mqtt", f"lifeline/v1/{device}/up", NOW_NS)
 

@@ -30,14 +30,16 @@ from lifeline.errors import Missing
 from lifeline.mending.correct import journal, marked, redecoded
 from lifeline.mending.past import corrections_of, read_past
 from lifeline.preflight import read_site
+from lifeline.torture.journaled import event_lines, read_journal
+from lifeline.torture.processes import City, until
+from lifeline.torture.site import GATEWAYS
 from rules.engine import Engine
 from rules.events import decode
 from rules.events import encode as encode_event
 from rules.readings import QC_FAIL, Control, Readings
 from tests import servers
+from tests.heard import is_subscribed, started
 from tests.lifeline.test_backup import small
-from tests.torture import GATEWAYS, City, until
-from tests.torture_journal import event_lines, is_subscribed, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +60,6 @@ def send(port: int, device: str, sequence: int, values: dict[int, float]) -> int
         sequence=sequence,
         time_base_ms=now_ms,
         blocks=[Series(port=p, offsets_ms=[0], values=[v]) for p, v in values.items()],
-        simulation=True,
     )
     topic = f"lifeline/v1/{device}/up"
     publish.single(topic, frame, qos=1, hostname="127.0.0.1", port=port)
@@ -113,7 +114,7 @@ def mended(tmp_path_factory: pytest.TempPathFactory):
         city = City(site, data)
         for name in ("store", "archive"):
             del city.processes[name]
-        with city, archiving(data, site):
+        with started(city), archiving(data, site):
             until(lambda: is_subscribed(data, broker.port), "ingest is subscribed")
             for n in range(6):  # 2 %vol read as 2 %LEL; port 2 spikes
                 send(broker.port, DEVICE, n + 1, {1: 2.0, 2: 4.0 if n in {2, 3, 4} else 0.1})

@@ -14,13 +14,14 @@ import pytest
 from ingest.journal import socket_address
 from lifeline.engine_process import SiteTexts, empty_site
 from lifeline.reload.asked import reloading
+from lifeline.torture.processes import until
+from lifeline.torture.site import MODULES, RULES, registry_text
 from rules.engine import Engine
 from rules.engine.snapshot import from_bytes, to_bytes
 from rules.events import EventType
 from rules.readings import Control, Readings, texts_named
 from tests.reload_city import ReloadCity, event_lines, folded, fresh, kill, records_of
 from tests.terminal import lifeline
-from tests.torture import MODULES, RULES, registry_text, until
 
 FIRST, SECOND = MODULES
 HOLE, OTHER_HOLE = "410100-gas-mh-000002", "410100-gas-mh-000003"

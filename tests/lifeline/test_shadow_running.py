@@ -9,11 +9,12 @@ import pytest
 
 from lifeline.ledger import Ledger
 from lifeline.ledger.book import Outlet
+from lifeline.torture.processes import until
+from lifeline.torture.site import RULES
 from rules.events import EventType
 from tests.lifeline.test_reload_running import FIRST, HOLE, OTHER_HOLE, SECOND
 from tests.reload_city import ReloadCity, event_lines, folded, fresh, records_of
 from tests.terminal import lifeline
-from tests.torture import RULES, until
 
 KEEN = """\
 - id: ch4-keen
