@@ -6,6 +6,7 @@ import getpass
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from lifeline.mending.correct import Mended
     from lifeline.preflight import SiteTexts
 
-mark = typer.Typer(help="Intervals of a channel that were no measurement.", no_args_is_help=True)
 quarantine = typer.Typer(help="Refused frames: look, feed again.", no_args_is_help=True)
 
 Site = Annotated[Path, typer.Option("--site", help="The folder with city.toml.")]
@@ -68,8 +68,15 @@ def redecode(
     _put(where, mended, by=by, reason=reason, dry_run=dry_run, json_file=json_file)
 
 
-@mark.command("bad")
-def mark_bad(
+class Mark(StrEnum):
+    """What an interval is said to be."""
+
+    BAD = "bad"
+    GOOD = "good"
+
+
+def mark(
+    what: Annotated[Mark, typer.Argument(help="bad, or good again: the recorded flags hold.")],
     channel: Annotated[list[str], typer.Argument(help="Ids of channels.")],
     *,
     begin: Begin,
@@ -81,56 +88,12 @@ def mark_bad(
     dry_run: DryRun = False,
     json_file: Json = None,
 ) -> None:
-    """Say that what a channel measured in an interval is no measurement. 标记无效数据."""
-    _mark(
-        channel,
-        (begin, end),
-        site,
-        data,
-        bad=True,
-        by=by,
-        reason=reason,
-        dry_run=dry_run,
-        json_file=json_file,
-    )
-
-
-@mark.command("good")
-def mark_good(
-    channel: Annotated[list[str], typer.Argument(help="Ids of channels.")],
-    *,
-    begin: Begin,
-    end: End,
-    reason: Reason,
-    site: Site = Path(),
-    data: Data = None,
-    by: By = "",
-    dry_run: DryRun = False,
-    json_file: Json = None,
-) -> None:
-    """Take marks back: the flags that were recorded hold again. 取消无效标记."""
-    _mark(
-        channel,
-        (begin, end),
-        site,
-        data,
-        bad=False,
-        by=by,
-        reason=reason,
-        dry_run=dry_run,
-        json_file=json_file,
-    )
-
-
-def _mark(
-    channels: list[str], span: tuple[str, str], site: Path, data: Path | None, *, bad: bool,
-    by: str, reason: str, dry_run: bool, json_file: Path | None,
-) -> None:  # fmt: skip
+    """Say that what a channel measured in an interval is no measurement, or is. 标记数据."""
     from lifeline.mending.correct import marked
 
     _, texts, where = _opened(site, data)
-    mended = marked(where, texts.registry, channels, _span(*span), bad=bad)
-    _screen().print(f"{mended.rows} readings of {len(channels)} channels change")
+    mended = marked(where, texts.registry, channel, _span(begin, end), bad=what is Mark.BAD)
+    _screen().print(f"{mended.rows} readings of {len(channel)} channels change")
     _put(where, mended, by=by, reason=reason, dry_run=dry_run, json_file=json_file)
 
 

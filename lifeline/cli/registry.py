@@ -130,6 +130,7 @@ def export_file(
     *,
     site: Site = Path(),
     crs: Crs = "wgs84",
+    json_file: Json = None,
 ) -> None:
     """Write the registry as a table; importing it again changes nothing."""
     from lifeline.registry_import.exporting import export
@@ -137,6 +138,9 @@ def export_file(
 
     _known_crs(crs)
     rows = export(read_present(site / "registry"), file, crs=crs)
+    if json_file is not None:
+        told = {"file": str(file), "rows": rows, "crs": crs}
+        json_file.write_text(json.dumps(told) + "\n", encoding="utf-8")
     print(f"{file}: {rows} rows, coordinates in {crs}")
 
 

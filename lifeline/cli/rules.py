@@ -139,7 +139,9 @@ def list_rules(
 
 @app.command("schema")
 def schema(
-    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--json", help="Write it here instead of printing it.")
+    ] = None,
     *,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", help="Write the same as a page to read.")
@@ -196,12 +198,17 @@ def new_rule(
     kind: Annotated[str, typer.Argument(help="threshold, rate, vote, …: docs/rules.md has all.")],
     *,
     out: Annotated[Path | None, typer.Option(help="The file to write (KIND.yaml).")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was made here, as JSON.")
+    ] = None,
 ) -> None:
     """Write a commented starter rule of a kind, with its tests."""
     from lifeline.workbench.starters import write_starter
 
     path = out or Path(f"{kind}.yaml")
     write_starter(kind, path)
+    if json_file is not None:
+        json_file.write_text(json.dumps({"kind": kind, "file": str(path)}) + "\n", encoding="utf-8")
     print(f"{path}: a rule and its tests; next: lifeline rules test {path}")
 
 
