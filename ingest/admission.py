@@ -46,6 +46,8 @@ class Admitted:
     blocks: tuple[tuple[int, Block], ...]
     quarantined: tuple[Quarantined, ...]
     counters: Counter[str] = field(default_factory=Counter)
+    shed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What overload made us give up, by (channel, ``readings`` or ``samples``)."""
 
     @classmethod
     def joined(cls, parts: Sequence[Admitted]) -> Admitted:
@@ -60,6 +62,7 @@ class Admitted:
             ),
             tuple(refused for part in parts for refused in part.quarantined),
             sum((part.counters for part in parts), Counter()),
+            sum((part.shed for part in parts), Counter()),
         )
 
     def bodies(self) -> Iterator[Readings | Block]:
@@ -81,11 +84,15 @@ class Admission:
         self.table = ChannelTable(registry)
         self.routing = Routing(mappings)
         self._mappings = mappings
+        self.shed_step = 0
+        """What is given up: see ingest.overload."""
         self._senders: dict[str, tuple[int, str]] = {}  # by topic of our own JSON
 
     def with_registry(self, registry: Registry) -> Admission:
         """Return admission by another registry and the same mappings."""
-        return Admission(registry, mappings=self._mappings)
+        changed = Admission(registry, mappings=self._mappings)
+        changed.shed_step = self.shed_step
+        return changed
 
     def admit(self, frames: Sequence[Frame]) -> Admitted:
         """Return the rows of all frames, messages whole and in order, and what was refused.
@@ -110,6 +117,8 @@ class Admission:
             return Admitted(Readings.empty(), (), tuple(refused), counters)
         rows = Rows(self.table, messages, bulk)
         rows.refuse_unknown(refused)
+        step = self.shed_step
+        shed = rows.shed(step) if step else Counter()
         rows.convert(refused)
         readings = rows.readings(counters)
         waves = [n for n, m in enumerate(messages) if m.decoded is not None and m.decoded.blocks]
@@ -125,10 +134,12 @@ class Admission:
                 shift_ns=int(rows.times.shift_ns[number]),
                 restamp=bool(rows.times.restamped[number]),
                 refused=refused,
+                step=step,
+                shed=shed,
             )
             blocks += [(end, block) for block in found]
         counters["blocks"] = len(blocks)
-        return Admitted(readings, tuple(blocks), tuple(refused), counters)
+        return Admitted(readings, tuple(blocks), tuple(refused), counters, shed)
 
     def _messages(
         self, frames: Sequence[Frame], refused: list[Quarantined]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections import Counter as Counts
+from typing import TYPE_CHECKING
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 FRAMES = Counter("lifeline_frames_total", "Frames received, by transport", ["transport"])
 READINGS = Counter("lifeline_readings_total", "Scalar rows journaled")
@@ -53,3 +61,37 @@ STALE_ACKS = Counter(
 UNACKED_QOS0 = Counter(
     "lifeline_mqtt_qos0_total", "Messages published at QoS 0: journaled, but nobody would resend"
 )
+SHED_STEP = Gauge(
+    "lifeline_shed_step", "What is shed: 0 nothing, 1 waveforms, 2 and info, 3 and maintenance"
+)
+ENGINE_BEHIND = Gauge(
+    "lifeline_engine_behind_seconds", "Since when the engine owes the oldest record not judged"
+)
+
+
+class ShedCounts(Collector):
+    """What was given up in overload, by channel; only channels of which something was."""
+
+    def __init__(self) -> None:
+        self._counts: Counts[tuple[str, str]] = Counts()
+
+    def add(self, shed: Mapping[tuple[str, str], int]) -> None:
+        """Add to the counts of (channel, form); form is ``readings`` or ``samples``."""
+        self._counts.update(shed)
+
+    def total(self, form: str) -> int:
+        """Return how much was shed of all channels."""
+        return sum(n for (_, each), n in list(self._counts.items()) if each == form)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give /metrics what there is; a copy, since another thread asks."""
+        family = CounterMetricFamily(
+            "lifeline_shed", "Given up in overload, by channel", labels=["channel", "form"]
+        )
+        for names, count in list(self._counts.items()):
+            family.add_metric(names, count)
+        yield family
+
+
+SHED = ShedCounts()
+REGISTRY.register(SHED)

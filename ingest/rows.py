@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +32,6 @@ from rules.readings import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -121,6 +121,19 @@ class Rows:
         unknown = self.channel == HEARD_ONLY
         if unknown.any():
             self._refuse(unknown, "unknown_channel", refused)
+
+    def shed(self, step: int) -> Counter[tuple[str, str]]:
+        """Take out what is given up at this step of overload; return how much by channel."""
+        given_up = self.table.shed_from[self.channel] <= step
+        channels, counts = np.unique(self.channel[given_up], return_counts=True)
+        names = self.table.registry.channels.id
+        self._keep(~given_up)
+        return Counter(
+            {
+                (names[channel], "readings"): count
+                for channel, count in zip(channels.tolist(), counts.tolist(), strict=True)
+            }
+        )
 
     def convert(self, refused: list[Quarantined]) -> None:
         """Bring values to canonical units: the registry's unit, or the one the payload states."""
@@ -239,7 +252,9 @@ class Rows:
             names = [self._name(decoded, int(row)) for row in rows[: 16 * _SHOWN]]
             detail = f"{len(rows)} rows: {listed(list(dict.fromkeys(names)))}"
             refused.append(Quarantined(reason, message.frame, detail, whole=False))
-        keep = ~wrong
+        self._keep(~wrong)
+
+    def _keep(self, keep: NDArray[np.bool_]) -> None:
         for name in ("message", "port", "event_ns", "raw", "value", "status", "source", "channel"):
             setattr(self, name, getattr(self, name)[keep])
 

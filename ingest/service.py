@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,12 +19,12 @@ from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
 from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
 from ingest.limits import IngestLimits
+from ingest.overload import Overload
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
 from ingest.room import Room
 from ingest.sources import Source, SourceDied
-from ingest.sources.coap import CoapSettings, CoapSource
-from ingest.sources.mqtt import MqttSettings, MqttSource
+from ingest.sources.chosen import chosen_sources
 from rules.problems import Invalid
 from rules.readings import Control, Tick, texts_named
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 
     from ingest.codecs.json_mapping import Mapping
     from ingest.intake import Item
+    from ingest.sources.coap import CoapSettings
+    from ingest.sources.mqtt import MqttSettings
     from rules.readings import Body
     from rules.registry import Registry
 
@@ -79,7 +80,7 @@ def run_ingest(
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
     admission = Admission(registry, mappings=mappings)
-    sources = _sources(mqtt, coap, admission, intake)
+    sources = chosen_sources(mqtt, coap, admission, intake)
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake, ExitStack() as ending:
@@ -98,19 +99,6 @@ def run_ingest(
             ready.set()
         ingest.serve(Metronome(tick_s), sources)
         ingest.drain(sources)
-
-
-def _sources(
-    mqtt: MqttSettings | None, coap: CoapSettings | None, admission: Admission, intake: Intake
-) -> list[Source]:
-    """Return the sources asked for; the broker is asked for the mappings' topics too."""
-    sources: list[Source] = []
-    if mqtt is not None:
-        topics = dict.fromkeys((*mqtt.topics, *admission.routing.subscriptions))
-        sources.append(MqttSource(replace(mqtt, topics=tuple(topics)), intake))
-    if coap is not None:
-        sources.append(CoapSource(coap, intake))
-    return sources
 
 
 def _opened(
@@ -159,6 +147,7 @@ class Ingest:
         self.load_site: Callable[[dict[str, str]], Registry] | None = None
         self._cursor = data / "cursors" / "ingest"
         self._uncommitted: list[tuple[int, Control]] = []
+        self.overload = Overload(data / "run", limits.overload)
         with ExitStack() as opened:
             self.journal = opened.enter_context(
                 closing(
@@ -218,6 +207,7 @@ class Ingest:
                 self.intake.put_tick()
             wait_s = min(metronome.remaining_s(), _IDLE_S)
             self.group(self.intake.take(max_bytes=self.limits.group_bytes, timeout_s=wait_s))
+            self.overload.look(self.intake.share)
             if time.monotonic() >= next_tidy_s:
                 next_tidy_s = time.monotonic() + _TIDY_S
                 self.tidy()
@@ -310,12 +300,15 @@ class Ingest:
         """Append a run of frames."""
         if not frames:
             return
+        self.admission.shed_step = self.overload.step
         admitted = self.admission.admit(frames)
         for body in admitted.bodies():
             self._take_down(body)
         refused += admitted.quarantined
         metrics.READINGS.inc(len(admitted.readings))
         metrics.BLOCKS.inc(len(admitted.blocks))
+        metrics.SHED.add(admitted.shed)
+        self.overload.received(admitted.readings)
         for remark, count in admitted.counters.items():
             if count:
                 metrics.REMARKS.labels(remark).inc(count)
@@ -390,6 +383,7 @@ class Ingest:
             for offset, control in self._uncommitted:
                 self.known.note(offset, control)
             self._uncommitted.clear()
+            self.overload.committed(self.journal.durable_offset)
             metrics.COMMIT_SECONDS.observe(time.perf_counter() - began_s)
             metrics.COMMITS.inc()
             metrics.JOURNAL_OFFSET.set(self.journal.durable_offset)

@@ -3,7 +3,7 @@
 By default the C library gives every large block back to the system and asks for it again, and the
 system clears each page anew: half the time of a batch of columns. It is told once, before a
 process begins. What a process once needed it keeps, up to the bound here. And Python's collector
-of circular garbage is kept from walking what stays.
+of circular garbage is kept from walking what stays. Also who yields the processor to whom.
 """
 
 from __future__ import annotations
@@ -37,3 +37,11 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+_NICENESS: Final = {"store": 5, "archive": 5}
+
+
+def yield_to_others(process: str) -> None:
+    """Let processes that may lag yield the processor to those that may not, where it is scarce."""
+    os.nice(_NICENESS.get(process, 0))

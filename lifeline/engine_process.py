@@ -26,6 +26,7 @@ from ingest.journal import (
     last_events,
 )
 from ingest.journal.segments import segments
+from ingest.overload import Progress
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.errors import Missing
 from lifeline.series_log import SeriesLog
@@ -248,11 +249,14 @@ def run_engine(
     )
     LOG.info("engine runs", journal_offset=engine.next_offset, event_log_through=log.through)
     cursor_path = data / "cursors" / "engine"
+    progress = Progress(data / "run")
+    progress.tell(follower.offset)
     next_snapshot_s = time.monotonic() + snapshot_s
     next_cursor_s = 0.0
     try:
         while not stop.is_set():
             _fold_waiting(engine, (log, series), follower, stop)
+            progress.tell(follower.offset)
             now_s = time.monotonic()
             if now_s >= next_cursor_s:
                 LAG.set(follower.lag())
@@ -267,6 +271,7 @@ def run_engine(
         Cursor(offset=follower.offset).save_if_room(cursor_path)
     finally:
         snapshots.close()
+        progress.close()
         follower.close()
         series.close()
         log.close()

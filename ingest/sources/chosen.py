@@ -1,0 +1,27 @@
+"""Which ways in there are, by what is configured: a new transport is a line here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ingest.sources.coap import CoapSettings, CoapSource
+from ingest.sources.mqtt import MqttSettings, MqttSource
+
+if TYPE_CHECKING:
+    from ingest.admission import Admission
+    from ingest.intake import Intake
+    from ingest.sources import Source
+
+
+def chosen_sources(
+    mqtt: MqttSettings | None, coap: CoapSettings | None, admission: Admission, intake: Intake
+) -> list[Source]:
+    """Return the sources asked for; the broker is asked for the mappings' topics too."""
+    sources: list[Source] = []
+    if mqtt is not None:
+        topics = dict.fromkeys((*mqtt.topics, *admission.routing.subscriptions))
+        sources.append(MqttSource(replace(mqtt, topics=tuple(topics)), intake))
+    if coap is not None:
+        sources.append(CoapSource(coap, intake))
+    return sources
