@@ -47,6 +47,9 @@ class ChannelTable:
             [self._factors(row, channels.unit[row]) for row in range(n)], np.float64
         ).reshape(n, 4)
         self.shed_from = np.array([shed_from(klass) for klass in channels.klass], np.int8)
+        self.device_shed_from = np.zeros(len(registry.devices.id), np.int8)
+        """The step from which nothing of a device is kept; NEVER where something always is."""
+        np.maximum.at(self.device_shed_from, channels.device[speaking], self.shed_from[speaking])
         self.canonical = (self.factors == IDENTITY).all(axis=1)
         self._key_index = KeyIndex(self._by_key)
         self.range_lo = np.asarray(channels.range_lo, np.float64)

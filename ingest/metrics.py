@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter as Counts
 from typing import TYPE_CHECKING
 
+import numpy as np
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 FRAMES = Counter("lifeline_frames_total", "Frames received, by transport", ["transport"])
 READINGS = Counter("lifeline_readings_total", "Scalar rows journaled")
@@ -73,22 +76,30 @@ class ShedCounts(Collector):
     """What was given up in overload, by channel; only channels of which something was."""
 
     def __init__(self) -> None:
-        self._counts: Counts[tuple[str, str]] = Counts()
+        self._held: list[tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]] = []
 
-    def add(self, shed: Mapping[tuple[str, str], int]) -> None:
-        """Add to the counts of (channel, form); form is ``readings`` or ``samples``."""
-        self._counts.update(shed)
+    def attach(self, channels: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+        """Return counts of a registry's channels to be added to, by form; older ones stand."""
+        counts = {form: np.zeros(len(channels), np.int64) for form in ("readings", "samples")}
+        self._held = [held for held in self._held if any(c.any() for c in held[1].values())]
+        self._held.append((channels, counts))
+        return counts
 
     def total(self, form: str) -> int:
         """Return how much was shed of all channels."""
-        return sum(n for (_, each), n in list(self._counts.items()) if each == form)
+        return sum(int(counts[form].sum()) for _, counts in self._held)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Give /metrics what there is; a copy, since another thread asks."""
+        """Give /metrics what there is."""
         family = CounterMetricFamily(
             "lifeline_shed", "Given up in overload, by channel", labels=["channel", "form"]
         )
-        for names, count in list(self._counts.items()):
+        found: Counts[tuple[str, str]] = Counts()
+        for channels, counts in list(self._held):
+            for form, column in counts.items():
+                rows = np.flatnonzero(column).tolist()
+                found.update({(channels[row], form): int(column[row]) for row in rows})
+        for names, count in found.items():
             family.add_metric(names, count)
         yield family
 

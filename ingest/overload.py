@@ -4,7 +4,7 @@ Order of shedding: waveforms, then channels of class ``info``, then ``maintenanc
 never, whatever its form. What is shed is counted by channel and acknowledged: sent again it would
 only make it worse. Its device still counts as heard.
 
-Two signs of overload: the intake's queue stays half full, or the engine is behind and falls further
+Two signs of overload: the intake's queue stays filled, or the engine is behind and falls further
 behind. No overload is an engine that stands still or catches up after a stop: what waits in the
 journal is not lost, and giving up what comes would not bring the rest sooner. Nor is a backlog that
 a broker kept while we were away: its readings are old, and no more of them are made.
@@ -77,8 +77,8 @@ class OverloadLimits:
     """When to give up a step more, and when one less. Wall seconds."""
 
     behind_s: float = 1.0  # the engine, and falling further behind
-    queue_share: float = 0.5
-    step_s: float = 0.5  # between two steps: the first needs time to help
+    queue_share: float = 0.25
+    step_s: float = 0.25  # between two steps: the first needs time to help
     calm_s: float = 10.0  # without a sign of overload, until a step less
     calm_behind_s: float = 0.5
     backlog_s: float = 60.0  # readings that are older when they come are a backlog

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +31,7 @@ from rules.readings import (
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
@@ -122,18 +122,12 @@ class Rows:
         if unknown.any():
             self._refuse(unknown, "unknown_channel", refused)
 
-    def shed(self, step: int) -> Counter[tuple[str, str]]:
-        """Take out what is given up at this step of overload; return how much by channel."""
+    def shed(self, step: int) -> NDArray[np.int64]:
+        """Take out what is given up at this step of overload; return how much, by channel row."""
         given_up = self.table.shed_from[self.channel] <= step
-        channels, counts = np.unique(self.channel[given_up], return_counts=True)
-        names = self.table.registry.channels.id
+        counts = np.bincount(self.channel[given_up], minlength=len(self.table.shed_from))
         self._keep(~given_up)
-        return Counter(
-            {
-                (names[channel], "readings"): count
-                for channel, count in zip(channels.tolist(), counts.tolist(), strict=True)
-            }
-        )
+        return counts
 
     def convert(self, refused: list[Quarantined]) -> None:
         """Bring values to canonical units: the registry's unit, or the one the payload states."""

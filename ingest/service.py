@@ -261,7 +261,7 @@ class Ingest:
             if frames:
                 age_ns = self.intake.now_ns() - frames[0].receive_ns
                 metrics.JOURNAL_LAG.set(max(0.0, age_ns / 1e9))
-                self.raw.append(frames)
+                self.raw.append(frames, but=self._unread)
             if not self._durable(refused):
                 return
         except _StoppedFull:
@@ -283,6 +283,7 @@ class Ingest:
         """Append everything in order; return what requests get."""
         answers: list[tuple[Request, int | ValueError]] = []
         run: list[Frame] = []
+        self._unread: set[int] = set()
         for item in items:
             if isinstance(item, Frame):
                 run.append(item)
@@ -305,9 +306,9 @@ class Ingest:
         for body in admitted.bodies():
             self._take_down(body)
         refused += admitted.quarantined
+        self._unread.update(map(id, admitted.unread))
         metrics.READINGS.inc(len(admitted.readings))
         metrics.BLOCKS.inc(len(admitted.blocks))
-        metrics.SHED.add(admitted.shed)
         self.overload.received(admitted.readings)
         for remark, count in admitted.counters.items():
             if count:

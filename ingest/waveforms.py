@@ -14,7 +14,6 @@ from ingest.quarantine import Quarantined
 from rules.readings import HEARD_ONLY, Block
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
@@ -33,12 +32,12 @@ def blocks_of(
     restamp: bool,
     refused: list[Quarantined],
     step: int = 0,
-    shed: Counter[tuple[str, str]],
+    shed: NDArray[np.int64],
 ) -> Iterable[Block]:
     """Yield the message's waveforms in canonical units; of unknown channels only a refusal.
 
     At a step of overload (see ingest.overload) waveforms are given up, those of safety channels
-    never; ``shed`` counts their samples by channel.
+    never; ``shed`` counts their samples by channel row.
     A device's own fault makes all samples of its run NaN: a Block has no other word for it.
     """
     groups: dict[tuple[int, int, int], list[tuple[int, NDArray[np.float32]]]] = {}
@@ -49,7 +48,7 @@ def blocks_of(
             unknown.append(f"port {wave.port}" if wave.port >= 0 else f"key {wave.key!r}")
             continue
         if step >= WAVEFORMS_FROM and table.shed_from[channel] < NEVER:
-            shed[table.registry.channels.id[channel], "samples"] += len(wave.samples)
+            shed[channel] += len(wave.samples)
             continue
         samples = convert(wave.samples, table.factors[[channel]])
         if wave.status == STATUS_FAULT:

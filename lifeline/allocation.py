@@ -39,7 +39,7 @@ def settle() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-_NICENESS: Final = {"store": 5, "archive": 5}
+_NICENESS: Final = {"store": 10, "archive": 10}
 
 
 def yield_to_others(process: str) -> None:

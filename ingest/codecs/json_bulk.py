@@ -141,6 +141,28 @@ def read(payloads: Sequence[bytes]) -> Bulk:
     )
 
 
+def read_keys(payloads: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64], U64]:
+    """Return which payloads have rows spelled as ours, and (payload, key) of each row.
+
+    For what is to be counted and not kept: values, times and what stands before the rows are not
+    looked at.
+    """
+    numbers: list[int] = []
+    bodies: list[bytes] = []
+    for number, payload in enumerate(payloads):
+        at = payload.find(_BEGIN)
+        if at > 0 and payload.endswith(b"}]}") and payload.isascii() and b"\\" not in payload:
+            numbers.append(number)
+            bodies.append(payload[at + len(_BEGIN) - _OBJECT : -2])
+    parts = [
+        _read(np.arange(begin, end), bodies, keys_only=True)
+        for begin, end in pairwise(_chunks(bodies))
+    ]
+    kept = np.array(numbers, np.int64)[np.concatenate([part.of for part in parts]).astype(np.int64)]
+    counts = np.concatenate([part.counts for part in parts]).astype(np.int64)
+    return kept, np.repeat(kept, counts), np.concatenate([part.key for part in parts])
+
+
 def _chunks(bodies: list[bytes]) -> list[int]:
     """Return where runs of about _CHUNK_BYTES begin, and the end of the last."""
     ends = np.cumsum([len(body) for body in bodies])
@@ -168,7 +190,7 @@ _NOTHING: Final = _Part(
 )
 
 
-def _read(of: NDArray[np.int64], bodies: list[bytes]) -> _Part:
+def _read(of: NDArray[np.int64], bodies: list[bytes], *, keys_only: bool = False) -> _Part:
     """Read these bodies, leaving out those that are not spelled as they must be."""
     while len(of):
         rows = _Rows([bodies[i] for i in of.tolist()])
@@ -176,7 +198,7 @@ def _read(of: NDArray[np.int64], bodies: list[bytes]) -> _Part:
         if not aligned.all():
             of = of[aligned]
             continue
-        good = rows.parse()
+        good = rows.parse(keys_only=keys_only)
         if good.all():
             return _Part(of, rows.counts, rows.key, rows.event_ns, rows.value)
         spoilt = np.zeros(len(of), np.bool_)
@@ -208,11 +230,12 @@ class _Rows:
         whole: NDArray[np.bool_] = self._quotes_of == self.counts * _QUOTES
         return whole & (self.counts > 0)
 
-    def parse(self) -> NDArray[np.bool_]:
+    def parse(self, *, keys_only: bool) -> NDArray[np.bool_]:
         """Make the columns; return of each row whether it is spelled as it must be.
 
         Where one is not, the columns are of no use.
         """
+        self.event_ns, self.value = np.empty(0, np.int64), np.empty(0)
         words = self.words
         opens = self.quotes[::_QUOTES] - 1
         closes = np.append(opens[1:] - 2, self.size - 1)
@@ -224,6 +247,8 @@ class _Rows:
         good[-1] &= self.octets[-1] == ord("}")
         key_at, key_end = opens + len(b'{"key":"'), self.quotes[3::_QUOTES]
         good &= (key_end > key_at) & (key_end - key_at <= KEY_BYTES)
+        if keys_only:
+            return good & self._keys(key_at, key_end - key_at) if good.all() else good
         good &= (words[key_end] & _SIX) == _T
         t_at = key_end + len(b'","t":')
         v_at = t_at + _T_DIGITS + len(b',"v":')

@@ -64,6 +64,7 @@ def test_waveforms_go_first_then_info_then_maintenance_and_safety_never(
     registry = classed(temp="maintenance", x="info")
     admission = Admission(registry)
     whole = admission.admit([gas(), bridge()])
+    sent = {registry.channels.id[c] for c in whole.readings.channel.tolist()}
     admission.shed_step = step
     admitted = admission.admit([gas(), bridge()])
     names = registry.channels.id
@@ -80,11 +81,9 @@ def test_waveforms_go_first_then_info_then_maintenance_and_safety_never(
         assert getattr(admitted.readings, name)[told_of].tolist() == (
             getattr(whole.readings, name)[of].tolist()
         )
-    missing = 3 - len(channels)
-    assert sum(n for (_, form), n in admitted.shed.items() if form == "readings") == missing
-    assert sum(n for (_, form), n in admitted.shed.items() if form == "samples") == (
-        50 * (2 - len(waves))
-    )
+    readings, samples = (admission.shed[form].tolist() for form in ("readings", "samples"))
+    assert readings == [int(n.rsplit("/", 1)[1] not in channels) * (n in sent) for n in names]
+    assert samples == [50 * (n.endswith(("/x", "/y")) and n[-1] not in waves) for n in names]
     assert not admitted.quarantined
     assert set(admitted.readings.device.tolist()) == {0, 2}
 
@@ -164,7 +163,7 @@ def test_giving_up_takes_effect_within_seconds(tmp_path):
 def test_a_queue_that_stays_full_is_overload_and_a_short_rush_is_none(tmp_path):
     scene = Scene(tmp_path)
     for _ in range(10):
-        assert scene.pass_time(0.5, share=FULL) == [0]
+        assert scene.pass_time(0.2, share=FULL) == [0]
         assert scene.pass_time(0.6) == [0]
     assert scene.pass_time(4, share=FULL) == [0, 1, 2, 3]
 
@@ -234,13 +233,36 @@ def values(run):
     return [v for body in rows for v in body.value.tolist()]
 
 
-def test_counts_by_channel_add_up():
+def test_counts_by_channel_add_up_over_a_change_of_registry():
     counts = metrics.ShedCounts()
-    counts.add({("a", "readings"): 2, ("b", "samples"): 50})
-    counts.add({("a", "readings"): 3})
+    counts.attach(("never", "shed"))
+    first = counts.attach(("a", "b"))
+    first["readings"] += [2, 0]
+    first["samples"] += [0, 50]
+    counts.attach(("b", "a"))["readings"] += [0, 3]
     held = CollectorRegistry()
     held.register(counts)
     text = generate_latest(held).decode()
     assert 'lifeline_shed_total{channel="a",form="readings"} 5.0' in text
     assert 'lifeline_shed_total{channel="b",form="samples"} 50.0' in text
+    assert text.count("lifeline_shed_total{") == 2
     assert (counts.total("readings"), counts.total("samples")) == (5, 50)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_a_device_of_which_nothing_is_kept_is_counted_without_being_read(monkeypatch, step):
+    """Many messages at once: only keys are looked at, and the counts are those of reading all."""
+    registry = classed(vol="maintenance", temp="info", x="info", y="info")
+    frames = [gas() for _ in range(5)] + [mqtt(b"[}", form="json"), bridge()]
+    admission, twin = Admission(registry), Admission(registry)
+    admission.shed_step = twin.shed_step = step
+    monkeypatch.setattr(twin, "_given_up", lambda _: (np.empty(0, int), np.zeros(5, int)))
+    admitted, slow = admission.admit(frames), twin.admit(frames)
+    assert len(admitted.unread) == (5 if step == 3 else 0)
+    for form in ("readings", "samples"):
+        assert admission.shed[form].tolist() == twin.shed[form].tolist()
+    for name in ("channel", "device", "value", "receive_ns"):
+        np.testing.assert_array_equal(
+            getattr(admitted.readings, name), getattr(slow.readings, name)
+        )
+    assert [q.reason for q in admitted.quarantined] == ["json"]
