@@ -16,7 +16,7 @@ import structlog
 
 from ingest import metrics
 from ingest.channels import ChannelTable
-from ingest.codecs import Routing, json_bulk, json_topic
+from ingest.codecs import Routing, json_bulk, json_keys, json_topic
 from ingest.frame import Decoded, Frame, Undecodable
 from ingest.quarantine import Quarantined
 from ingest.rows import BulkRows, Message, Rows, hashed, listed
@@ -160,11 +160,15 @@ class Admission:
         asked = np.array(
             [n for n, who in enumerate(senders) if who and of[who[0]] <= self.shed_step], np.int64
         )
-        taken, payload, key = json_bulk.read_keys([frames[n].payload for n in asked.tolist()])
-        device = np.array([(senders[n] or (0, ""))[0] for n in asked.tolist()], np.int32)
-        channel = self.table.of_key_words(device[payload], key)
-        counts = np.bincount(channel[channel >= 0], minlength=len(self.table.shed_from))
-        return asked[taken], counts
+        keys = json_keys.read_keys([frames[n].payload for n in asked.tolist()])
+        taken = asked[keys.payloads]
+        device = np.array([(senders[n] or (0, ""))[0] for n in taken.tolist()], np.int32)
+        message = np.repeat(np.arange(len(taken)), keys.counts)
+        channel = self.table.of_key_words(device[message], keys.key)
+        known = np.ones(len(taken), np.bool_)
+        known[message[channel == HEARD_ONLY]] = False  # read it, to say what is wrong with it
+        counted = channel[known[message]]
+        return taken[known], np.bincount(counted, minlength=len(self.table.shed_from))
 
     def _messages(
         self, frames: Sequence[Frame], refused: list[Quarantined], unread: set[int]

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     MetricsFile(context.data, name, stop=context.stop).start()
     try:
         process = importlib.import_module(f"lifeline.processes.{name}")
-        settle()
+        settle(name)
         yield_to_others(name)
         process.run(context)
     except (Failure, Invalid, JournalError, StoreError) as error:

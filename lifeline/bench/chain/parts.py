@@ -102,15 +102,16 @@ class Shared:
         return cls(_CONTEXT.Event(), _CONTEXT.Value("q", 0), _CONTEXT.Value("q", 0))
 
 
-def _begin() -> None:
+def _begin(process: str) -> None:
     """Begin as our processes do; a Ctrl-C is the bench's own to see to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle()
+    settle(process)
+    yield_to_others(process)
 
 
 def ingest(setting: Setting, data: Path, port: int, shared: Shared) -> None:
     """Run ingest."""
-    _begin()
+    _begin("ingest")
     MetricsFile(data, "ingest", stop=shared.stop).start()
     run_ingest(
         data=data,
@@ -125,14 +126,13 @@ def ingest(setting: Setting, data: Path, port: int, shared: Shared) -> None:
 
 def engine(setting: Setting, data: Path, shared: Shared) -> None:
     """Run the engine."""
-    _begin()
+    _begin("engine")
     run_engine(data=data, stop=shared.stop, texts=FixedTexts(setting), cursor_s=CURSOR_S)
 
 
 def store(setting: Setting, data: Path, shared: Shared) -> None:
     """Run the store's way from the journal to line protocol."""
-    _begin()
-    yield_to_others("store")
+    _begin("store")
     settings = InfluxSettings(url="http://127.0.0.1:1", bucket="bench", token_env="")
     sender: Any = Counting(shared)
     with contextlib.closing(ReadingsInput(data, setting.registry)) as readings:
