@@ -104,13 +104,19 @@ def overload(
     seconds: Annotated[float, typer.Option(min=3, help="Of overload.")] = 30.0,
     times: Annotated[float, typer.Option(min=1, help="The rate that one core carries.")] = 3.0,
     memory_mb: Annotated[int, typer.Option(min=64, help="What a process may have.")] = 1024,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
 ) -> None:
     """Send three times what one core carries: who waits, what is given up, does it recover."""
     from lifeline.bench.chain.overload import Ask, faults, run
+    from lifeline.bench.chain.overload_page import markdown
 
     result = run(Ask(overload_s=seconds, times=times, memory_mb=memory_mb))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(markdown(result, times), encoding="utf-8")
     said = faults(result)
     for fault in said:
         print(f"not kept: {fault}")

@@ -46,7 +46,9 @@ class Ask:
     after_s: float = 45.0
     times: float = 3.0
     measure_s: float = 8.0
+    rate: float | None = None  # readings/s that one core carries; None: measured first
     memory_mb: int = 1024
+    limits: OverloadLimits = field(default_factory=OverloadLimits)
 
 
 @dataclass
@@ -70,7 +72,7 @@ def run(ask: Ask, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
     cores = os.sched_getaffinity(0)
     core = max(cores)
     os.sched_setaffinity(0, cores - {core} or cores)  # broker and crowd too, as our children
-    rate = _capacity(ask, core)
+    rate = _capacity(ask, core) if ask.rate is None else ask.rate
     tell(f"one core carries {rate:,.0f} readings/s of this kind")
     phases = [
         Phase("calm", ask.calm_s, 0.4 * rate),
@@ -80,7 +82,8 @@ def run(ask: Ask, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
     watch = Watch()
     with broker.running() as port, tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
         data = Path(name)
-        with parts.running(parts.Setting(RULES, crowd.site()), data, port) as chain:
+        setting = parts.Setting(RULES, crowd.site(), IngestLimits(overload=ask.limits))
+        with parts.running(setting, data, port) as chain:
             chain.pin(core)
             told, sent = _send(chain, port, phases, data, watch)
             _drain(chain, watch, data)
