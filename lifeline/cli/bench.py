@@ -124,6 +124,30 @@ def overload(
         raise typer.Exit(1)
 
 
+@app.command("latency")
+def latency(
+    json_file: Json = None,
+    *,
+    alarms: Annotated[int, typer.Option(min=1, help="Of each transport.")] = 200,
+    quiet: Annotated[float, typer.Option(min=0, help="Other messages a second.")] = 200.0,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+) -> None:
+    """Measure how long an alarm takes by MQTT and CoAP: to disk, event log and webhook."""
+    from lifeline.bench.latency import markdown, run
+
+    rows = run(alarms=alarms, quiet_per_s=quiet)
+    if json_file is not None:
+        text = json.dumps({"bench": "latency", "rows": rows}, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(markdown(rows, alarms=alarms, quiet_per_s=quiet), encoding="utf-8")
+    if any(row["missing"] for row in rows):
+        print("alarms are missing")
+        raise typer.Exit(1)
+
+
 @app.command("store")
 def store(
     rows: Annotated[int, typer.Option(min=1)] = 200_000,
