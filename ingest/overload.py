@@ -84,6 +84,10 @@ class OverloadLimits:
     backlog_s: float = 60.0  # readings that are older when they come are a backlog
 
 
+UNLIMITED: Final = OverloadLimits(behind_s=float("inf"), queue_share=float("inf"))
+"""Never: everything is kept, however late it is judged."""
+
+
 class Overload:
     """Decides what is shed: ``step`` 0 to 3, see STEPS."""
 
@@ -101,7 +105,7 @@ class Overload:
         self._commits: deque[tuple[int, float]] = deque()  # one each tenth of a second
         self._engine: int | None = told(run)
         self._behind_s = 0.0
-        self._was_full = False
+        self._was_full = self._was_behind = False
         self._age_s = 0.0
         self._looked_s = self._trouble_s = self._stepped_s = now_s()
 
@@ -134,8 +138,10 @@ class Overload:
         falls_behind = self._behind_s >= max(self.limits.behind_s, before_s)
         full = queue_share >= self.limits.queue_share
         stays_full, self._was_full = full and self._was_full, full
+        behind = falls_behind and moves
+        stays_behind, self._was_behind = behind and self._was_behind, behind
         fresh = self._age_s < self.limits.backlog_s
-        if fresh and (stays_full or (falls_behind and moves)):
+        if fresh and (stays_full or stays_behind):
             self._trouble_s = now_s
             self._change(min(self.step + 1, len(STEPS) - 1), now_s)
         elif self._behind_s >= self.limits.calm_behind_s and self.step:

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.journal import Cursor
 from ingest.limits import IngestLimits
-from ingest.overload import OverloadLimits
+from ingest.overload import UNLIMITED, OverloadLimits
 from ingest.store.follow import Follower
 from lifeline.bench.chain import broker, crowd, parts
 from lifeline.bench.chain.crowd import CHANNELS, Phase
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RULES: Final = "T1"
-NEVER: Final = OverloadLimits(behind_s=1e9, queue_share=1e9)
 SHOWN_S: Final = 5.0
 """What an alarm of a safety channel may take at most, from sensor to event log, at p99."""
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -98,7 +97,7 @@ def run(ask: Ask, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
 
 def _capacity(ask: Ask, core: int) -> float:
     """Return readings a second by the wall that the three processes carry on one core."""
-    unlimited = IngestLimits(overload=NEVER)
+    unlimited = IngestLimits(overload=UNLIMITED)
     with broker.running() as port, tempfile.TemporaryDirectory(prefix="lifeline-bench-") as name:
         data = Path(name)
         setting = parts.Setting(RULES, crowd.site(), unlimited)
