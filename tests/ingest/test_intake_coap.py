@@ -12,11 +12,10 @@ from aiocoap import Context, Message
 from aiocoap.numbers.codes import Code
 from prometheus_client import generate_latest
 
-from ingest import service as service_module
 from ingest.codecs import json_mapping, senml
 from ingest.codecs.compact import Series
 from ingest.intake import Intake
-from ingest.sources import SourceDied
+from ingest.sources import SourceDied, chosen
 from ingest.sources.coap import CoapSettings, CoapSource
 from lifeline.clock import Clock
 from tests import servers
@@ -247,8 +246,8 @@ def test_a_server_that_dies_ends_the_process_instead_of_leaving_it_deaf(
     tmp_path, settings, monkeypatch
 ):
     made = []
-    real = service_module.CoapSource
-    monkeypatch.setattr(service_module, "CoapSource", lambda *a: made.append(real(*a)) or made[-1])
+    real = chosen.CoapSource
+    monkeypatch.setattr(chosen, "CoapSource", lambda *a: made.append(real(*a)) or made[-1])
     service = Running(tmp_path, coap=settings)
     made[0]._loop.call_soon_threadsafe(made[0]._stopping.set)
     service.thread.join(10)
