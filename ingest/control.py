@@ -11,7 +11,7 @@ import json
 import socketserver
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -40,12 +40,15 @@ SITE_WITHIN_S = 55.0
 """A change of registry and rules is compiled before it is journaled: seconds for a large city."""
 MAX_CONNECTIONS = 16
 REMEMBERED = 10_000
+REFED = 200_000
 _NEEDED = {
     "registry": ("hash",),
     "rules": ("hash",),
     "site": ("registry", "rules"),
     "reset": ("rule", "channel", "command"),
     "ack": ("alarm", "command"),
+    "correction": ("hash", "kind", "by", "reason", "command"),
+    "refeed": ("by", "command"),
 }
 
 
@@ -158,10 +161,15 @@ class Known:
     hashes: dict[str, str]
     commands: dict[str, int]
     next_offset: int
+    refed: dict[str, int] = field(default_factory=dict)  # frames of quarantine, by their ids
 
     def note(self, offset: int, control: Control) -> None:
         """Take note of a record at ``offset``."""
         self.hashes |= texts_named(control)
+        if control.type == "refeed":
+            self.refed |= dict.fromkeys(control.data.get("frames", ()), offset)
+            while len(self.refed) > REFED:
+                del self.refed[next(iter(self.refed))]
         command = control.data.get("command")
         if isinstance(command, str):
             self.commands[command] = offset
@@ -170,9 +178,8 @@ class Known:
 
     def save(self, path: Path, *, durable: int) -> None:
         """Keep it, so that the next start need not read the whole journal; may raise OSError."""
-        Cursor(
-            durable, {"hashes": json.dumps(self.hashes), "commands": json.dumps(self.commands)}
-        ).save(path)
+        held = {"hashes": self.hashes, "commands": self.commands, "refed": self.refed}
+        Cursor(durable, {name: json.dumps(each) for name, each in held.items()}).save(path)
         self.next_offset = durable
 
 
@@ -189,6 +196,7 @@ def recover(path: Path, journal: Path, *, durable: int) -> Known:
         json.loads(str(cursor.extra.get("hashes", "{}"))),
         json.loads(str(cursor.extra.get("commands", "{}"))),
         cursor.offset,
+        json.loads(str(cursor.extra.get("refed", "{}"))),
     )
     reader = JournalReader(journal, start=cursor.offset)
     while reader.next_offset < durable:

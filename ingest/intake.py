@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ingest import metrics
+from ingest.crash_points import reach
 from ingest.frame import FRAME_BYTES, Frame
 from rules.readings import Control, Tick
 
@@ -88,6 +89,7 @@ class Intake:
                 self._full = True
                 metrics.QUEUE_FULL.inc()
             self._changed.notify()
+        reach("received")
         metrics.FRAMES.labels(transport).inc()
 
     def put_many(self, messages: Sequence[Message], *, transport: str, beyond: bool = False) -> int:
@@ -110,6 +112,7 @@ class Intake:
                 self._full = True
                 metrics.QUEUE_FULL.inc()
             self._changed.notify()
+        reach("received")
         metrics.FRAMES.labels(transport).inc(taken)
         return taken
 

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -106,3 +106,19 @@ class ShedCounts(Collector):
 
 SHED = ShedCounts()
 REGISTRY.register(SHED)
+
+
+def admitted(readings: int, blocks: int, remarks: Mapping[str, int]) -> None:
+    """Count what a group of frames gave."""
+    READINGS.inc(readings)
+    BLOCKS.inc(blocks)
+    for remark, count in remarks.items():
+        if count:
+            REMARKS.labels(remark).inc(count)
+
+
+def committed(seconds: float, end: int) -> None:
+    """Count a group commit of the journal, which ends before offset ``end``."""
+    COMMIT_SECONDS.observe(seconds)
+    COMMITS.inc()
+    JOURNAL_OFFSET.set(end)

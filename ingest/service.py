@@ -15,6 +15,7 @@ import structlog
 from ingest import metrics
 from ingest.admission import Admission
 from ingest.control import ControlServer, recover
+from ingest.crash_points import reach
 from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
 from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
@@ -22,9 +23,13 @@ from ingest.limits import IngestLimits
 from ingest.overload import Overload
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
+from ingest.refeed import fed
 from ingest.room import Room
+from ingest.site_change import registry_named
 from ingest.sources import Source, SourceDied
-from ingest.sources.chosen import chosen_sources
+from ingest.sources.chosen import sources_of
+from ingest.store.corrections import TYPE as CORRECTION
+from ingest.store.corrections import check as check_correction
 from rules.problems import Invalid
 from rules.readings import Control, Tick, texts_named
 
@@ -80,7 +85,7 @@ def run_ingest(
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
     admission = Admission(registry, mappings=mappings)
-    sources = chosen_sources(mqtt, coap, admission, intake)
+    sources = sources_of(mqtt, coap, admission, intake)
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake, ExitStack() as ending:
@@ -145,6 +150,7 @@ class Ingest:
         self.limits = limits
         self.stop = stop
         self.load_site: Callable[[dict[str, str]], Registry] | None = None
+        self._data = data
         self._cursor = data / "cursors" / "ingest"
         self._uncommitted: list[tuple[int, Control]] = []
         self.overload = Overload(data / "run", limits.overload)
@@ -266,10 +272,12 @@ class Ingest:
                 return
         except _StoppedFull:
             return
+        reach("before-ack")
         whole = {id(each.frame): each.reason for each in refused if each.whole}
         for frame in frames:
             if frame.token is not None:
                 frame.token.answer(whole.get(id(frame)))
+                reach("half-acked")
         self.intake.release(sum(frame.size for frame in frames))
         for request, result in answers:
             if isinstance(result, ValueError):
@@ -283,7 +291,7 @@ class Ingest:
         """Append everything in order; return what requests get."""
         answers: list[tuple[Request, int | ValueError]] = []
         run: list[Frame] = []
-        self._unread: set[int] = set()
+        self._unread = set[int]()
         for item in items:
             if isinstance(item, Frame):
                 run.append(item)
@@ -307,12 +315,8 @@ class Ingest:
             self._take_down(body)
         refused += admitted.quarantined
         self._unread.update(map(id, admitted.unread))
-        metrics.READINGS.inc(len(admitted.readings))
-        metrics.BLOCKS.inc(len(admitted.blocks))
         self.overload.received(admitted.readings)
-        for remark, count in admitted.counters.items():
-            if count:
-                metrics.REMARKS.labels(remark).inc(count)
+        metrics.admitted(len(admitted.readings), len(admitted.blocks), admitted.counters)
 
     def _take_down(self, body: Body) -> int:
         """Append one record; where the buffer is full its beginning is committed first."""
@@ -331,31 +335,40 @@ class Ingest:
                 return offset
         if isinstance(command, str) and command in self.known.commands:
             return self.known.commands[command]
-        if named := texts_named(control):
-            try:
+        named = texts_named(control)
+        try:
+            if named:
                 self._change_site(named, control.data.get("instead_of"))
-            except (OSError, ValueError, LookupError, Invalid) as error:
-                said = ", ".join(f"{kind} {name}" for kind, name in named.items())
-                return ValueError(f"{said}: {error}")
+            elif control.type == CORRECTION:
+                check_correction(self._data, str(control.data["hash"]))
+            elif control.type == "refeed":
+                return self._refeed(control)
+        except (OSError, ValueError, LookupError, Invalid) as error:
+            said = ", ".join(f"{kind} {name}" for kind, name in named.items())
+            return ValueError(f"{said or control.type}: {error}")
         return self._journal_control(control)
 
-    def _change_site(self, named: dict[str, str], instead_of: object) -> None:
-        """Go on with the texts a record names, where the engine could use them too.
+    def _refeed(self, control: Control) -> int:
+        """Journal frames out of quarantine behind a record that says so, in one commit with it."""
+        waiting = {each for _, c in self._uncommitted for each in c.data.get("frames", ())}
+        before = waiting | self.known.refed.keys()
+        names, admitted = fed(
+            control.data, self.quarantine.folder, self.admission,
+            before=before, receive_ns=self.journal.last_receive_ns,
+        )  # fmt: skip
+        offset = self._journal_control(Control(control.type, control.data | {"frames": names}))
+        for body in admitted.bodies():
+            self._take_down(body)
+        return offset
 
-        ``instead_of`` has the hashes its author saw in force: who made a registry of another one
-        would give rows a second meaning.
-        """
+    def _change_site(self, named: dict[str, str], instead_of: object) -> None:
+        """Go on with the texts a record names, where the engine could use them too."""
         held = dict(self.known.hashes)
         for _, waiting in self._uncommitted:
             held |= texts_named(waiting)
-        if instead_of is not None and instead_of != held:
-            raise ValueError(f"made of {instead_of}, but in force is {held}; do it again")
-        if self.load_site is None:
-            raise LookupError(f"this process has no {' or '.join(named)} to load from; restart it")
-        registry = self.load_site(held | named)
-        if "registry" in named and registry.content_hash != held.get("registry"):
-            if moved := registry.first_moved(self.admission.table.registry):
-                raise ValueError(f"{moved} has another row than before; make it from what holds")
+        now = self.admission.table.registry
+        registry = registry_named(named, instead_of, held, self.load_site, now)
+        if registry is not None:
             self.admission = self.admission.with_registry(registry)
             log.info("registry changed", hash=registry.content_hash)
 
@@ -373,19 +386,15 @@ class Ingest:
             if not self.room.commit(self.quarantine):
                 return False
             for each in refused:
-                counter = metrics.REFUSED if each.whole else metrics.PARTS_REFUSED
-                counter.labels(each.reason).inc()
+                (metrics.REFUSED if each.whole else metrics.PARTS_REFUSED).labels(each.reason).inc()
         return self._commit()
 
     def _commit(self) -> bool:
         began_s = time.perf_counter()
-        done = self.room.commit(self.journal)
-        if done:
+        if done := self.room.commit(self.journal):
             for offset, control in self._uncommitted:
                 self.known.note(offset, control)
             self._uncommitted.clear()
             self.overload.committed(self.journal.durable_offset)
-            metrics.COMMIT_SECONDS.observe(time.perf_counter() - began_s)
-            metrics.COMMITS.inc()
-            metrics.JOURNAL_OFFSET.set(self.journal.durable_offset)
+            metrics.committed(time.perf_counter() - began_s, self.journal.durable_offset)
         return done

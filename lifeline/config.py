@@ -96,10 +96,17 @@ class InfluxEntry(Strict):
 class JournalEntry(Strict):
     """How large the journal's files are, and how long it is kept."""
 
-    segment_mb: Annotated[int, Field(ge=1, le=1024)] = 64
+    segment_mb: Annotated[float, Field(ge=1 / 64, le=1024)] = 64
     keep: DurationNs = 30 * DAY_NS
     max_gb: Annotated[int, Field(ge=1, le=100_000)] | None = None
     raw_keep: DurationNs = 3 * DAY_NS
+
+
+class ArchiveEntry(Strict):
+    """How long the history is kept, and how large it may grow; by itself all of it stays."""
+
+    keep: Annotated[DurationNs, Field(ge=DAY_NS)] | None = None
+    max_gb: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class PageEntry(Strict):
@@ -135,6 +142,7 @@ class CityEntry(Strict):
     coap: CoapEntry | None = None
     influx: InfluxEntry | None = None
     journal: JournalEntry = JournalEntry()
+    archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
     reload: ReloadEntry = ReloadEntry()

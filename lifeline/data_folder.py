@@ -6,13 +6,13 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final, Self
 
-from lifeline.errors import Missing, NewerFolder, Occupied
+from lifeline.errors import Missing, Occupied
+from lifeline.migrations import bring_up
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-VERSION: Final = 1
 ROOMS: Final = (
     "run",
     "journal",
@@ -23,6 +23,7 @@ ROOMS: Final = (
     "snapshots",
     "registry",
     "rules",
+    "corrections",
     "archive",
     "log",
 )
@@ -37,11 +38,13 @@ class DataFolder:
         Another process holds it; with its pid.
     NewerFolder
         VERSION is newer than this program, or not a number.
+    OlderFolder
+        It must be migrated first, which rewrites data; ``migrating`` says that it may.
     Missing
         The folder cannot be made or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, migrating: bool = False) -> None:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -51,7 +54,7 @@ class DataFolder:
             raise Missing(said) from error
         try:
             self._hold()
-            _check_version(path)
+            bring_up(path, by_hand=migrating)
         except BaseException:
             os.close(self._lock)
             raise
@@ -81,24 +84,6 @@ class DataFolder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_version(path: Path) -> None:
-    file = path / "VERSION"
-    if not file.exists():
-        if (path / "journal").exists():
-            said = f"{path}: holds a journal but no VERSION file; is this a data folder of ours?"
-            raise NewerFolder(said)
-        aside = file.with_suffix(".new")
-        aside.write_text(f"{VERSION}\n", encoding="utf-8")
-        aside.replace(file)
-        return
-    text = file.read_text(encoding="utf-8", errors="replace").strip()
-    if text != str(VERSION):
-        raise NewerFolder(
-            f"{file}: the data are of version {text[:20]!r}, this program knows {VERSION}; "
-            "use the program that wrote them, or another data folder"
-        )
 
 
 def refuse_second(path: Path) -> None:

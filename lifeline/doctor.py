@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Literal
 
-from ingest.journal import Cursor, JournalError, durable_end
-from ingest.store.manifest import Manifest
+from ingest.journal import durable_end
 from lifeline.broker import program
 from lifeline.clock import Clock
 from lifeline.config import load_config
 from lifeline.coverage import overdue_channels, today_of
-from lifeline.data_folder import VERSION, holder_pid
-from lifeline.errors import Missing
+from lifeline.data_folder import holder_pid
+from lifeline.errors import Failure, Missing
+from lifeline.lag import Lag, lags
 from lifeline.ledger import Ledger, LedgerError
+from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble
 from lifeline.reload.outcome import last
+from lifeline.time_source import discipline, zone_trouble, zone_version
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ State = Literal["ok", "note", "trouble"]
 PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap", "fastapi")
 LEAST_FREE_BYTES = 2 << 30
 FAR_BEHIND = 10_000  # records
+LONG_BEHIND_S = 300
+LEDGER = "ledger.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,12 @@ class Finding:
 def examine(folder: Path | None, data: Path | None = None) -> list[Finding]:
     """Return all findings; nothing is changed and nothing is started."""
     held = list(_installation())
+    if folder is None:
+        held += _time(None)
     if folder is not None:
         config, findings = _configuration(folder)
         held += findings
+        held += _time(config)
         where = data or (config.data if config else folder / "data")
         if config is not None:
             held += _site(config, where)
@@ -78,6 +87,26 @@ def _installation() -> Iterator[Finding]:
         yield Finding("ok", "demo's broker", str(program()))
     except Missing as error:
         yield Finding("note", "demo's broker", "not installed", str(error))
+
+
+def _time(config: CityConfig | None) -> Iterator[Finding]:
+    """Tell whether this machine's clock and its time-zone data can be trusted."""
+    try:
+        held = discipline()
+    except OSError as error:
+        yield Finding("note", "clock", f"cannot be told: {error}", "look at chronyc tracking")
+    else:
+        said = f"error at most {held.max_error_s:.3g} s"
+        if held.synchronised:
+            yield Finding("ok", "clock", f"synchronised, {said}")
+        else:
+            remedy = "start chrony or systemd-timesyncd; chronyc tracking 请检查时间同步"
+            yield Finding("note", "clock", f"not synchronised, {said}", remedy)
+    zone = config.entry.site.timezone if config else "Asia/Shanghai"
+    version_held = zone_version()
+    trouble = zone_trouble(zone, year=datetime.now(UTC).year, version=version_held)
+    state: State = "note" if trouble else "ok"
+    yield Finding(state, "time zones", trouble or f"{zone}, data of {version_held or 'unknown'}")
 
 
 def _configuration(folder: Path) -> tuple[CityConfig | None, list[Finding]]:
@@ -136,10 +165,7 @@ def _data(data: Path) -> Iterator[Finding]:
     writable = os.access(data, os.W_OK)
     state: State = "ok" if writable else "trouble"
     yield Finding(state, "data folder", str(data), "" if writable else f"chown it to {os.getuid()}")
-    text = data / "VERSION"
-    held = text.read_text(encoding="utf-8").strip() if text.exists() else "none"
-    known = held in (str(VERSION), "none")
-    yield Finding("ok" if known else "trouble", "data version", held)
+    yield _version(data)
     pid = holder_pid(data)
     yield Finding("ok", "running", "no" if pid is None else f"yes, process {pid}")
     if pid is not None and (reload := last(data)) is not None:
@@ -153,38 +179,48 @@ def _data(data: Path) -> Iterator[Finding]:
     yield from _readers(data)
 
 
+def _version(data: Path) -> Finding:
+    try:
+        held, steps = version_of(data), steps_of(data)
+    except Failure as error:
+        return Finding("trouble", "data version", str(error))
+    if not steps:
+        return Finding("ok", "data version", str(held or "none"))
+    by_itself = all(step.at_start for step in steps)
+    remedy = "the next start migrates it" if by_itself else f"lifeline migrate {data}"
+    return Finding("note", "data version", f"{held}, older than this program's", remedy)
+
+
 def _readers(data: Path) -> Iterator[Finding]:
     ends = {room: _end(data / room) for room in ("journal", "events")}
     for room, end in ends.items():
         yield Finding("ok", f"{room} ends at", str(end))
-    for path in sorted((data / "cursors").glob("*")):
-        if path.name.endswith(".new"):
-            continue
-        room = "events" if path.name.endswith("events") else "journal"
+    ledger = None
+    if (data / LEDGER).exists():
         try:
-            yield _lag(f"cursor {path.name}", Cursor.load(path).offset, ends[room])
-        except JournalError as error:
-            yield Finding("trouble", f"cursor {path.name}", str(error))
-    if (data / "archive").is_dir():
-        yield _lag("archive", Manifest.load(data / "archive").next_offset, ends["journal"])
-    if (data / "ledger.sqlite").exists():
-        yield _ledger(data / "ledger.sqlite", ends["journal"])
-
-
-def _ledger(path: Path, end: int) -> Finding:
-    ledger = Ledger(f"sqlite:///{path}")
+            ledger = Ledger(f"sqlite:///{data / LEDGER}")
+        except LedgerError as error:
+            yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
     try:
-        return _lag("ledger", ledger.cursor().through, end)
-    except LedgerError as error:
-        return Finding("trouble", "ledger", str(error))
+        for lag in lags(data, ledger):
+            yield _lag(lag)
     finally:
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
 
 
-def _lag(what: str, offset: int, end: int) -> Finding:
-    behind = max(end - offset, 0)
-    state: State = "note" if behind > FAR_BEHIND else "ok"
-    return Finding(state, what, f"at {offset}, {behind} records behind")
+def _lag(lag: Lag) -> Finding:
+    name = f"reader {lag.reader}"
+    if lag.trouble:
+        return Finding("trouble", name, lag.trouble)
+    if not lag.behind:
+        return Finding("ok", name, f"has done all of {lag.of}")
+    what = "records" if lag.of in ("journal", "events", "series") else "wait"
+    since = datetime.fromtimestamp(lag.since_ns / 1e9, UTC)
+    said = f"{lag.of}: {lag.behind} {what} behind 落后, since {since:%Y-%m-%d %H:%M:%S}Z"
+    far = lag.behind > FAR_BEHIND or time.time_ns() - lag.since_ns > LONG_BEHIND_S * 10**9
+    remedy = "docs/runbook.md has a chapter for each: engine, store, archive, notifier"
+    return Finding("note", name, said, remedy) if far else Finding("ok", name, said)
 
 
 def _end(folder: Path) -> int:

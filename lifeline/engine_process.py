@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from ingest.journal import (
+    OS_FILES,
     Cursor,
     EventLines,
     JournalFull,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from ingest.journal import FileLayer
     from rules.readings import Control, Record
 
 LOG: Any = structlog.get_logger("engine")
@@ -126,12 +128,16 @@ def empty_site() -> tuple[Plan, Registry]:
 class EventLog:
     """Appends events once: what the log already holds is compared, not written again."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, files: FileLayer = OS_FILES) -> None:
         self.folder = data / "events"
         self.folder.mkdir(parents=True, exist_ok=True)
         (data / "run").mkdir(exist_ok=True)
         self._wake = WakeServer(data / "run" / "events.sock")
-        self._writer = JournalWriter(self.folder, wake=self._wake)
+        try:
+            self._writer = JournalWriter(self.folder, files=files, wake=self._wake)
+        except BaseException:
+            self._wake.close()
+            raise
         newest = last_events(self.folder, until=self._writer.durable_offset)
         self.through = newest[1].through if newest else 0
         self.shadows = ShadowCounts()
@@ -189,8 +195,10 @@ class EventLog:
 
     def close(self) -> None:
         """Give the folder and the socket back."""
-        self._writer.close()
-        self._wake.close()
+        try:
+            self._writer.close()
+        finally:
+            self._wake.close()
 
 
 def _is_rerun(line: bytes, offset: int) -> bool:
@@ -242,7 +250,7 @@ def run_engine(
         The event log cannot be written any more.
     """
     texts, snapshots = texts or SiteTexts(data), SnapshotFolder(data / "snapshots")
-    engine = _restored(data, texts, snapshots)
+    engine = restored(data, texts, snapshots)
     log, series = EventLog(data), SeriesLog(data)
     log.rerun_from(engine.next_offset)
     follower = Follower(
@@ -326,7 +334,7 @@ def _fold_waiting(
             engine.unknown_rows = 0
 
 
-def _restored(data: Path, texts: Texts, snapshots: SnapshotFolder) -> Engine:
+def restored(data: Path, texts: Texts, snapshots: SnapshotFolder) -> Engine:
     """Return the engine at the newest snapshot that is whole and not ahead of the journal."""
     journal = data / "journal"
     end = durable_end(journal) if journal.is_dir() else 0

@@ -4,6 +4,9 @@ Failure
 ├── Unreachable   the operator: a server does not answer or refuses us; one line each
 ├── Occupied      the operator: another instance works in this data folder
 ├── NewerFolder   the operator: the data folder was written by a newer program
+├── OlderFolder   the operator: the data folder is an older one; `lifeline migrate` brings it up
+├── BackupDamaged the operator: a file of a backup is not what was written; use another one
+├── Rejected      whoever gave a command: ingest does not take it, and says why
 ├── Missing       the operator: a file, folder or program is not there
 ├── NotTaken      the operator: the running system did not take a change; what held still holds
 └── Crashed       the developers: a process of ours ended again and again; see its log
@@ -35,6 +38,18 @@ class Occupied(Failure):
 
 class NewerFolder(Failure):
     """A data folder of a version this program does not know."""
+
+
+class OlderFolder(Failure):
+    """A data folder that must be migrated first."""
+
+
+class BackupDamaged(Failure):
+    """A backup of which a file is missing or other than it was taken."""
+
+
+class Rejected(Failure):
+    """A command that ingest does not take."""
 
 
 class Missing(Failure):

@@ -48,6 +48,10 @@ keep = "30d"
 # max_gb = 200                # whichever comes first
 raw_keep = "3d"               # frames as they came, to decode again after a wrong scale
 
+# [archive]                   # the history as Parquet; without this table all of it stays
+# keep = "3650d"
+# max_gb = 500                # whichever comes first: whole files, the oldest first
+
 [page]                        # it has no login yet: loopback only; reach it by an SSH tunnel,
                               # or by a proxy with a login: docs/deploy.md
 port = 8480

@@ -1,9 +1,10 @@
 """Keep the journal within its bounds: its oldest segments go when nobody needs them any more.
 
-Needed is what the archive has not taken, what the InfluxDB writer has not written, and what an
-engine restored from the second-newest snapshot would read. On a full disk the InfluxDB writer's
-backlog may go, loudly; what the engine or the archive need never does. The engine's scores go as
-soon as the writer has them.
+Needed is what the archive has not taken, what the InfluxDB writer has not written, what the page's
+process has not passed (registry, rules and corrections stand in it), and what an engine restored
+from the second-newest snapshot would read. On a full disk the backlog of the InfluxDB writer and
+of the page may go, loudly; what the engine or the archive need never does. The engine's scores go
+as soon as the writer has them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 LOG: Any = structlog.get_logger("retention")
 LOST = Counter(
-    "lifeline_journal_unread_removed_total", "Journal records removed before InfluxDB had them"
+    "lifeline_journal_unread_removed_total",
+    "Journal records removed before InfluxDB or the page had them",
 )
 DISK_FREE = Gauge("lifeline_data_disk_free_bytes", "Free on the disk of the data folder")
 DISK_SIZE = Gauge("lifeline_data_disk_size_bytes", "Size of the disk of the data folder")
@@ -63,7 +65,7 @@ def keep_journal(data: Path, bounds: Bounds, *, now_ns: int) -> Retained:
     store = _store_from(data) if bounds.store else always
     return retain(
         data / "journal",
-        keep_from=min(always, store),
+        keep_from=min(always, store, _page_from(data, always)),
         max_bytes=bounds.max_bytes,
         max_age_ns=bounds.keep_ns,
         now_ns=now_ns,
@@ -101,6 +103,12 @@ def _store_from(data: Path) -> int:
     if (waveforms := data / "cursors" / "store-waveforms").exists():
         offsets.append(Cursor.load(waveforms).offset)
     return min(offsets)
+
+
+def _page_from(data: Path, default: int) -> int:
+    """Return the offset the page's process has passed; where none ever ran, nobody waits for it."""
+    path = data / "cursors" / "serve"
+    return Cursor.load(path).offset if path.exists() else default
 
 
 def _engine_from(data: Path) -> int:

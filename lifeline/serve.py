@@ -25,6 +25,7 @@ from lifeline.ledger.book import facts
 from lifeline.notify import Escalator, Webhook, labelled
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
+from lifeline.time_source import watch
 from lifeline.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
     try:
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
+        if clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
+            crew.start("time", lambda: watch(_told_time(desk), stop))
         if settings.webhook is not None:
             webhook = Webhook(desk.ledger, settings.webhook)
             crew.start("outside", lambda: _outside(desk, webhook, stop))
@@ -189,6 +192,21 @@ def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
         except LedgerError as error:
             desk.flow.problems["escalation"] = f"escalation waits: {error}"
         stop.wait(RETRY_S)
+
+
+def _told_time(desk: Desk) -> Callable[[str, str], bool]:
+    """Return what makes an alarm of the clock's trouble; False where the ledger did not take it."""
+
+    def tell(rule: str, trouble: str) -> bool:
+        try:
+            desk.ledger.own_alarm(rule, trouble, simulation=desk.keeper.simulation)
+        except LedgerError as error:
+            LOG.warning("trouble of the clock is told again", rule=rule, reason=str(error))
+            return False
+        desk.bell.ring()
+        return True
+
+    return tell
 
 
 def _mirror(desk: Desk, stop: threading.Event) -> None:

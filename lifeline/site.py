@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import structlog
 
+from ingest.store.corrections import Corrections
 from rules.language import compile_plan, rules_from_bytes
 from rules.readings import texts_named
 from rules.registry_codec import registry_from_bytes
@@ -149,20 +150,25 @@ class SiteKeeper:
         self.plans: list[tuple[int, Site]] = []  # (from when, site), at most KEPT_PLANS
         self.problem = ""
         self.simulation = simulation
+        self.corrections = Corrections(data)
 
     @property
     def state(self) -> Mapping[str, Any]:
         """Return what a restart needs to know."""
-        return {**self._hashes, "simulation": self.simulation}
+        named = [list(pair) for pair in self.corrections.names]
+        return {**self._hashes, "simulation": self.simulation, "corrections": named}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up the state of an earlier run."""
         self.simulation |= bool(state.get("simulation"))
+        named = [(str(name), str(kind)) for name, kind in state.get("corrections", ())]
+        self.corrections = Corrections(self._data, named)
         self._hashes = {k: str(state[k]) for k in ("registry", "rules") if k in state}
         self._load(0)
 
     def take(self, control: Control, *, at_ns: int) -> bool:
         """Follow a record that names registry or rules; return whether the site changed."""
+        self.corrections.take(control)
         named = texts_named(control)
         if not named or self._hashes | named == self._hashes:
             return False

@@ -7,28 +7,36 @@ engine goes on.
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ingest.journal.files import ASIDE, OS_FILES, replace_file
+from lifeline.parent import end_with
 from rules.engine.snapshot import SnapshotDamagedError, from_bytes, take, to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ingest.journal import FileLayer
     from rules.engine import Engine
 
 LOG: Any = structlog.get_logger("snapshots")
 KEPT = 2
+_FIRST_OF_OURS = 3  # descriptors below are stdin, stdout, stderr
 
 
 class SnapshotFolder:
     """``<offset, 20 digits>.snap`` files; the offset is the first one not in the snapshot."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, files: FileLayer = OS_FILES) -> None:
         self._folder = folder
+        self._files = files
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"*{ASIDE}"):  # a crash in the middle of writing one
+            left.unlink()
         self._child = 0
         self.newest = max((int(p.stem) for p in folder.glob("*.snap")), default=-1)
 
@@ -50,10 +58,15 @@ class SnapshotFolder:
         """Let a child write the engine's state of this moment; False while one still writes."""
         if self._busy():
             return False
+        engine_process = os.getpid()
         self._child = os.fork()
         if self._child == 0:
             code = 1
             try:
+                # An orphan would write beside the engine that is started next, and hold the event
+                # log's lock and socket: that engine could not begin, and the supervisor would stop.
+                os.closerange(_FIRST_OF_OURS, os.sysconf("SC_OPEN_MAX"))
+                end_with(engine_process, signal.SIGKILL)
                 self._save(engine, hashes)
                 code = 0
             finally:
@@ -72,15 +85,7 @@ class SnapshotFolder:
     def _save(self, engine: Engine, hashes: Mapping[str, str]) -> None:
         data = to_bytes(take(engine) | {"texts": [list(pair) for pair in hashes.items()]})
         path = self._folder / f"{engine.next_offset:020}.snap"
-        aside = path.with_suffix(".new")
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        handle = os.open(self._folder, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        replace_file(self._files, path, data, what="snapshot")
         for old in sorted(self._folder.glob("*.snap"))[:-KEPT]:
             old.unlink()
 

@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 
 from ingest.journal import (
+    Cursor,
     EventLines,
     JournalReader,
     OffsetGone,
@@ -121,6 +122,7 @@ class Tail:
             at = self._journal.next_offset
             self._remembered_s = time.monotonic()
             desk.ledger.move_cursor("journal", through=at, position=at, extra=desk.keeper.state)
+            Cursor(at).save_if_room(desk.data / "cursors" / "serve")  # for retention
 
     def _take(self, records: list[Record]) -> None:
         desk, flow = self._desk, self._desk.flow

@@ -69,8 +69,8 @@ def zone_of(text: str) -> Zone:
     found = _TEXT.fullmatch(ZONES.get(text, text))
     if found is None:
         raise ValueError(
-            f"{text[:64]!r} is no time zone known here{nearest(text, ZONES)}: write Asia/Shanghai,"
-            ' +08:00, or with summer time "CET-1CEST,M3.5.0,M10.5.0/3"'
+            f"{text[:64]!r} is no time zone known here{nearest(text, ZONES, count=1)}:"
+            ' write Asia/Shanghai, +08:00, or with summer time "CET-1CEST,M3.5.0,M10.5.0/3"'
         )
     standard = -_seconds(found["std"])
     if found["start"] is None:

@@ -11,7 +11,9 @@ and the folder stay the same. A missing program fails the test: see ``make test-
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,11 +33,26 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 20.0
 
 
+_PORTS = itertools.cycle(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
+
+
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """Return a loopback port nobody listens on now (SOCK_STREAM or SOCK_DGRAM)."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port nobody listens on now (SOCK_STREAM or SOCK_DGRAM).
+
+    Below those that the kernel gives to whoever asks for any: between here and the server's start
+    nobody else is given it. A CoAP server listens on the TCP port of the same number, too.
+    """
+    kinds = {kind, socket.SOCK_STREAM}
+    for port in itertools.islice(_PORTS, 1_000):
+        with contextlib.ExitStack() as probes:
+            try:
+                for each in kinds:
+                    probe = probes.enter_context(socket.socket(socket.AF_INET, each))
+                    probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no port from 20000 to 31999 is free: end what listens there")
 
 
 def program(name: str) -> str:

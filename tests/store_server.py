@@ -18,6 +18,8 @@ import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+
 TOKEN = "good-token"  # noqa: S105 - of a test
 
 
@@ -69,7 +71,7 @@ class Answering(ThreadingHTTPServer):
         self.points = self.buckets["b"]
         self.malformed = b"MALFORMED"
         self.conflicting = b"CONFLICT"
-        self.refuse_all = False
+        self.refuse_all = self.deletes_nothing = False
         self.lock = threading.Lock()
 
     @property
@@ -104,6 +106,8 @@ class Answering(ThreadingHTTPServer):
             return 401, "unauthorized access"
         if query.get("bucket") not in self.buckets:
             return 404, f'bucket "{query.get("bucket")}" not found'
+        if handler.path.startswith("/api/v2/delete"):
+            return self._remove(json.loads(body), query["bucket"])
         if query.get("precision") != "ns" or self.refuse_all:
             return 400, "invalid request"
         if len(body) > self.most_bytes:
@@ -117,6 +121,18 @@ class Answering(ThreadingHTTPServer):
         self._keep(kept, query["bucket"])
         if dropped:
             return 422, f"failure writing points: partial write: conflict dropped={len(dropped)}"
+        return 204, ""
+
+    def _remove(self, asked, bucket):
+        if self.deletes_nothing:
+            return 403, "insufficient permissions for delete"
+        channel = re.fullmatch(r'channel="(.+)"', asked["predicate"])[1]
+        span = [
+            np.datetime64(asked[end].rstrip("Z"), "ns").astype(int) for end in ("start", "stop")
+        ]
+        for series, when in list(self.buckets[bucket]):
+            if f",channel={channel},".encode() in series and span[0] <= when < span[1]:
+                del self.buckets[bucket][series, when]
         return 204, ""
 
     def _keep(self, lines, bucket):

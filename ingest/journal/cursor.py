@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,13 +11,15 @@ import numpy as np
 import structlog
 
 from ingest.journal.errors import CursorDamaged
-from ingest.journal.files import FULL
+from ingest.journal.files import FULL, OS_FILES, replace_file
 from ingest.journal.record import CRC, crc32c
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from ingest.journal.files import FileLayer
 
 log = structlog.get_logger("journal")
 
@@ -57,32 +58,21 @@ class Cursor:
                 "from the beginning"
             ) from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, files: FileLayer = OS_FILES) -> None:
         """Replace the file so that after a crash the old or the new one is there, whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".new")
-        with aside.open("wb") as file:
-            file.write(_encode(self))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(files, path, _encode(self), what="cursor")
 
-    def save_if_room(self, path: Path) -> bool:
+    def save_if_room(self, path: Path, *, files: FileLayer = OS_FILES) -> bool:
         """Save, or on a full disk say so and leave the old one: what it stands for is done again.
 
         For readers whose work may be done twice; a reader must go on, and lag is no loss.
         """
         try:
-            self.save(path)
+            self.save(path, files=files)
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            path.with_name(path.name + ".new").unlink(missing_ok=True)
             log.warning("disk full: cursor not saved", path=str(path))
             return False
         return True

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING, Protocol
+
+from ingest.crash_points import reach
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 """Errors that room on the disk cures."""
+ASIDE = ".new"
+"""What is added to the name of a file that is being written to take another's place."""
 
 
 class FileLayer(Protocol):
@@ -36,6 +41,12 @@ class FileLayer(Protocol):
 
     def close(self, file: int) -> None:
         """Give the descriptor back."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file another name; one that had it is gone."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
 
 
 class OsFiles:
@@ -73,6 +84,14 @@ class OsFiles:
         """Close."""
         os.close(file)
 
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename in one step."""
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        """Unlink."""
+        path.unlink()
+
 
 OS_FILES = OsFiles()
 
@@ -92,3 +111,32 @@ def write_all(files: FileLayer, file: int, data: bytes, at: int) -> None:
             raise OSError(errno.ENOSPC, "a write took no bytes")
         view = view[went:]
         at += went
+
+
+def replace_file(files: FileLayer, path: Path, data: bytes, *, what: str) -> None:
+    """Replace a file so that after a crash the old or the new one is there, whole.
+
+    ``what`` names its crash points: ``<what>-aside``, ``<what>-renamed``.
+
+    Raises
+    ------
+    OSError
+        As the layer says. The old file stands, or the new one; nothing half is left to take room.
+    """
+    aside = path.with_name(path.name + ASIDE)
+    try:
+        file = files.open(aside)
+        try:
+            files.truncate(file, 0)
+            write_all(files, file, data, 0)
+            files.sync(file)
+        finally:
+            files.close(file)
+        reach(f"{what}-aside")
+        files.rename(aside, path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            files.remove(aside)
+        raise
+    files.sync_folder(path.parent)
+    reach(f"{what}-renamed")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MESSAGE = struct.Struct("<Q")
 _RETRY_S = 0.05
+_DYING_S = 0.5
 MAX_CLIENTS = 64
 
 
@@ -38,19 +39,31 @@ def socket_address(path: Path) -> Iterator[str]:
 
 
 def _take_over(path: Path) -> None:
-    """Remove the socket of a dead server; one that answers is somebody else's."""
+    """Remove the socket of a dead server; one that answers is somebody else's.
+
+    A server that is killed may answer for a moment still, hence more than one look.
+    """
+    give_up_s = time.monotonic() + _DYING_S
+    while _answers(path):
+        if time.monotonic() >= give_up_s:
+            raise JournalLocked(f"{path}: another process wakes readers here; stop it first")
+        time.sleep(_RETRY_S / 5)
+    path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    """Return whether somebody listens there."""
     if not path.exists():
-        return
+        return False
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with socket_address(path) as address:
             probe.connect(address)
     except OSError:  # nobody listens
-        path.unlink(missing_ok=True)
-    else:
-        raise JournalLocked(f"{path}: another process wakes readers here; stop it first")
+        return False
     finally:
         probe.close()
+    return True
 
 
 class WakeServer:

@@ -12,6 +12,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
+from ingest.crash_points import reach
 from ingest.journal.errors import (
     BufferFull,
     JournalFailed,
@@ -268,12 +269,15 @@ class JournalWriter:
         self._file, self._segment, self._size = fresh, self.durable_offset, 0
         self._folder_synced = False
         self._files.truncate(fresh, 0)
+        reach("segment-begun")
 
     def _sync(self) -> None:
+        reach("before-fsync")
         self._files.sync(self._file)
         if not self._folder_synced:
             self._files.sync_folder(self.folder)
             self._folder_synced = True
+        reach("after-fsync")
 
     def _publish(self) -> None:
         """Say what is durable: to those who look at the folder and to those who wait."""

@@ -1,4 +1,4 @@
-"""Which ways in there are, by what is configured: a new transport is a line here."""
+"""Which transports a city listens to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ingest.sources import Source
 
 
-def chosen_sources(
+def sources_of(
     mqtt: MqttSettings | None, coap: CoapSettings | None, admission: Admission, intake: Intake
 ) -> list[Source]:
     """Return the sources asked for; the broker is asked for the mappings' topics too."""

@@ -30,6 +30,7 @@ import structlog
 
 from ingest import metrics
 from ingest.codecs import MQTT_FILTER
+from ingest.crash_points import reach
 from ingest.sources import mqtt_wire as wire
 
 if TYPE_CHECKING:
@@ -313,6 +314,7 @@ class MqttSource:
             metrics.STALE_ACKS.inc(stale)
         if numbers:
             line.send(wire.pubacks(numbers))
+            reach("after-ack")
 
 
 class _Line:

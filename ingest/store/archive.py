@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 
+from ingest.crash_points import reach
 from ingest.journal import Cursor
 from ingest.store import metrics, tables
 from ingest.store.errors import ArchiveLocked
@@ -52,6 +53,8 @@ class ArchiveLimits:
     compact_rows: int = 1_000_000  # a compacted file is not larger than this
     grace_s: float = 60.0
     read_rows: int = 100_000  # taken from the journal at a time
+    keep_ns: int | None = None  # city time; None keeps all
+    max_bytes: int | None = None
 
 
 class Archive:
@@ -112,6 +115,7 @@ class Archive:
             (self.folder / old).unlink(missing_ok=True)
         while self._compact():
             pass
+        self._expire()
         self._remove_retired()
 
     def _publish(self, manifest: Manifest) -> None:
@@ -131,8 +135,10 @@ class Archive:
         )
         with aside.open("rb") as file:
             os.fsync(file.fileno())
+        reach("archive-aside")
         aside.replace(self.folder / name)
         sync_folder(self.folder)
+        reach("archive-renamed")
         times = tables.column(table, "judged_ns")
         return ArchiveFile(
             name=name,
@@ -164,6 +170,24 @@ class Archive:
         self._publish(manifest)
         metrics.COMPACTIONS.inc()
         return True
+
+    def _expire(self) -> None:
+        """Let the oldest files go that are too old or too much; the newest always stays."""
+        files = self.manifest.files
+        oldest_ns = files[-1].to_ns - self._limits.keep_ns if self._limits.keep_ns else None
+        sizes = [(self.folder / f.name).stat().st_size for f in files]
+        total, most = sum(sizes), self._limits.max_bytes
+        gone = 0
+        for file, size in zip(files[:-1], sizes, strict=False):
+            too_old = oldest_ns is not None and file.to_ns < oldest_ns
+            if not (too_old or (most is not None and total > most)):
+                break
+            total, gone = total - size, gone + 1
+        if not gone:
+            return
+        self._publish(self.manifest.without_oldest(gone, now_s=time.time()))
+        metrics.ARCHIVE_EXPIRED.inc(gone)
+        log.info("archive: oldest files removed", files=gone, first=self.manifest.files[0].first)
 
     def _remove_retired(self) -> None:
         now_s = time.time()

@@ -2,6 +2,7 @@
 
 StoreError
 ├── RegistryMissing    restore registry/<hash>.json: without it rows have no names
+├── CorrectionMissing  restore corrections/<hash>.parquet: the journal names it
 ├── TokenUnreadable    make the token's file readable
 ├── ManifestDamaged    restore the archive's manifest, or begin a new archive
 └── ArchiveLocked      stop the other writer of the archive
@@ -21,6 +22,10 @@ class StoreError(Exception):
 
 class RegistryMissing(StoreError):
     """The text of a registry that the journal names is not in the data folder."""
+
+
+class CorrectionMissing(StoreError):
+    """A file of corrected readings that the journal names is not in the data folder."""
 
 
 class TokenUnreadable(StoreError):

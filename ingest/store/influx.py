@@ -22,6 +22,8 @@ import threading
 import time
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +31,8 @@ import tenacity
 import urllib3
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.domain.delete_predicate_request import DeletePredicateRequest
+from influxdb_client.service.delete_service import DeleteService
 from influxdb_client.service.write_service import WriteService
 from isal import isal_zlib
 
@@ -36,6 +40,8 @@ from ingest.store import metrics
 from ingest.store.errors import TokenUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ingest.store.settings import InfluxSettings
 
 log: Any = structlog.get_logger("store")
@@ -140,11 +146,13 @@ class InfluxWriter:
         while waiting:
             part, n = waiting.pop()
             try:
-                lost, reason = self._until_answered(part)
+                lost, reason = self._until_answered(partial(self._post, part))
             except (Refused, TooLarge) as error:
                 if isinstance(error, Refused) and not asked:
                     asked = True
-                    self._until_answered(b"")  # refused even then: not the lines, but we
+                    self._until_answered(
+                        partial(self._post, b"")
+                    )  # refused even then: not the lines, but we
                 if n == 1:
                     bad.append(BadLine(part.rstrip(b"\n"), str(error)))
                 else:
@@ -180,7 +188,38 @@ class InfluxWriter:
                 reason=bad[0].reason[:500],
             )
 
-    def _until_answered(self, body: bytes) -> tuple[int, str]:
+    def remove(self, predicate: str, from_ns: int, to_ns: int) -> str:
+        """Delete the points of a predicate with from_ns ≤ time < to_ns; return why not, "" if done.
+
+        Raises
+        ------
+        Stopped
+            The program ends before the server has answered.
+        """
+        span = {"start": _rfc3339(from_ns), "stop": _rfc3339(to_ns), "predicate": predicate}
+        try:
+            return self._until_answered(partial(self._delete, span))[1]
+        except Refused as error:
+            return str(error)
+
+    def _delete(self, span: dict[str, str]) -> tuple[int, str]:
+        settings = self._settings
+        request: Any = DeletePredicateRequest
+        service: Any = DeleteService
+        try:
+            service(self._client.api_client).post_delete(
+                request(**span), org=settings.org, bucket=settings.bucket
+            )
+        except InfluxDBError as error:
+            status = int(getattr(error, "status", 0) or 0)
+            if status in (401, 403, 404, 405):
+                return 0, f"{status}: {_text(error)}"
+            return self._meaning(error, empty=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise TryLater(f"no answer: {error}", kind="no answer") from error
+        return 0, ""
+
+    def _until_answered(self, post: Callable[[], tuple[int, str]]) -> tuple[int, str]:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryLater),
             wait=self._wait_s,
@@ -189,7 +228,7 @@ class InfluxWriter:
             before_sleep=self._say,
         )
         try:
-            lost, reason = retrying(self._post_or_stop, body)
+            lost, reason = retrying(self._post_or_stop, post)
         except tenacity.RetryError as error:
             raise Stopped from error
         if self._down_since_s:
@@ -225,7 +264,7 @@ class InfluxWriter:
             next_try_s=round(state.next_action.sleep if state.next_action else 0.0, 1),
         )
 
-    def _post_or_stop(self, body: bytes) -> tuple[int, str]:
+    def _post_or_stop(self, post: Callable[[], tuple[int, str]]) -> tuple[int, str]:
         """Post in a thread of its own, which a stop does not wait for longer than STOP_WAIT_S.
 
         A server that hangs would otherwise hold up the program's end for a whole time-out.
@@ -234,7 +273,7 @@ class InfluxWriter:
 
         def run() -> None:
             try:
-                outcome.set_result(self._post(body))
+                outcome.set_result(post())
             except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
                 outcome.set_exception(error)
 
@@ -313,6 +352,12 @@ def _halves(body: bytes, lines: int) -> list[tuple[bytes, int]]:
     each = [line + b"\n" for line in body.split(b"\n")[:-1]]
     half = lines // 2
     return [(b"".join(each[half:]), lines - half), (b"".join(each[:half]), half)]
+
+
+def _rfc3339(time_ns: int) -> str:
+    """Return a time as the delete request wants it, to the nanosecond."""
+    seconds, rest = divmod(time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _drop_remedy(reason: str) -> str:

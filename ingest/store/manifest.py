@@ -96,12 +96,16 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Replace the manifest in one step; on disk when it returns."""
         aside = folder / (NAME + ".new")
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"version": VERSION, **asdict(self)}, separators=(",", ":")))
+        with aside.open("wb") as file:
+            file.write(self.to_bytes())
             file.flush()
             os.fsync(file.fileno())
         aside.replace(folder / NAME)
         sync_folder(folder)
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as it stands in its file."""
+        return json.dumps({"version": VERSION, **asdict(self)}, separators=(",", ":")).encode()
 
     def counts(self) -> dict[str, int]:
         """Return the rows by verdict; ``rows`` are the readings of known channels."""
@@ -117,6 +121,11 @@ class Manifest:
         """Return the manifest with its last ``members`` files replaced by one."""
         gone = tuple(Retired(f.name, now_s) for f in self.files[-members:])
         return replace(self, files=(*self.files[:-members], file), retired=(*self.retired, *gone))
+
+    def without_oldest(self, count: int, *, now_s: float) -> Manifest:
+        """Return the manifest without its first ``count`` files."""
+        gone = tuple(Retired(f.name, now_s) for f in self.files[:count])
+        return replace(self, files=self.files[count:], retired=(*self.retired, *gone))
 
 
 def sync_folder(folder: Path) -> None:

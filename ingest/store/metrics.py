@@ -25,3 +25,9 @@ ARCHIVE_FILES = Gauge("lifeline_archive_files", "Files the manifest names")
 ARCHIVE_LAG = Gauge("lifeline_archive_lag_records", "Journal records not yet in the manifest")
 ARCHIVE_ERRORS = Counter("lifeline_archive_errors_total", "Rolls that failed and are tried again")
 COMPACTIONS = Counter("lifeline_archive_compactions_total", "Small files made into one")
+ARCHIVE_EXPIRED = Counter(
+    "lifeline_archive_expired_files_total", "Archive files removed by age or size"
+)
+NOT_REMOVED = Counter(
+    "lifeline_store_not_removed_total", "Points that a correction should have replaced, and did not"
+)

@@ -59,9 +59,9 @@ class Span:
     channels: NDArray[np.int32] | None = None
 
 
-def archived(folder: Path, span: Span) -> Iterator[Piece]:
-    """Yield an archive's records in the span."""
-    for file in Manifest.load(folder).files:
+def archived(folder: Path, span: Span, manifest: Manifest | None = None) -> Iterator[Piece]:
+    """Yield an archive's records in the span, by its manifest of now or of a moment before."""
+    for file in (manifest or Manifest.load(folder)).files:
         held = _parquet.ParquetFile(folder / file.name)
         lowest, highest = _received(held, file)
         if highest < span.from_ns:

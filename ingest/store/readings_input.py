@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
 
 from ingest.journal import Cursor
 from ingest.store import metrics
+from ingest.store.corrections import TYPE as CORRECTION
+from ingest.store.corrections import load
 from ingest.store.follow import Follower, RowJudge, collect, registry_at
 from ingest.store.lines import LineEncoder, Lines
 from ingest.store.sending import Tally
+from rules.judge import JUDGED, LATE
 from rules.readings import Control, Readings, texts_named
 
 if TYPE_CHECKING:
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
     from rules.readings import Record
     from rules.registry import Registry
 
+log: Any = structlog.get_logger("store")
+
+MEND_ROWS = 10_000
 SKIPPED = ("not_finite", "unknown", "duplicates", "conflicts")
 SAVE_EVERY_S = 1.0  # a cursor costs a sync; what was sent since is only sent again
 
@@ -41,6 +50,7 @@ class ReadingsInput:
         )
         self._saved_at = time.monotonic()
         self._unsaved = self._in_flight = False
+        self._named: list[str] = []  # corrections that come after the lines read last
         self.newest_ns = 0  # judged time written
         self._told = Tally()
 
@@ -70,9 +80,32 @@ class ReadingsInput:
         lines = self.lines(records)
         sender.send(lines, f"journal {first}..{self.follower.offset - 1}")
         self._count(lines)
+        while self._named:
+            self.mend(self._named.pop(0), sender)
         self.done()
         if stop.is_set():
             self.save()
+
+    def mend(self, name: str, sender: Sender) -> None:
+        """Write a correction's points anew; InfluxDB keeps the last of a series and time.
+
+        Where a measurement became none, or the other way, the point is of another series (tag
+        ``faulty``): then the channel's points of that time are deleted first.
+        """
+        held = load(self._data, name)
+        ids = self.registry.channels.id
+        for row in np.unique(held.channel[held.crossed]).tolist():
+            if row >= len(ids):
+                continue
+            times = held.judged_ns[held.channel == row]
+            sender.remove(f'channel="{ids[row]}"', int(times.min()), int(times.max()) + 1)
+        rows = held.readings()
+        verdict = np.where(held.late, LATE, JUDGED).astype(np.uint8)
+        for begin in range(0, len(held), MEND_ROWS):
+            part = slice(begin, begin + MEND_ROWS)
+            lines = self._encoder.encode(rows.take(part), verdict[part])
+            sender.send(lines, f"correction {name[:12]}")
+        log.info("correction written", hash=name, rows=len(held))
 
     def _count(self, lines: Lines) -> None:
         for reason in SKIPPED:
@@ -101,6 +134,8 @@ class ReadingsInput:
                 done.append(self._encode(run))
                 run = []
                 self._change(named)
+            elif isinstance(body, Control) and body.type == CORRECTION:
+                self._named.append(str(body.data["hash"]))
         done.append(self._encode(run))
         return Lines.sum(done)
 

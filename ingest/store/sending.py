@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from ingest.crash_points import reach
+from ingest.store import metrics
 from ingest.store.lines import Lines
 
 if TYPE_CHECKING:
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
 
     from ingest.store.influx import InfluxWriter
     from ingest.store.refused import RefusedLines
+
+log: Any = structlog.get_logger("store")
 
 
 class Tally:
@@ -59,8 +65,28 @@ class Sender:
             The program ends before the server has answered.
         """
         written = self._writer.write(lines.body, lines.count)
+        reach("store-answered")
         self._refused.keep(written, path=f"{self._bucket} {place}", stop=self._stop)
         self._told.add(lines=written.stored, dropped=written.dropped, refused=len(written.bad))
+
+    def remove(self, predicate: str, from_ns: int, to_ns: int) -> None:
+        """Delete the points of a predicate with from_ns ≤ time < to_ns; what is refused is said.
+
+        Raises
+        ------
+        Stopped
+            The program ends before the server has answered.
+        """
+        why = self._writer.remove(predicate, from_ns, to_ns)
+        if why:
+            metrics.NOT_REMOVED.inc()
+            log.error(
+                "the store does not delete: corrected points stand beside the old ones",
+                bucket=self._bucket,
+                points=predicate,
+                reason=why[:500],
+                remedy="let the token write (which deletes too), then make the correction again",
+            )
 
     def taken(self) -> dict[str, int]:
         """Return lines, dropped and refused since the last call."""

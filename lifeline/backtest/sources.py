@@ -108,7 +108,7 @@ def _data_folder(folder: Path, registry: Path | None, from_ns: int) -> Source:
         name=str(folder),
         registry=found,
         latest=texts.newest(END_NS),
-        read=lambda span: chain(archived(data / "archive", span), _journal_tail(data, span)),
+        read=lambda span: _read(data, span),
         texts=texts.by_hash,
         rows=sum(manifest.counts()[name] for name in ("rows", "ticks")),
     )
@@ -120,14 +120,16 @@ def _first_offset(data: Path) -> int:
     return files[0].first if files else (held[0].first if held else 0)
 
 
-def _journal_tail(data: Path, span: Span) -> Iterator[Piece]:
-    """Yield what the archive does not hold yet."""
-    return of_records(_journal(data / "journal", _tail_begin(data)), span)
+def _read(data: Path, span: Span) -> Iterator[Piece]:
+    """Return the archive, then what it does not hold yet: by one manifest, so nothing twice."""
+    manifest = Manifest.load(data / "archive")
+    tail = _journal(data / "journal", _begin_after(data, manifest))
+    return chain(archived(data / "archive", span, manifest), of_records(tail, span))
 
 
-def _tail_begin(data: Path) -> int:
+def _begin_after(data: Path, manifest: Manifest) -> int:
     held = segments(data / "journal")
-    return max(Manifest.load(data / "archive").next_offset, held[0].first if held else 0)
+    return max(manifest.next_offset, held[0].first if held else 0)
 
 
 def _journal(journal: Path, start: int) -> Iterator[Record]:
@@ -141,11 +143,33 @@ def journaled_controls(data: Path) -> Iterator[tuple[int, Control]]:
     """Yield (received before it, command) of the Control records the archive does not hold yet."""
     journal = data / "journal"
     end = durable_end(journal)
-    with JournalReader(journal, start=_tail_begin(data)) as reader:
+    with JournalReader(
+        journal, start=_begin_after(data, Manifest.load(data / "archive"))
+    ) as reader:
         passed = -1
         while passed < reader.next_offset < end:
             passed = reader.next_offset
             yield from ((at_ns, control) for _, at_ns, control in reader.controls(until=end))
+
+
+def registry_at(data: Path, time_ns: int) -> Registry:
+    """Return the registry that held in a data folder at a time, or the oldest that is known.
+
+    Raises
+    ------
+    Missing
+        The data folder lost its text.
+    """
+    return _Texts(data).newest(time_ns)
+
+
+def all_controls(data: Path) -> Iterator[tuple[int, Control]]:
+    """Yield (received before it, command) of all Control records held; some may come twice.
+
+    The journal is looked at first: what is archived meanwhile is then seen twice, not never.
+    """
+    tail = list(journaled_controls(data))
+    return chain(archived_controls(data / "archive"), tail)
 
 
 class _Texts:
@@ -180,10 +204,9 @@ class _Texts:
 
     def newest(self, until_ns: int) -> Registry:
         """Return the registry that held at a time, or the oldest that is known."""
-        every = [*archived_controls(self._data / "archive"), *journaled_controls(self._data)]
         named = [
             (at, digest)
-            for at, control in every
+            for at, control in all_controls(self._data)
             if (digest := texts_named(control).get("registry"))
         ]
         before = [digest for at, digest in named if at <= until_ns]

@@ -15,10 +15,14 @@ from lifeline.cli import (
     feeds,
     grafana,
     influx,
+    keeping,
+    mending,
     registry,
     reload,
     rules,
     site,
+    support,
+    torture,
 )
 
 app = typer.Typer(
@@ -62,4 +66,13 @@ app.add_typer(alarms.app, name="alarms")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)
+app.command("backup")(keeping.backup)
+app.command("restore")(keeping.restore)
+app.command("migrate")(keeping.migrate)
+app.command("redecode")(mending.redecode)
+app.add_typer(mending.mark, name="mark")
+app.command("rejudge")(mending.rejudge)
+app.add_typer(mending.quarantine, name="quarantine")
+app.command("support-bundle")(support.support_bundle)
 app.add_typer(bench.app, name="bench")
+app.command("torture")(torture.torture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from lifeline.cli.explain import explain_rules
 from lifeline.cli.false_alarms import false_alarms
 from lifeline.cli.shadow import shadow
 from lifeline.cli.suggest import suggest
+
+if TYPE_CHECKING:
+    from rules.problems import Problem
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
 
@@ -70,6 +73,16 @@ def check_rules(
         for line in told.lines:
             print(line)
     warnings = len(problems) - errors
+    said = _tell(problems, json_file)
+    against = f"against {found}" if found else "without a registry (--registry checks more)"
+    said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
+    if not errors:
+        said.print(maturity(rule.body.status for rule in load_rules(rules_folder).rules))
+    raise typer.Exit(2 if errors else int((strict and warnings > 0) or over > 0))
+
+
+def _tell(problems: list[Problem], json_file: Path | None) -> Console:
+    """Print problems, and write them as JSON; return where they were printed."""
     if json_file is not None:
         held = [problem.to_json() for problem in problems]
         text = json.dumps(held, ensure_ascii=False, indent=2)
@@ -77,11 +90,7 @@ def check_rules(
     said = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in problems:
         said.print(str(problem), markup=False)
-    against = f"against {found}" if found else "without a registry (--registry checks more)"
-    said.print(f"{rules_folder}: {errors} errors, {warnings} warnings, {against}")
-    if not errors:
-        said.print(maturity(rule.body.status for rule in load_rules(rules_folder).rules))
-    raise typer.Exit(2 if errors else int((strict and warnings > 0) or over > 0))
+    return said
 
 
 @app.command("list")

@@ -26,6 +26,7 @@ from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
 from lifeline.console.trend import MAX_POINTS, trend_json
 from lifeline.console.vendor import vendor_files
+from lifeline.lag import measure
 from lifeline.ledger import Unknown
 from lifeline.metrics_files import all_metrics
 
@@ -101,6 +102,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/metrics")
     def _metrics() -> Response:
+        measure(desk.data, desk.ledger)
         view.state(desk)  # the gauges of alarms, age and sight are as old as the last look
         return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 

@@ -63,6 +63,14 @@ _SYSTEM_WORDS = {
         "en": "the ledger and the event log disagree; tell a maintainer",
         "zh": "台账与事件日志不一致，请通知维护人员",
     },
+    "clock-unsynchronised": {
+        "en": "this machine's clock is not synchronised; see to NTP (chronyc tracking)",
+        "zh": "本机时钟未同步，请检查 NTP（chronyc tracking）",
+    },
+    "clock-step": {
+        "en": "this machine's clock was set; times and durations around it may be wrong",
+        "zh": "本机时钟被调整，前后的时间和持续时长可能有误",
+    },
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
 
+from ingest.store.errors import StoreError
 from lifeline.console.answers import BadInput
 from lifeline.console.live import SUSPECT_FLAGS, neighbours, now_of, scale
 from lifeline.console.view import finite, ms
@@ -23,6 +25,7 @@ LONGEST_MS = 400 * 86_400_000
 NS = 1_000_000
 GAP_INTERVALS = 3
 NEIGHBOUR_POINTS = 300
+MEND_POINTS = 2_000_000
 
 
 def trend_json(
@@ -89,16 +92,36 @@ def _neighbour(
 def _points(desk: Desk, row: int, from_ns: int, to_ns: int, max_points: int) -> tuple[Points, str]:
     """Return hot and archived readings as one; an archive that fails leaves the hot ones."""
     hot, since_ns = desk.hot.read(row, from_ns, to_ns)
+    mended, problem = _is_mended(desk, row, from_ns, to_ns)
     if since_ns <= from_ns or desk.archive is None:
-        return thin(hot, max_points), ""
+        return thin(_mended(desk, row, hot) if mended else hot, max_points), problem
     try:
-        old = desk.archive.trend(row, from_ns, min(to_ns + 1, since_ns), max_points)
+        # Of rows that are corrected all are wanted: the extremes of the old values are none now.
+        most = MEND_POINTS if mended else max_points
+        old = desk.archive.trend(row, from_ns, min(to_ns + 1, since_ns), most)
     except Exception as error:  # noqa: BLE001 - the page must not go blank with the archive
         LOG.warning("archive did not answer", error=str(error))
         return thin(hot, max_points), f"archive: {error}"[:300]
     names = ("event_ns", "receive_ns", "value", "qc_flag", "verdict")
     joined = {k: np.concatenate([getattr(old, k), getattr(hot, k)]) for k in names}
-    return thin(Points(**joined), max_points), ""
+    points = Points(**joined)
+    return thin(_mended(desk, row, points) if mended else points, max_points), problem
+
+
+def _is_mended(desk: Desk, row: int, from_ns: int, to_ns: int) -> tuple[bool, str]:
+    """Say whether corrections concern these points, and what keeps us from telling."""
+    try:
+        return desk.keeper.corrections.touch(row, from_ns, to_ns), ""
+    except (StoreError, OSError) as error:
+        LOG.warning("corrections cannot be read", error=str(error))
+        return False, f"corrections: {error}"[:300]
+
+
+def _mended(desk: Desk, row: int, points: Points) -> Points:
+    value, qc_flag = desk.keeper.corrections.on_points(
+        row, (points.event_ns, points.receive_ns), points.value, points.qc_flag
+    )
+    return replace(points, value=value, qc_flag=qc_flag)
 
 
 def _limits(plans: list[tuple[int, Site]], row: int, span: tuple[int, int]) -> list[dict[str, Any]]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
+from ingest.crash_points import reach
 from lifeline import metrics
-from lifeline.ledger import commands
+from lifeline.ledger import commands, own
 from lifeline.ledger.book import (
-    LEDGER_PARTITION,
     Compose,
     Outlet,
     Writing,
@@ -26,7 +26,6 @@ from lifeline.ledger.book import (
     append,
     called,
     facts,
-    next_seq,
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
 from lifeline.ledger.errors import Unavailable
@@ -109,6 +108,8 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                reach("ledger-before-commit")
+            reach("ledger-after-commit")
         except DBAPIError as error:
             raise self._unavailable(error) from error
 
@@ -171,28 +172,38 @@ class Ledger:
         """Note what a re-run gave differently, and raise one alarm about it while none stands."""
         wall_ns = self.wall_ns()
         connection.execute(insert(MISMATCH), [row | {"wall_ns": wall_ns} for row in found])
-        standing = connection.execute(
-            select(ALARM.c.alarm_id).where(ALARM.c.rule == MISMATCH_RULE, ALARM.c.ended.is_(False))
-        ).first()
-        if standing is not None:
-            return
-        seq, now_ns = next_seq(connection), self.now_ns()
-        raised = Event(
-            type=EventType.RAISED,
-            partition=LEDGER_PARTITION,
-            offset=seq,
-            row=0,
-            rule=MISMATCH_RULE,
+        own.raise_once(
+            connection,
+            self.writing,
+            MISMATCH_RULE,
+            found[0],
             severity=3,
-            max_severity=3,
-            klass="maintenance",
-            episode=f"{LEDGER_PARTITION} {seq}",
-            onset_ns=now_ns,
-            event_ns=now_ns,
-            receive_ns=now_ns,
-            evidence=found[0],
+            now_ns=self.now_ns(),
+            simulation=simulation,
         )
-        append(connection, [raised], simulation=simulation, writing=self.writing)
+
+    def own_alarm(
+        self, rule: str, wrong: str, *, severity: int = 2, simulation: bool = False
+    ) -> bool:
+        """Raise a maintenance alarm about ourselves while ``wrong`` says what, clear it by "".
+
+        Return whether anything changed; the same word again changes nothing.
+        """
+        now_ns = self.now_ns()
+        with self.write() as connection:
+            if not wrong:
+                return own.clear(
+                    connection, self.writing, rule, now_ns=now_ns, simulation=simulation
+                )
+            return own.raise_once(
+                connection,
+                self.writing,
+                rule,
+                {"found": wrong},
+                severity=severity,
+                now_ns=now_ns,
+                simulation=simulation,
+            )
 
     @staticmethod
     def _count(fresh: list[Event], found: list[dict[str, str]], written: Written) -> None:

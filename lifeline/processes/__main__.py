@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ingest import crash_points
 from ingest.journal import JournalError
 from ingest.store.errors import StoreError
 from lifeline.allocation import settle, yield_to_others
 from lifeline.errors import EXIT_CODE, Failure
 from lifeline.logs import configure_logs
 from lifeline.metrics_files import MetricsFile
+from lifeline.parent import end_with
 from lifeline.processes.context import parse
 from rules.problems import Invalid
 
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-_PR_SET_PDEATHSIG = 1
 
-
-def end_with(parent: int) -> None:
-    """Ask Linux for a SIGTERM when the supervisor is gone, also by kill -9."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it ended before we asked
-        sys.exit(0)
+def armed(log: Any) -> bool:
+    """Take a crash point from the environment, where one is named; False where it is none."""
+    wanted = os.environ.get(crash_points.VARIABLE, "")
+    try:
+        crash_points.arm(wanted)
+    except ValueError as error:
+        log.error(str(error))  # noqa: TRY400 - the remedy is in the sentence
+        return False
+    if wanted:
+        log.warning("this process will kill itself: it is under torture", at=wanted)
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     log = structlog.get_logger(name)
+    if not armed(log):
+        return EXIT_CODE
     MetricsFile(context.data, name, stop=context.stop).start()
     try:
         process = importlib.import_module(f"lifeline.processes.{name}")

@@ -54,6 +54,7 @@ class Context:
     scenario: str = ""
     begin_ns: int = 0  # city time at which the scenario begins; 0 = when its process starts
     again: bool = False  # it fell and is started again: what held then holds, not the folder
+    checkpoint_s: float | None = None  # between snapshots, between archive files; None: their own
     stop: threading.Event = field(default_factory=threading.Event)
 
     def config(self) -> CityConfig:
@@ -79,6 +80,8 @@ def command(name: str, context: Context, *, parent: int, json_logs: bool) -> lis
         words.append("--again")
     if context.scenario:
         words += ["--scenario", context.scenario, "--begin-ns", str(context.begin_ns)]
+    if context.checkpoint_s is not None:
+        words += ["--checkpoint-s", str(context.checkpoint_s)]
     return [*words, "--json-logs"] if json_logs else words
 
 
@@ -95,6 +98,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
     parser.add_argument("--begin-ns", type=int, default=0, help="city time it begins at")
     parser.add_argument("--again", action="store_true", help="started again after it fell")
     parser.add_argument("--parent", type=int, default=0, help="end when this process has ended")
+    parser.add_argument("--checkpoint-s", type=float, help="between snapshots and archive files")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     said = parser.parse_args(arguments)
     context = Context(
@@ -104,5 +108,6 @@ def parse(arguments: Sequence[str]) -> tuple[str, Context, int, bool]:
         scenario=said.scenario,
         begin_ns=said.begin_ns,
         again=said.again,
+        checkpoint_s=said.checkpoint_s,
     )
     return said.name, context, said.parent, said.json_logs

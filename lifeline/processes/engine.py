@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifeline.engine_process import run_engine
+from lifeline.engine_process import SNAPSHOT_S, run_engine
 
 if TYPE_CHECKING:
     from lifeline.processes.context import Context
@@ -12,4 +12,5 @@ if TYPE_CHECKING:
 
 def run(context: Context) -> None:
     """Fold the journal until stopped."""
-    run_engine(data=context.data, stop=context.stop)
+    every_s = SNAPSHOT_S if context.checkpoint_s is None else context.checkpoint_s
+    run_engine(data=context.data, stop=context.stop, snapshot_s=every_s)

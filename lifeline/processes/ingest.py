@@ -63,7 +63,7 @@ def run(context: Context) -> None:
             coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
             tick_s=tick_s(context.origin.factor),
             limits=IngestLimits(
-                segment_bytes=journal.segment_mb << 20, raw_age_ns=journal.raw_keep
+                segment_bytes=int(journal.segment_mb * 2**20), raw_age_ns=journal.raw_keep
             ),
             mappings=texts.mappings,
             load_site=load_site,

@@ -14,6 +14,7 @@ import ingest.store.metrics
 import lifeline.engine_process
 import lifeline.metrics
 import lifeline.retention
+import lifeline.time_source
 from lifeline.processes import NAMES
 from lifeline.supervisor import COUNTED
 from tests import servers
@@ -28,6 +29,7 @@ COUNTING = (
     lifeline.engine_process,
     lifeline.metrics,
     lifeline.retention,
+    lifeline.time_source,
 )
 
 

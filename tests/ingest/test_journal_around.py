@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,8 +24,12 @@ from ingest.journal import (
     retain,
 )
 from ingest.journal import retention as retention_module
+from ingest.journal.files import OsFiles
 from rules.readings import Tick
-from tests.journal_kit import rows
+from tests.journal_kit import FaultyFiles, rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # ---------------------------------------------------------------- cursors
 
@@ -57,16 +61,12 @@ def test_a_cursor_comes_back_with_its_state(tmp_path: Path):
             assert held == wanted
 
 
-def test_a_cursor_without_room_says_so_and_leaves_the_old_one(tmp_path: Path, monkeypatch):
+def test_a_cursor_without_room_says_so_and_leaves_the_old_one(tmp_path: Path):
     path = tmp_path / "cursors" / "store"
     Cursor(12).save(path)
-
-    def no_room(_file):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as full:
-        full.setattr(os, "fsync", no_room)
-        assert not Cursor(13).save_if_room(path)
+    files = FaultyFiles(path.parent)
+    files.fail = {"sync": errno.ENOSPC}
+    assert not Cursor(13).save_if_room(path, files=files)
     assert Cursor.load(path).offset == 12
     assert [p.name for p in path.parent.iterdir()] == ["store"]
     assert Cursor(13).save_if_room(path)
@@ -91,23 +91,18 @@ def test_a_damaged_or_cut_cursor_is_never_taken_for_one(
         Cursor.load(path)
 
 
-@pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_crash_while_saving_leaves_the_old_cursor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-):
+@pytest.mark.parametrize("call", ["write", "sync", "rename"])
+def test_a_crash_while_saving_leaves_the_old_cursor(tmp_path: Path, call: str):
     path = tmp_path / "engine"
     Cursor(1).save(path)
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        if call == "fsync":
-            patch.setattr(os, "fsync", dies)
-        else:
-            patch.setattr(Path, "replace", dies)
-        with pytest.raises(KeyboardInterrupt):
-            Cursor(2, dict(SMALL)).save(path)
+    files = OsFiles()
+    setattr(files, call, dies)
+    with pytest.raises(KeyboardInterrupt):
+        Cursor(2, dict(SMALL)).save(path, files=files)
     assert Cursor.load(path).offset == 1
     Cursor(3).save(path)
     assert Cursor.load(path).offset == 3

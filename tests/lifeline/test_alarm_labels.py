@@ -8,7 +8,7 @@ from lifeline.console.view import alarm_json
 from lifeline.notify import labelled
 from lifeline.packs import copy_packs
 from lifeline.site import Site
-from rules.alarms import AlarmFold
+from rules.alarm_fold import AlarmFold
 from rules.events import Event, EventType
 from rules.language import compile_plan, load_rules
 from rules.registry_file import registry_of

@@ -123,6 +123,15 @@ def test_a_city_without_influxdb_does_not_wait_for_it(data: Path):
     assert oldest(data) == 19
 
 
+def test_the_page_holds_what_it_has_not_passed_unless_the_disk_is_full(data: Path, monkeypatch):
+    Cursor(6).save(data / "cursors" / "serve")
+    keep_journal(data, OLD, now_ns=NOW_NS)
+    assert oldest(data) == 6
+    monkeypatch.setattr(segments_retention, "_free_bytes", lambda _: 0)
+    full = Bounds(keep_ns=NOW_NS, store=True, min_free_bytes=1)
+    assert keep_journal(data, full, now_ns=NOW_NS).forced == (6, 17)
+
+
 def test_a_full_disk_takes_influxdbs_backlog_and_says_so_but_no_more(data: Path, monkeypatch):
     places(data, snapshots=(12, 20), archive=15, store=4)
     monkeypatch.setattr(segments_retention, "_free_bytes", lambda _: 0)

@@ -10,8 +10,9 @@ import pytest
 
 from lifeline.broker import become_broker, program, wait_until_up, write_config
 from lifeline.data_folder import DataFolder, holder_pid
-from lifeline.errors import Crashed, Missing, NewerFolder, Occupied, Unreachable
+from lifeline.errors import Crashed, Missing, Occupied, Unreachable
 from lifeline.metrics_files import metrics_folder
+from lifeline.migrations import VERSION
 from lifeline.new_site import write_new_site
 from lifeline.processes import Context
 from lifeline.supervisor import Supervisor
@@ -106,15 +107,8 @@ def test_a_second_instance_is_told_who_is_first(tmp_path):
         with pytest.raises(Occupied, match=f"process {os.getpid()} works in this data folder"):
             DataFolder(tmp_path / "data")
     with DataFolder(tmp_path / "data"):
-        assert (tmp_path / "data" / "VERSION").read_text() == "1\n"
+        assert (tmp_path / "data" / "VERSION").read_text() == f"{VERSION}\n"
     assert holder_pid(tmp_path / "data") is None
-
-
-def test_a_data_folder_of_another_version_is_refused(tmp_path):
-    (tmp_path / "VERSION").write_text("2\n")
-    with pytest.raises(NewerFolder, match="use the program that wrote them"):
-        DataFolder(tmp_path)
-    assert holder_pid(tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):

@@ -86,7 +86,7 @@ CITY = {
         "no2-01/h no2 [ppb] 0 2000 50 1m info",
         "o3-01/h o3 ug/m3 0 2000 90 1m info",
         "co-01/h co [ppm] 0 100 1 1m info",
-        "no-01/laeq noise_laeq dB(A) 30 130 55 1m info",
+        "no-01/laeq noise_laeq dB(A) 30 130 45 1m info",
         "ra-01/mean dose_rate nSv/h 0 100000 0.1",
     ],
     ("env-na", "noise_point"): ["no-01/laeq noise_laeq dB(A) 30 130 45 1m info"],
@@ -94,7 +94,7 @@ CITY = {
     ("env-nc", "noise_point"): ["no-01/laeq noise_laeq dB(A) 30 130 60 1m info"],
     ("env-bs", "building_site"): [
         "tsp-01/mean tsp mg/m3 0 10 200 1m info",
-        "no-01/laeq noise_laeq dB(A) 30 130 60 1m info",
+        "no-01/laeq noise_laeq dB(A) 30 130 50 1m info",
     ],
     ("env-so", "soil_point"): [
         "sm-01/value soil_moisture %{vol} 0 60 25 10m info",

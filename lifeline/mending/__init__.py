@@ -1,0 +1,1 @@
+"""Mending history: corrections of what was recorded, and what it would have meant."""

@@ -1,0 +1,225 @@
+"""What is promised, compared with what is left: journal, store, event log, ledger, receiver."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select
+
+from lifeline.engine_process import SiteTexts, empty_site
+from lifeline.ledger import Ledger
+from lifeline.ledger.tables import EVENT
+from lifeline.notify import WebhookSettings
+from lifeline.torture.journaled import (
+    MS,
+    event_lines,
+    read_journal,
+    registry_of,
+    rows_of,
+    said,
+    samples_of,
+)
+from lifeline.torture.processes import NAMES, log_of
+from lifeline.torture.site import GATEWAYS, LEAST_SEVERITY, MODULES
+from rules.engine import Engine
+from rules.events import decode, encode
+from rules.judge import JUDGED, LATE, Judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lifeline.torture.journaled import Sample
+    from lifeline.torture.kills import Tortured
+    from lifeline.torture.servers import Point, Receiver
+    from rules.events import Event
+    from rules.readings import Readings, Record
+    from rules.registry import Registry
+
+ALL: Final = 1 << 30
+LATE_AGAIN: Final = "delivered again, taken for late"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of acknowledged readings of one transport."""
+
+    acknowledged: int
+    journaled: int
+    stored: int
+
+    @property
+    def lost(self) -> int:
+        """Return how many are not in the journal or not in the store."""
+        return 2 * self.acknowledged - self.journaled - self.stored
+
+
+def compare(left: Tortured, points: list[Point], receiver: Receiver) -> dict[str, Any]:
+    """Return the row of figures; see docs/reliability.md for what each means."""
+    records = read_journal(left.data)
+    registry = registry_of(left.data, records)
+    rows, g = rows_of(records)
+    stored_twice, missing_in_store, stored = _store(rows, g, registry, points)
+    fates = {
+        name: _fate(left, devices, set(samples_of(rows, registry)), stored)
+        for name, devices in (("mqtt", GATEWAYS), ("coap", MODULES))
+    }
+    lines = event_lines(left.data)
+    events = [decode(line) for line in lines]
+    ledger_lost, ledger_twice, wanted = _ledger(left.data, events)
+    messages_missing, messages_wrong = _notifications(wanted, receiver)
+    twice = {
+        "event in the log": _repeats(events),
+        "point": stored_twice,
+        "event in the ledger": ledger_twice,
+        "notification": messages_wrong,
+        LATE_AGAIN: late_again(rows, g, len(registry.channels.id)),
+    }
+    named = Counter({k: n for k, n in left.kills.items() if not k.endswith("/random")})
+    return {
+        "kills": left.kills.total(),
+        "seed": left.seed,
+        "acknowledged": sum(f.acknowledged for f in fates.values()),
+        "journaled": sum(f.journaled for f in fates.values()),
+        "stored": sum(f.stored for f in fates.values()),
+        "lost": sum(f.lost for f in fates.values()) + missing_in_store + ledger_lost,
+        "twice": sum(twice.values()),
+        "log_equal": lines == _fresh_log(left.data, records),
+        "notifications_missing": messages_missing,
+        "what_twice": twice,
+        "events": len(events),
+        "notifications": len(wanted),
+        "notifications_repeated": receiver.repeats,
+        "journal_rows": len(rows),
+        "at_points": named.total(),
+        "points": dict(sorted(left.kills.items())),
+        "never_reached": dict(sorted(left.never_reached.items())),
+        "errors_logged": errors_logged(left.data),
+        **{name: asdict(fate) | {"lost": fate.lost} for name, fate in fates.items()},
+        "wall_s": round(left.wall_s, 1),
+    }
+
+
+def holds(row: dict[str, Any]) -> bool:
+    """Return whether every promise held."""
+    clean = ("lost", "twice", "notifications_missing", "errors_logged")
+    return bool(row["log_equal"]) and not any(row[name] for name in clean)
+
+
+def _fate(
+    left: Tortured, devices: Iterable[str], journaled: set[Sample], stored: set[Sample]
+) -> Fate:
+    kept = said(message for device in devices for message in left.kept[device])
+    without_sequence = {(d, 0, port, ms, v) for d, _, port, ms, v in kept}
+    return Fate(len(kept), len(kept & journaled), len(without_sequence & stored))
+
+
+def _store(
+    rows: Readings, g: NDArray[np.int64], registry: Registry, points: list[Point]
+) -> tuple[int, int, set[Sample]]:
+    """Return (points too many, judged rows that are no point, samples stored).
+
+    A sample of the store has no sequence, which is 0 here.
+    """
+    verdict = Judge(len(registry.channels.id)).mark(rows, g).verdict
+    judged = (verdict == JUDGED) & (rows.channel >= 0)
+    wanted = Counter(
+        (registry.channels.id[c], t, v)
+        for c, t, v in zip(
+            rows.channel[judged].tolist(),
+            rows.event_ns[judged].tolist(),
+            rows.value[judged].tolist(),
+            strict=True,
+        )
+    )
+    found = Counter((channel, ns, value) for channel, late, ns, value in points if not late)
+    stored = set()
+    for channel, _, ns, value in points:
+        row = registry.channel_row[channel]
+        device = registry.devices.id[int(registry.channels.device[row])]
+        stored.add((device, 0, int(registry.channels.port[row]), ns // MS, value))
+    return (found - wanted).total(), (wanted - found).total(), stored
+
+
+def late_again(rows: Readings, g: NDArray[np.int64], channels: int) -> int:
+    """Return how many rows came again and were judged late, not duplicate.
+
+    The judge tells a repeat within 64 messages of its channel. Each beyond is a second point in the
+    store, tagged late, and may be a late finding.
+    """
+    verdict = Judge(channels).mark(rows, g).verdict
+    columns = (rows.channel, rows.boot, rows.sequence, rows.index)
+    heard: set[tuple[int, ...]] = set()
+    again = 0
+    for key, judged in zip(
+        zip(*(column.tolist() for column in columns), strict=True), verdict.tolist(), strict=True
+    ):
+        again += judged == LATE and key in heard
+        heard.add(key)
+    return again
+
+
+def _repeats(events: list[Event]) -> int:
+    return len(events) - len({(event.key, event.type) for event in events})
+
+
+def _fresh_log(data: Path, records: list[Record]) -> list[bytes]:
+    """Return what an engine that never ran before makes of the journal."""
+    texts = SiteTexts(data)
+    engine = Engine(*empty_site(), resolve=texts.resolve)
+    return [encode(event) for event in engine.fold(records)]
+
+
+def _ledger(data: Path, events: list[Event]) -> tuple[int, int, dict[int, dict[str, Any]]]:
+    """Return (events missing, events too many, the notifications a fresh ledger would send)."""
+    outlet = WebhookSettings(url="", secret=b"", min_severity=LEAST_SEVERITY).outlet
+    kept = Ledger(f"sqlite:///{data / 'ledger.sqlite'}")
+    with tempfile.TemporaryDirectory() as name:
+        fresh = Ledger(f"sqlite:///{Path(name) / 'fresh.sqlite'}", outlets=(outlet,))
+        if events:
+            fresh.apply(events, max(e.offset for e in events) + 1, position=1)
+        wanted = {int(row.seq): json.loads(row.body) for row in fresh.due(limit=ALL)}
+        should, has = _all_events(fresh), _all_events(kept)
+        fresh.close()
+    kept.close()
+    return (should - has).total(), (has - should).total(), wanted
+
+
+def _all_events(ledger: Ledger) -> Counter[tuple[int, str]]:
+    """Return every event with its number in the ledger."""
+    with ledger.read() as connection:
+        rows = connection.execute(select(EVENT.c.seq, EVENT.c.body)).all()
+    return Counter((int(row.seq), str(row.body)) for row in rows)
+
+
+def _notifications(wanted: dict[int, dict[str, Any]], receiver: Receiver) -> tuple[int, int]:
+    """Return (notifications that never came, ids that said two things or a wrong one)."""
+    bare = set(next(iter(wanted.values()), {}))
+    wrong = receiver.unsigned
+    for number, bodies in receiver.bodies.items():
+        told = [{k: v for k, v in json.loads(body).items() if k in bare} for body in bodies]
+        wrong += number not in wanted or any(each != wanted[number] for each in told)
+    return len(wanted.keys() - receiver.bodies.keys()), wrong
+
+
+def errors_logged(data: Path) -> int:
+    """Return how many lines of the processes' logs are errors or tracebacks."""
+    found = 0
+    for name in NAMES:
+        for line in log_of(name, data).read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("{"):
+                try:
+                    told = json.loads(line)
+                except ValueError:  # the last line of a life may be cut
+                    continue
+                found += told.get("level") in ("error", "critical")
+            else:
+                found += "Traceback" in line
+    return found
