@@ -106,15 +106,39 @@ class ChannelRule:
 
     def at(self, t_ns: int) -> ChannelRule:
         """Return the rule as it is at a moment."""
-        moment = np.array([t_ns], np.int64)
-        held = sum(1 << i for i, each in enumerate(self.schedules) if each.active(moment)[0])
-        return list(self.at_hours())[held]
+        return list(self.at_hours())[int(self._hours(np.array([t_ns], np.int64))[0])]
+
+    def along(self, name: str, place: int, t_ns: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a column of ``ByHours`` on one channel as it was at each time, [t, L]."""
+        held: NDArray[Any] = np.stack([getattr(each, name)[place] for each in self.at_hours()])
+        return held[self._hours(t_ns)]
+
+    def _hours(self, t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which combination of the schedules holds at each time; 0 is none."""
+        held = np.zeros(len(t_ns), np.int64)
+        for i, schedule in enumerate(self.schedules):
+            held |= schedule.active(t_ns).astype(np.int64) << i
+        return held
+
+    def taken(self, places: NDArray[np.intp]) -> ChannelRule:
+        """Return the rule on some of its channels, by their places among them."""
+        hours = tuple(
+            replace(each, **_rows(each, ByHours.__slots__, places)) for each in self.by_hours
+        )
+        own = {name: column[places] for name, column in self.own.items()}
+        columns = _rows(self, ("channel", *ByHours.__slots__, "max_gap_ns"), places)
+        return replace(self, by_hours=hours, own=own, **columns)
 
     @property
     def kernel(self) -> str:
         """Return the name of the scorer that runs it: the kind, and the method where it has any."""
         method = self.options.get("method")
         return f"{self.kind}_{method}" if method else self.kind
+
+
+def _rows(held: Any, names: tuple[str, ...], places: NDArray[np.intp]) -> dict[str, Any]:
+    """Return some rows of some columns."""
+    return {name: getattr(held, name)[places] for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

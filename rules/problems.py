@@ -28,6 +28,9 @@ class Problem:
     message: str
     severity: Severity = "error"
     noun: str = "rule"  # what `rule` names: rule, asset, device, …
+    unreachable: bool = False
+    """A level that no sample can reach. It stops no rules from loading, or one new sensor would
+    silence a city; who checks the files is refused."""
 
     def __post_init__(self) -> None:
         """Keep what is said readable, however long the word it is said of."""
@@ -43,7 +46,9 @@ class Problem:
 
     def to_json(self) -> dict[str, str | int]:
         """Return plain values, as the command line prints with ``--json``."""
-        return asdict(self)
+        told = asdict(self)
+        del told["unreachable"]  # the severity says it
+        return told
 
 
 class Invalid(Exception):  # noqa: N818 - the name is the sentence: rules are invalid

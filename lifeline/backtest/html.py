@@ -161,13 +161,16 @@ def _limits(
         if (rule.rule_id, rule.side) != (episode.rule, episode.side) or rule.kind != "threshold":
             continue
         for at in np.flatnonzero(rule.channel == row).tolist():
+            turns = {t for each in rule.schedules for t in each.switches(*span)}
+            times = np.array(sorted({*span, *turns}))
+            along = rule.along("raise_at", at, times)
             for column, level in enumerate(plan.levels):
-                limit = float(rule.raise_at[at, column])
-                if np.isnan(limit):
+                if np.isnan(along[0, column]):
                     continue
                 traces.append(
-                    {"x": _times(np.array(span)), "y": [limit, limit], "mode": "lines",
-                     "line": {"color": COLOURS[level.severity], "dash": "dash", "width": 1},
+                    {"x": _times(times), "y": along[:, column].tolist(), "mode": "lines",
+                     "line": {"color": COLOURS[level.severity], "dash": "dash", "width": 1,
+                              "shape": "hv"},
                      "name_en": LEVEL_WORDS["en"][level.severity],
                      "name_zh": LEVEL_WORDS["zh"][level.severity]}
                 )  # fmt: skip

@@ -70,14 +70,18 @@ def unreachable(plan: Plan, registry: Registry) -> list[Unreachable]:
             continue
         ends = registry.channels.range_hi if rule.side > 0 else registry.channels.range_lo
         end = ends[rule.channel]
-        beyond = rule.side * (rule.raise_at - end[:, None]) > 0
+        # by the hour the nearest limit counts: out of reach is what no hour brings into it
+        nearest_at = rule.side * np.minimum.reduce(
+            [rule.side * each.raise_at for each in rule.at_hours()]
+        )
+        beyond = rule.side * (nearest_at - end[:, None]) > 0
         for row, level in zip(*np.nonzero(beyond), strict=True):
             found.append(
                 Unreachable(
                     rule=rule.rule_id,
                     channel=registry.channels.id[rule.channel[row]],
                     level=plan.levels[level].name,
-                    limit=float(rule.raise_at[row, level]),
+                    limit=float(nearest_at[row, level]),
                     range_end=float(end[row]),
                     unit=rule.unit,
                 )
@@ -119,10 +123,10 @@ def nearest(
                 if not incident.fits(rule.rule_id, registry.channels.id[row]):
                     continue
                 level = _least(plan, rule, at, incident.severity)
-                score = scored.extreme(rule, row, incident) if level is not None else None
-                if level is None or score is None:
+                came = scored.nearest(rule, at, level, incident) if level is not None else None
+                if level is None or came is None:
                     continue
-                limit = float(rule.raise_at[at, level])
+                score, limit = came
                 near = rule.side * (score - limit) / max(abs(limit), 1e-12)
                 if near > margin:
                     margin = near
@@ -160,20 +164,25 @@ class _Scores:
             engine.fold_columns(columns)
             self._told += engine.series()
 
-    def extreme(self, rule: ChannelRule, row: int, incident: Incident) -> float | None:
-        """Return the score nearest to danger within the time of an incident, None if there is none.
+    def nearest(
+        self, rule: ChannelRule, at: int, level: int, incident: Incident
+    ) -> tuple[float, float] | None:
+        """Return the score that came nearest to a level's limit in an incident, and that limit.
 
-        Rows count that were received by then, judged or late.
+        None if there is none. Rows count that were received by then, judged or late.
         """
+        row = int(rule.channel[at])
         if rule.kind == "threshold":
             t, score = self._subset.values(row)
         else:
             t, score = self._read_out(rule.rule_id, self._registry.channels.id[row])
-        inside = score[(t >= incident.from_ns) & (t <= incident.to_ns)]
-        inside = inside[~np.isnan(inside)]
-        if not len(inside):
+        inside = (t >= incident.from_ns) & (t <= incident.to_ns) & ~np.isnan(score)
+        if not inside.any():
             return None
-        return float(inside.max() if rule.side > 0 else inside.min())
+        score = score[inside]
+        limit = rule.along("raise_at", at, t[inside])[:, level]
+        best = int(np.argmax(rule.side * (score - limit)))
+        return float(score[best]), float(limit[best])
 
     def _read_out(self, rule: str, subject: str) -> tuple[Any, Any]:
         times, scores = [np.zeros(0, np.int64)], [np.zeros(0)]

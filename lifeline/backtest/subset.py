@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rules.plan import ChannelRule, Plan
 
 MOST_CHANNELS = 200
-PER_ROW = ("raise_at", "clear_at", "hold_ns", "hold_samples", "keep_ns", "max_gap_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,4 @@ def cut_plan(plan: Plan, channels: NDArray[np.int32]) -> Plan:
 
 def cut_rule(rule: ChannelRule, channels: NDArray[np.int32]) -> ChannelRule:
     """Return a rule on those of its channels that are among ``channels``."""
-    at = np.flatnonzero(np.isin(rule.channel, channels))
-    columns: dict[str, Any] = {name: getattr(rule, name)[at] for name in PER_ROW}
-    own = {name: column[at] for name, column in rule.own.items()}
-    return replace(rule, channel=rule.channel[at], own=own, **columns)
+    return rule.taken(np.flatnonzero(np.isin(rule.channel, channels)))

@@ -44,10 +44,15 @@ def single_rate(limit: float, samples: int) -> float:
 def alarms_per_day(side: ChannelRule, interval_ns: NDArray[np.int64]) -> float | None:
     """Return the false alarms a day of one side on all its channels, None where no book has them.
 
-    ``interval_ns`` [n] is of the side's channels.
+    ``interval_ns`` [n] is of the side's channels. Where limits change by the hour, it is as if the
+    hours with the most alarms held all day.
     """
     if side.kind not in (*SINGLE, "cusum"):
         return None
+    return max(_of_one_hour(each, interval_ns) for each in side.at_hours())
+
+
+def _of_one_hour(side: ChannelRule, interval_ns: NDArray[np.int64]) -> float:
     limits = side.side * side.raise_at
     lowest = np.nanargmin(limits, axis=1)
     total = 0.0

@@ -118,7 +118,9 @@ def _picture(found: Explanation, width: int) -> str:
     at = rule.channel.tolist().index(site.registry.channel_row[alarm.subject])
     limits = {
         level.name: float(limit)
-        for level, limit in zip(site.plan.levels, rule.raise_at[at], strict=True)
+        for level, limit in zip(
+            site.plan.levels, rule.at(raised.event_ns).raise_at[at], strict=True
+        )
         if limit == limit  # noqa: PLR0124 - NaN: not declared
     }
     return chart(

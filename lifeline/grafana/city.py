@@ -161,11 +161,11 @@ class City:
 
 
 def common_limits(rules: tuple[ChannelRule, ...]) -> list[tuple[int, float, int]]:
-    """Return (severity by place from 0, limit, side) that all channels of the rules share."""
+    """Return (severity by place from 0, limit, side) that all channels share at all hours."""
     held = []
     for rule in rules:
         for level in range(rule.raise_at.shape[1]):
-            limits = np.unique(rule.raise_at[:, level])
+            limits = np.unique([each.raise_at[:, level] for each in rule.at_hours()])
             if len(limits) == 1 and np.isfinite(limits[0]):
                 held.append((level, float(limits[0]), rule.side))
     return held

@@ -57,9 +57,11 @@ def _curve(
         return ""
     thin = slice(None, None, max(1, len(times) // MAX_POINTS))
     order = np.argsort(times, kind="stable")[thin]
+    seen_ns = np.array([result.case.start_ns + span_ns], np.int64)  # limits as of its end
+    last = built.along("raise_at", place, seen_ns)[0]
     limits = [
         (level.name, float(limit))
-        for level, limit in zip(result.case.plan.levels, built.raise_at[place], strict=True)
+        for level, limit in zip(result.case.plan.levels, last, strict=True)
         if np.isfinite(limit)
     ]
     low, high = float(score.min()), float(score.max())

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +120,7 @@ def check(
         found = compile_plan(rules, registry)[1]
     except Invalid as invalid:
         found = invalid.problems
+    found = [replace(p, severity="error") if p.unreachable else p for p in found]
     if any(p.severity == "error" for p in (*problems, *found)):
         found = [p for p in found if p.rule]  # coverage says nothing while rules are left out
     return sorted({*problems, *found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,13 +100,16 @@ class _Warnings:
         self.rule, self.registry, self.channel = rule, registry, channel
         self.problems: list[Problem] = []
 
-    def some(self, which: Any, where: tuple[str, ...], said: str) -> None:
+    def some(
+        self, which: Any, where: tuple[str, ...], said: str, *, unreachable: bool = False
+    ) -> None:
         rows = np.flatnonzero(which)
         if len(rows):
             first = self.registry.channels.id[self.channel[rows[0]]]
             more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
             text = f"{said} ({first}{more})"
-            self.problems.append(self.rule.problem(where, text, "warning", key=True))
+            problem = self.rule.problem(where, text, "warning", key=True)
+            self.problems.append(replace(problem, unreachable=unreachable))
 
 
 def coverage(selector: Selector, judged: NDArray[np.bool_]) -> list[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -116,10 +116,13 @@ class _Telling:
             return ["no score had come by then", *self._on_its_way(came)]
         order = np.argsort(self.scored.measured_ns[came], kind="stable")
         times, score = self.scored.measured_ns[came][order], self.scored.score[came][order]
-        limit = float(self.built.raise_at[self.place, level])
-        clear = float(self.built.clear_at[self.place, level])
+        limits, clears = (
+            self._along("raise_at", times, level),
+            self._along("clear_at", times, level),
+        )
+        limit, clear = float(limits[-1]), float(clears[-1])
         sign = self.built.side
-        breach = score * sign >= limit * sign
+        breach = score * sign >= limits * sign
         last = f"the last {self._noun()} ({self._at(times[-1])}: {score[-1]:g})"
         name = self.case.plan.levels[level].name
         if breach[-1]:
@@ -148,8 +151,8 @@ class _Telling:
         begin = int(np.flatnonzero(starts)[-1])
         onset = int(times[begin])
         told = [f"breached since {self._at(onset)}"]
-        hold = int(self.built.hold_ns[self.place, level])
-        samples = int(self.built.hold_samples[self.place, level])
+        hold = int(self._along("hold_ns", times, level)[-1])
+        samples = int(self._along("hold_samples", times, level)[-1])
         if 0 < hold < NEVER_NS:
             until = self._at(onset + hold)
             told.append(f"`for` needs {format_duration(hold)} until {until}")
@@ -161,11 +164,11 @@ class _Telling:
         self, times: NDArray[np.int64], score: NDArray[np.float64], level: int
     ) -> list[str]:
         """Tell since when it is clear, and until when `keep_firing_for` holds the alarm."""
-        keep = int(self.built.keep_ns[self.place, level])
+        keep = int(self._along("keep_ns", times, level)[-1])
         if not keep:
             return []
         sign = self.built.side
-        inside = score * sign < self.built.clear_at[self.place, level] * sign
+        inside = score * sign < self._along("clear_at", times, level) * sign
         stop = np.flatnonzero(~inside)
         onset = int(times[stop[-1] + 1] if len(stop) else times[0])
         until = self._at(onset + keep)
@@ -180,6 +183,10 @@ class _Telling:
         newest = waits[np.argmax(self.scored.measured_ns[waits])]
         measured = self._at(self.scored.measured_ns[newest])
         return [f"the sample of {measured} arrived at {self._at(self.scored.received_ns[newest])}"]
+
+    def _along(self, name: str, times: NDArray[np.int64], level: int) -> NDArray[Any]:
+        """Return a level's limit, band or hold as it was at each time since the start."""
+        return self.built.along(name, self.place, times + self.case.start_ns)[:, level]
 
     def _noun(self) -> str:
         return "sample" if self.built.kind == "threshold" else "score"

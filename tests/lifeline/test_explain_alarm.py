@@ -20,15 +20,11 @@ from tests.lifeline.test_backtest import archive_up_to
 from tests.lifeline.test_engine_process import Data
 
 
-@pytest.fixture(scope="module")
-def city(tmp_path_factory):
-    """A data folder of a running city: gas rises, is held, raises, falls; half of it archived."""
-    folder = tmp_path_factory.mktemp("city") / "data"
+def ran(folder, rules, values):
+    """Fill a data folder with a minute a value, let the engine fold it, and a ledger take it."""
     folder.mkdir()
-    held = RULES.replace("for: {blue: 0s, yellow: 0s,", "for: {blue: 2m, yellow: 2m,")
-    said = "labels: {team: gas-duty}\n  runbook: https://runbooks.local/gas\n  source: clause"
-    data = Data(folder, held.replace("source: clause", said))
-    for value in (0.1, 0.2, 1.05, 1.1, 1.15, 1.15, 0.2, 0.1, 0.1):
+    data = Data(folder, rules)
+    for value in values:
         data.send(GAS, value)
         data.tick(59)
     stop = threading.Event()
@@ -41,11 +37,23 @@ def city(tmp_path_factory):
     stop.set()
     engine.join(30)
     data.journal.close()
-    archive_up_to(data, end // 2, roll=5, fan_in=2)
     events = [decode(line) for line in data.lines()]
     ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
     ledger.apply(events, end)
     ledger.close()
+    return data, events, end
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    """A data folder of a running city: gas rises, is held, raises, falls; half of it archived."""
+    held = RULES.replace("for: {blue: 0s, yellow: 0s,", "for: {blue: 2m, yellow: 2m,")
+    said = "labels: {team: gas-duty}\n  runbook: https://runbooks.local/gas\n  source: clause"
+    held = held.replace("source: clause", said)
+    folder = tmp_path_factory.mktemp("city") / "data"
+    values = (0.1, 0.2, 1.05, 1.1, 1.15, 1.15, 0.2, 0.1, 0.1)
+    data, events, end = ran(folder, held, values)
+    archive_up_to(data, end // 2, roll=5, fan_in=2)
     return folder, events
 
 
@@ -102,3 +110,21 @@ def test_a_ledger_that_holds_something_else_is_told(city, tmp_path):
     done = CliRunner().invoke(app, ["alarms", "explain", raised.alarm_id, "--data", str(other)])
     assert done.exit_code == 0, done.output
     assert "OTHER events" in done.output
+
+
+def test_limits_of_the_hour_are_those_of_the_steps(tmp_path):
+    """It is always that season: blue is lower, and waits 4 minutes instead of none."""
+    season = "schedules:\n  ever: {dates: [['01-01', '12-31']], timezone: Asia/Shanghai}\nrules:"
+    when = "  keep_firing_for: 10s\n  when: {ever: {above.blue: 0.4, for.blue: 4m}}\n"
+    held = RULES.replace("rules:", season, 1).replace("  keep_firing_for: 10s\n", when, 1)
+    values = (0.1, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.1, 0.1)
+    _, events, _ = ran(tmp_path / "data", held, values)
+    raised = next(e for e in events if e.type == "RAISED")
+    assert (raised.severity, raised.limit) == (1, 0.4)
+    out = tmp_path / "why.json"
+    words = ["alarms", "explain", raised.alarm_id, "--data", str(tmp_path / "data"), "--step"]
+    done = CliRunner().invoke(app, [*words, "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["same_again"] is True
+    assert {s["needed_s"] for s in found["steps"] if s["pending"] == "blue"} == {240.0}

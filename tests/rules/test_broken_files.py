@@ -23,11 +23,27 @@ def test_what_is_said_of_a_broken_file_is_exactly_this(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_errors_stop_the_rules_and_warnings_do_not(case):
     problems = check(case.sources, REGISTRY, today=case.today)
-    if any(p.severity == "error" for p in problems):
+    stopping = [p for p in problems if p.severity == "error" and not p.unreachable]
+    if stopping:
         with pytest.raises(Invalid):
             compile_plan(load_rules(case.sources, today=case.today), REGISTRY)
     else:
         compile_plan(load_rules(case.sources, today=case.today), REGISTRY)
+
+
+def test_a_level_out_of_reach_is_an_error_of_the_files_and_stops_no_city():
+    """A new sensor with a smaller range must not silence the others at the next start."""
+    unreachable = [
+        case
+        for case in CASES
+        if any(p.unreachable for p in check(case.sources, REGISTRY, today=case.today))
+    ]
+    assert len(unreachable) >= 8
+    for case in unreachable:
+        problems = check(case.sources, REGISTRY, today=case.today)
+        assert {p.severity for p in problems if p.unreachable} == {"error"}, case.name
+        _, warnings = compile_plan(load_rules(case.sources, today=case.today), REGISTRY)
+        assert {p.severity for p in warnings if p.unreachable} == {"warning"}, case.name
 
 
 def test_every_line_names_file_line_and_column():

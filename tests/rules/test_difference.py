@@ -91,17 +91,7 @@ def test_exactly_the_alarms_at_places_said_to_end_do_end() -> None:
 def test_a_channel_less_ends_only_its_own_place(seed: int) -> None:
     drawn = case(Random(seed))
     rule = max(drawn.plan.channel_rules, key=lambda rule: len(rule.channel))
-    most = np.arange(len(rule.channel)) > 0
-    names = ("channel", "raise_at", "clear_at", "hold_ns", "hold_samples", "keep_ns", "max_gap_ns")
-    own = {name: column[most] for name, column in rule.own.items()}
-    levels = ("raise_at", "clear_at", "hold_ns", "hold_samples", "keep_ns")
-    hours = tuple(
-        replace(held, **{name: getattr(held, name)[most] for name in levels})
-        for held in rule.by_hours
-    )
-    fewer = replace(
-        rule, own=own, by_hours=hours, **{name: getattr(rule, name)[most] for name in names}
-    )
+    fewer = rule.taken(np.arange(1, len(rule.channel)))
     rules = tuple(fewer if each is rule else each for each in drawn.plan.channel_rules)
     told = difference(
         (drawn.plan, drawn.registry), (replace(drawn.plan, channel_rules=rules), drawn.registry)

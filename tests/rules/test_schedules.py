@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,11 +10,15 @@ import numpy as np
 import pytest
 
 from rules.engine import Engine
+from rules.events import encode
 from rules.language import check, compile_plan, load_rules
 from rules.language.explain import explain
 from rules.readings import Record, Tick
 from rules.registry_file import registry_of
 from rules.schedule import Schedule, week_edges
+from rules.testing.cases import cases_of
+from rules.testing.files import read_suites
+from rules.testing.run import run
 from tests.oracle import Oracle
 from tests.oracle_hours import holds
 from tests.rules.test_language_rules import CH4_1, REGISTRY
@@ -222,3 +227,53 @@ def test_votes_have_no_hours_of_their_own() -> None:
 """
     problems = check({"g.yaml": HEAD + RULE + vote})
     assert any('unknown key "when"' in p.message for p in problems)
+
+
+def test_a_rule_on_some_of_its_channels_keeps_its_hours() -> None:
+    rule = RULE + "  when: {night: {above.blue: 8, for.blue: 0s}}\n"
+    rule += (
+        f"  overrides: [{{match: {{channel: {CH4_1}}}, set: {{above.yellow: 22}}, reason: x}}]\n"
+    )
+    plan, registry = plan_of(rule)
+    (whole,) = plan.channel_rules
+    assert len(whole.channel) == 2
+    for place, channel in enumerate(whole.channel.tolist()):
+        one = whole.taken(np.array([place]))
+        assert one.channel.tolist() == [channel]
+        for mine, theirs in zip(one.at_hours(), whole.at_hours(), strict=True):
+            assert np.array_equal(mine.raise_at[0], theirs.raise_at[place], equal_nan=True)
+            assert np.array_equal(mine.hold_ns[0], theirs.hold_ns[place])
+    place = whole.channel.tolist().index(registry.channel_row[CH4_1])
+    records = story(registry, "2026-11-20T21:58:00", [0.45, 0.45, 0.45, 1.05, 1.15, 0.2])
+    alone = replace(plan, channel_rules=(whole.taken(np.array([place])),))
+    mine = [encode(e) for e in Engine(alone, registry).fold(records)]
+    assert mine == [encode(e) for e in Engine(plan, registry).fold(records)]
+    assert any(b"RAISED" in line for line in mine)
+
+
+def test_limits_along_time_are_those_of_each_moment() -> None:
+    plan, _ = plan_of(RULE + "  when: {night: {above.blue: 8}, weekend: {above.yellow: 19}}\n")
+    (rule,) = plan.channel_rules
+    texts = ("2026-11-20T21:59:00", "2026-11-20T22:00:00", "2026-11-21T12:00:00",
+             "2026-11-21T23:00:00")  # fmt: skip
+    times = np.array([ns(text) for text in texts])
+    along = np.round(rule.along("raise_at", 0, times)[:, :2] * 20, 6)
+    assert along.tolist() == [[10, 20], [8, 20], [10, 19], [8, 19]]
+    for t, limits in zip(times.tolist(), rule.along("raise_at", 0, times), strict=True):
+        assert np.array_equal(rule.at(t).raise_at[0], limits, equal_nan=True)
+
+
+def test_a_failed_expectation_is_told_by_the_limits_of_its_hour(tmp_path) -> None:
+    (tmp_path / "g.yaml").write_text(HEAD + RULE + "  when: {night: {above.blue: 8}}\n")
+    (tmp_path / "g.test.yaml").write_text(
+        "rule_files: [g.yaml]\n"
+        'registry: [{sensor: A, quantity: ch4, unit: "%LEL", every: 1m}]\n'
+        "tests:\n"
+        "- {name: night, start: '2026-11-20T21:55:00+08:00',\n"
+        "   input: [{sensor: A, values: '7x20'}],\n"
+        "   expect: [{at: 15m, rule: ch4, sensor: A, isa: UNACK, level: blue}]}\n"
+    )
+    (suite,) = read_suites([tmp_path / "g.test.yaml"])
+    (case,) = cases_of(suite)
+    (failure,) = run(case).failures
+    assert "between blue, 0.4, and its clear limit 0.3" in failure.why

@@ -63,12 +63,13 @@ def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[L
     channels, at = registry.channels, built.own["at"]
     high, low = channels.range_hi[built.channel], channels.range_lo[built.channel]
     beyond = np.where(built.own["direction"] > 0, at > high, at < low)
-    warn.some(beyond, ("at",), "at is beyond the sensor's range: no sample is ever an event")
+    said = "at is beyond the sensor's range: no sample is ever an event"
+    warn.some(beyond, ("at",), said, unreachable=True)
     samples = built.own["window_ns"] / registry.channels.interval_ns[built.channel]
     for i, level in enumerate(levels):
         few = samples + 1 <= built.raise_at[:, i]
         said = f"window never holds as many samples as {level.name} wants events: it never fires"
-        warn.some(few, ("events", level.name), said)
+        warn.some(few, ("events", level.name), said, unreachable=True)
 
 
 COUNT = Kind(

@@ -63,8 +63,13 @@ class Matched:
 class Warn(Protocol):
     """Notes a warning about some of a rule's channels."""
 
-    def some(self, which: Any, where: tuple[str, ...], said: str) -> None:
-        """Warn of the channels chosen by the mask ``which``, if there are any."""
+    def some(
+        self, which: Any, where: tuple[str, ...], said: str, *, unreachable: bool = False
+    ) -> None:
+        """Warn of the channels chosen by the mask ``which``, if there are any.
+
+        ``unreachable``: no sample can reach the level there; a check of the files refuses it.
+        """
         ...
 
 
@@ -161,7 +166,8 @@ def warn_of_span(
     key = "above" if built.side > 0 else "below"
     for i, level in enumerate(levels):
         said = f"limit {level.name} is more than the sensor's whole range gives: it never fires"
-        warn.some(np.abs(built.raise_at[:, i]) > span, (key, level.name), said)
+        beyond = np.abs(built.raise_at[:, i]) > span
+        warn.some(beyond, (key, level.name), said, unreachable=True)
 
 
 def slot_columns(

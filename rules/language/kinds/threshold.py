@@ -57,7 +57,7 @@ def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[L
         beyond = limit > high if built.side > 0 else limit < low
         remedy = "only over_range can raise it" if built.over_range else "it never fires"
         said = f"limit {level.name} is {key} the sensor's range: {remedy}"
-        warn.some(beyond, (key, level.name), said)
+        warn.some(beyond, (key, level.name), said, unreachable=not built.over_range)
     if built.over_range:
         unknown = np.isinf(high) if built.side > 0 else np.isinf(low)
         warn.some(unknown, ("over_range",), "over_range has no effect without a registered range")
