@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
+from ingest import metrics
 from ingest.channels import ChannelTable
-from ingest.codecs import Routing, json_bulk, json_topic
+from ingest.codecs import Routing, json_bulk, json_keys, json_topic
 from ingest.frame import Decoded, Frame, Undecodable
 from ingest.quarantine import Quarantined
 from ingest.rows import BulkRows, Message, Rows, hashed, listed
@@ -46,6 +47,8 @@ class Admitted:
     blocks: tuple[tuple[int, Block], ...]
     quarantined: tuple[Quarantined, ...]
     counters: Counter[str] = field(default_factory=Counter)
+    unread: tuple[Frame, ...] = ()
+    """Given up in overload, and of no use to anybody later."""
 
     @classmethod
     def joined(cls, parts: Sequence[Admitted]) -> Admitted:
@@ -60,6 +63,7 @@ class Admitted:
             ),
             tuple(refused for part in parts for refused in part.quarantined),
             sum((part.counters for part in parts), Counter()),
+            tuple(frame for part in parts for frame in part.unread),
         )
 
     def bodies(self) -> Iterator[Readings | Block]:
@@ -81,11 +85,16 @@ class Admission:
         self.table = ChannelTable(registry)
         self.routing = Routing(mappings)
         self._mappings = mappings
+        self.shed_step = 0
+        """What is given up: see ingest.overload."""
+        self.shed = metrics.SHED.attach(registry.channels.id)
         self._senders: dict[str, tuple[int, str]] = {}  # by topic of our own JSON
 
     def with_registry(self, registry: Registry) -> Admission:
         """Return admission by another registry and the same mappings."""
-        return Admission(registry, mappings=self._mappings)
+        changed = Admission(registry, mappings=self._mappings)
+        changed.shed_step = self.shed_step
+        return changed
 
     def admit(self, frames: Sequence[Frame]) -> Admitted:
         """Return the rows of all frames, messages whole and in order, and what was refused.
@@ -105,11 +114,16 @@ class Admission:
     def _admit(self, frames: Sequence[Frame]) -> Admitted:
         refused: list[Quarantined] = []
         counters: Counter[str] = Counter()
-        messages, bulk = self._messages(frames, refused)
+        step = self.shed_step
+        samples = np.zeros(len(self.table.shed_from), np.int64)
+        unread, readings_shed = self._given_up(frames) if step else (np.empty(0, np.int64), samples)
+        messages, bulk = self._messages(frames, refused, set(unread.tolist()))
         if not messages:
             return Admitted(Readings.empty(), (), tuple(refused), counters)
         rows = Rows(self.table, messages, bulk)
         rows.refuse_unknown(refused)
+        if step:
+            readings_shed = readings_shed + rows.shed(step)
         rows.convert(refused)
         readings = rows.readings(counters)
         waves = [n for n, m in enumerate(messages) if m.decoded is not None and m.decoded.blocks]
@@ -125,21 +139,54 @@ class Admission:
                 shift_ns=int(rows.times.shift_ns[number]),
                 restamp=bool(rows.times.restamped[number]),
                 refused=refused,
+                step=step,
+                shed=samples,
             )
             blocks += [(end, block) for block in found]
         counters["blocks"] = len(blocks)
-        return Admitted(readings, tuple(blocks), tuple(refused), counters)
+        if step:
+            self.shed["readings"] += readings_shed
+            self.shed["samples"] += samples
+        given_up = tuple(frames[number] for number in unread.tolist())
+        return Admitted(readings, tuple(blocks), tuple(refused), counters, given_up)
+
+    def _given_up(self, frames: Sequence[Frame]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which frames need not be read, and how many readings of each channel they have.
+
+        Of devices of which nothing is kept at this step; only what can be counted in bulk.
+        """
+        of = self.table.device_shed_from
+        senders = [self._sender(frame) for frame in frames]
+        asked = np.array(
+            [n for n, who in enumerate(senders) if who and of[who[0]] <= self.shed_step], np.int64
+        )
+        keys = json_keys.read_keys([frames[n].payload for n in asked.tolist()])
+        taken = asked[keys.payloads]
+        device = np.array([(senders[n] or (0, ""))[0] for n in taken.tolist()], np.int32)
+        message = np.repeat(np.arange(len(taken)), keys.counts)
+        channel = self.table.of_key_words(device[message], keys.key)
+        known = np.ones(len(taken), np.bool_)
+        known[message[channel == HEARD_ONLY]] = False  # read it, to say what is wrong with it
+        counted = channel[known[message]]
+        return taken[known], np.bincount(counted, minlength=len(self.table.shed_from))
 
     def _messages(
-        self, frames: Sequence[Frame], refused: list[Quarantined]
+        self, frames: Sequence[Frame], refused: list[Quarantined], unread: set[int]
     ) -> tuple[list[Message], BulkRows]:
-        """Open all frames, in bulk what can be and one by one the rest; in their order."""
-        read, channel = self._in_bulk(frames)
+        """Open all frames, in bulk what can be and one by one the rest; in their order.
+
+        Of those ``unread`` only the sender is taken.
+        """
+        read, channel = self._in_bulk(frames, unread)
         heads = dict(zip(read.number.tolist(), read.heads, strict=True))
         messages: list[Message] = []
         places: list[int] = []
         for number, frame in enumerate(frames):
             head = heads.get(number)
+            if number in unread:
+                device, _ = self._senders[frame.path]
+                messages.append(Message(frame, device, 0, NO_SEQUENCE))
+                continue
             if head is None:
                 opened = self._open(frame, refused)
                 if opened is not None:
@@ -154,7 +201,7 @@ class Admission:
         message = np.array(places, np.int64)[read.message]
         return messages, BulkRows(message, channel, read.event_ns, read.value)
 
-    def _in_bulk(self, frames: Sequence[Frame]) -> tuple[Bulk, NDArray[np.int32]]:
+    def _in_bulk(self, frames: Sequence[Frame], unread: set[int]) -> tuple[Bulk, NDArray[np.int32]]:
         """Return what can be read in bulk, ``number`` counting through frames, and its channels.
 
         Only what is right in every way: a message with anything to be refused is opened by itself.
@@ -163,7 +210,9 @@ class Admission:
         asked = [
             number
             for number, sender in enumerate(senders)
-            if sender is not None and len(frames[number].payload) <= MAX_PAYLOAD_BYTES
+            if sender is not None
+            and number not in unread
+            and len(frames[number].payload) <= MAX_PAYLOAD_BYTES
         ]
         if sum(len(frames[number].payload) for number in asked) < _BULK_BYTES:
             asked = []

@@ -9,6 +9,7 @@ import numpy as np
 
 from ingest.conversion import IDENTITY, Factors, factors
 from ingest.key_index import KeyIndex
+from ingest.overload import shed_from
 from rules.quantities import SITE_LEL_BASIS, UnknownUnit
 from rules.readings import HEARD_ONLY
 
@@ -45,6 +46,10 @@ class ChannelTable:
         self.factors = np.array(
             [self._factors(row, channels.unit[row]) for row in range(n)], np.float64
         ).reshape(n, 4)
+        self.shed_from = np.array([shed_from(klass) for klass in channels.klass], np.int8)
+        self.device_shed_from = np.zeros(len(registry.devices.id), np.int8)
+        """The step from which nothing of a device is kept; NEVER where something always is."""
+        np.maximum.at(self.device_shed_from, channels.device[speaking], self.shed_from[speaking])
         self.canonical = (self.factors == IDENTITY).all(axis=1)
         self._key_index = KeyIndex(self._by_key)
         self.range_lo = np.asarray(channels.range_lo, np.float64)

@@ -172,6 +172,11 @@ class Intake:
         if changed and not reason:
             self._tell()
 
+    @property
+    def share(self) -> float:
+        """Return how full it is, 0 to 1 and a little more."""
+        return self._bytes / self.limit_bytes
+
     def empty(self) -> bool:
         """Say whether nothing waits."""
         return not self._items

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio (Knuth): spreads what is alike
+_AT_ONCE = 1 << 14  # rows: columns of more would leave the cache
 _MIX_2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
@@ -31,19 +32,19 @@ class KeyIndex:
             for (device, key), row in rows.items()
             if key.isascii() and "\0" not in key and len(key) <= KEY_BYTES
         ]
-        self._words = key_words([key for _, key, _ in held])
+        words = key_words([key for _, key, _ in held])
+        self._words = words[:, 0].copy(), words[:, 1].copy()
         self._device = np.array([device for device, _, _ in held], np.int32)
         self._row = np.array([row for _, _, row in held], np.int32)
         bits = max(4, (4 * len(held)).bit_length())
         self._shift = np.uint64(64 - bits)
         self._last = (1 << bits) - 1
         self._table = np.full(1 << bits, -1, np.int32)
-        self._fill()
+        self._fill(self._place(self._device, words))
 
-    def _fill(self) -> None:
+    def _fill(self, place: NDArray[np.int64]) -> None:
         """Put each entry into its place or the next free one."""
         left = np.arange(len(self._row))
-        place = self._place(self._device, self._words)
         while len(left):
             at = place[left]
             free = self._table[at] < 0
@@ -54,20 +55,33 @@ class KeyIndex:
     def find(self, device: NDArray[np.int32], words: NDArray[np.uint64]) -> NDArray[np.int32]:
         """Return int32[n] rows of ``device[n]`` and ``words[n, 2]``, HEARD_ONLY where none is."""
         found = np.full(len(device), HEARD_ONLY, np.int32)
-        if not len(self._row):
-            return found
+        if len(self._row):
+            for begin in range(0, len(device), _AT_ONCE):
+                some = slice(begin, begin + _AT_ONCE)
+                self._find(device[some], words[some], found[some])
+        return found
+
+    def _find(
+        self, device: NDArray[np.int32], words: NDArray[np.uint64], found: NDArray[np.int32]
+    ) -> None:
+        """Write the rows into ``found``."""
         place = self._place(device, words)
-        asked: NDArray[np.int64] | slice = slice(None)
+        asked: NDArray[np.int64] | None = None  # all of them
         while True:
             entry = self._table[place]
             there = entry >= 0
             same = there & (self._device[entry] == device)
-            same &= (self._words[entry] == words).all(axis=1)
-            found[asked] = np.where(same, self._row[entry], HEARD_ONLY)
+            same &= self._words[0][entry] == words[:, 0]
+            same &= self._words[1][entry] == words[:, 1]
+            rows = np.where(same, self._row[entry], HEARD_ONLY)
+            if asked is None:
+                found[:] = rows
+            else:
+                found[asked] = rows
             more = np.flatnonzero(there & ~same)
             if not len(more):
-                return found
-            asked = more if isinstance(asked, slice) else asked[more]
+                return
+            asked = more if asked is None else asked[more]
             place, device, words = (place[more] + 1) & self._last, device[more], words[more]
 
     def _place(self, device: NDArray[np.int32], words: NDArray[np.uint64]) -> NDArray[np.int64]:

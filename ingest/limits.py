@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ingest.overload import OverloadLimits
 
 _HOUR_NS = 3_600_000_000_000
 
@@ -19,3 +21,4 @@ class IngestLimits:
     raw_age_ns: int = 72 * _HOUR_NS
     quarantine_bytes: int = 1 << 30
     full_retry_s: float = 1.0
+    overload: OverloadLimits = field(default_factory=OverloadLimits)

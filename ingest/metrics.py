@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections import Counter as Counts
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 FRAMES = Counter("lifeline_frames_total", "Frames received, by transport", ["transport"])
 READINGS = Counter("lifeline_readings_total", "Scalar rows journaled")
@@ -53,3 +64,61 @@ STALE_ACKS = Counter(
 UNACKED_QOS0 = Counter(
     "lifeline_mqtt_qos0_total", "Messages published at QoS 0: journaled, but nobody would resend"
 )
+SHED_STEP = Gauge(
+    "lifeline_shed_step", "What is shed: 0 nothing, 1 waveforms, 2 and info, 3 and maintenance"
+)
+ENGINE_BEHIND = Gauge(
+    "lifeline_engine_behind_seconds", "Since when the engine owes the oldest record not judged"
+)
+
+
+class ShedCounts(Collector):
+    """What was given up in overload, by channel; only channels of which something was."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]] = []
+
+    def attach(self, channels: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+        """Return counts of a registry's channels to be added to, by form; older ones stand."""
+        counts = {form: np.zeros(len(channels), np.int64) for form in ("readings", "samples")}
+        self._held = [held for held in self._held if any(c.any() for c in held[1].values())]
+        self._held.append((channels, counts))
+        return counts
+
+    def total(self, form: str) -> int:
+        """Return how much was shed of all channels."""
+        return sum(int(counts[form].sum()) for _, counts in self._held)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give /metrics what there is."""
+        family = CounterMetricFamily(
+            "lifeline_shed", "Given up in overload, by channel", labels=["channel", "form"]
+        )
+        found: Counts[tuple[str, str]] = Counts()
+        for channels, counts in list(self._held):
+            for form, column in counts.items():
+                rows = np.flatnonzero(column).tolist()
+                found.update({(channels[row], form): int(column[row]) for row in rows})
+        for names, count in found.items():
+            family.add_metric(names, count)
+        yield family
+
+
+SHED = ShedCounts()
+REGISTRY.register(SHED)
+
+
+def admitted(readings: int, blocks: int, remarks: Mapping[str, int]) -> None:
+    """Count what a group of frames gave."""
+    READINGS.inc(readings)
+    BLOCKS.inc(blocks)
+    for remark, count in remarks.items():
+        if count:
+            REMARKS.labels(remark).inc(count)
+
+
+def committed(seconds: float, end: int) -> None:
+    """Count a group commit of the journal, which ends before offset ``end``."""
+    COMMIT_SECONDS.observe(seconds)
+    COMMITS.inc()
+    JOURNAL_OFFSET.set(end)

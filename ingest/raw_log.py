@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest import metrics
-from ingest.journal import ALL_READ, JournalError, JournalWriter, retain
+from ingest.journal import ALL_READ, BufferFull, JournalError, JournalWriter, retain
 from ingest.quarantine import raw_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from ingest.frame import Frame
@@ -40,13 +40,23 @@ class RawLog:
         except JournalError as error:
             log.error("no raw log in this run", cause=str(error))  # noqa: TRY400 - the cause is all
 
-    def append(self, frames: Sequence[Frame]) -> None:
-        """Take a group of frames."""
+    def append(self, frames: Sequence[Frame], *, but: Collection[int] = ()) -> None:
+        """Take a group of frames; those with an id in ``but`` are left out and counted."""
+        if but:
+            metrics.RAW_DROPPED.inc(len(but))
+            frames = [frame for frame in frames if id(frame) not in but]
+            if not frames:
+                return
         if self._writer is None:
             metrics.RAW_DROPPED.inc(len(frames))
             return
+        record = raw_record(frames)
         try:
-            self._writer.append(raw_record(frames))
+            try:
+                self._writer.append(record)
+            except BufferFull:  # more comes in a second than the buffer holds
+                self._sync(self._writer)
+                self._writer.append(record)
             self._waiting += len(frames)
             if time.monotonic() - self._synced_s >= _SYNC_EVERY_S:
                 self._sync(self._writer)

@@ -122,6 +122,13 @@ class Rows:
         if unknown.any():
             self._refuse(unknown, "unknown_channel", refused)
 
+    def shed(self, step: int) -> NDArray[np.int64]:
+        """Take out what is given up at this step of overload; return how much, by channel row."""
+        given_up = self.table.shed_from[self.channel] <= step
+        counts = np.bincount(self.channel[given_up], minlength=len(self.table.shed_from))
+        self._keep(~given_up)
+        return counts
+
     def convert(self, refused: list[Quarantined]) -> None:
         """Bring values to canonical units: the registry's unit, or the one the payload states."""
         by: dict[int, Factors] = {}
@@ -239,7 +246,9 @@ class Rows:
             names = [self._name(decoded, int(row)) for row in rows[: 16 * _SHOWN]]
             detail = f"{len(rows)} rows: {listed(list(dict.fromkeys(names)))}"
             refused.append(Quarantined(reason, message.frame, detail, whole=False))
-        keep = ~wrong
+        self._keep(~wrong)
+
+    def _keep(self, keep: NDArray[np.bool_]) -> None:
         for name in ("message", "port", "event_ns", "raw", "value", "status", "source", "channel"):
             setattr(self, name, getattr(self, name)[keep])
 

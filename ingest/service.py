@@ -20,6 +20,7 @@ from ingest.frame import Frame
 from ingest.intake import Clock, Intake, Metronome, Request
 from ingest.journal import OS_FILES, BufferFull, FileLayer, JournalFull, JournalWriter, WakeServer
 from ingest.limits import IngestLimits
+from ingest.overload import Overload
 from ingest.quarantine import Quarantined, quarantine_record
 from ingest.raw_log import RawLog
 from ingest.refeed import fed
@@ -152,6 +153,7 @@ class Ingest:
         self._data = data
         self._cursor = data / "cursors" / "ingest"
         self._uncommitted: list[tuple[int, Control]] = []
+        self.overload = Overload(data / "run", limits.overload)
         with ExitStack() as opened:
             self.journal = opened.enter_context(
                 closing(
@@ -211,6 +213,7 @@ class Ingest:
                 self.intake.put_tick()
             wait_s = min(metronome.remaining_s(), _IDLE_S)
             self.group(self.intake.take(max_bytes=self.limits.group_bytes, timeout_s=wait_s))
+            self.overload.look(self.intake.share)
             if time.monotonic() >= next_tidy_s:
                 next_tidy_s = time.monotonic() + _TIDY_S
                 self.tidy()
@@ -264,7 +267,7 @@ class Ingest:
             if frames:
                 age_ns = self.intake.now_ns() - frames[0].receive_ns
                 metrics.JOURNAL_LAG.set(max(0.0, age_ns / 1e9))
-                self.raw.append(frames)
+                self.raw.append(frames, but=self._unread)
             if not self._durable(refused):
                 return
         except _StoppedFull:
@@ -288,6 +291,7 @@ class Ingest:
         """Append everything in order; return what requests get."""
         answers: list[tuple[Request, int | ValueError]] = []
         run: list[Frame] = []
+        self._unread = set[int]()
         for item in items:
             if isinstance(item, Frame):
                 run.append(item)
@@ -305,15 +309,14 @@ class Ingest:
         """Append a run of frames."""
         if not frames:
             return
+        self.admission.shed_step = self.overload.step
         admitted = self.admission.admit(frames)
         for body in admitted.bodies():
             self._take_down(body)
         refused += admitted.quarantined
-        metrics.READINGS.inc(len(admitted.readings))
-        metrics.BLOCKS.inc(len(admitted.blocks))
-        for remark, count in admitted.counters.items():
-            if count:
-                metrics.REMARKS.labels(remark).inc(count)
+        self._unread.update(map(id, admitted.unread))
+        self.overload.received(admitted.readings)
+        metrics.admitted(len(admitted.readings), len(admitted.blocks), admitted.counters)
 
     def _take_down(self, body: Body) -> int:
         """Append one record; where the buffer is full its beginning is committed first."""
@@ -383,18 +386,15 @@ class Ingest:
             if not self.room.commit(self.quarantine):
                 return False
             for each in refused:
-                counter = metrics.REFUSED if each.whole else metrics.PARTS_REFUSED
-                counter.labels(each.reason).inc()
+                (metrics.REFUSED if each.whole else metrics.PARTS_REFUSED).labels(each.reason).inc()
         return self._commit()
 
     def _commit(self) -> bool:
         began_s = time.perf_counter()
-        done = self.room.commit(self.journal)
-        if done:
+        if done := self.room.commit(self.journal):
             for offset, control in self._uncommitted:
                 self.known.note(offset, control)
             self._uncommitted.clear()
-            metrics.COMMIT_SECONDS.observe(time.perf_counter() - began_s)
-            metrics.COMMITS.inc()
-            metrics.JOURNAL_OFFSET.set(self.journal.durable_offset)
+            self.overload.committed(self.journal.durable_offset)
+            metrics.committed(time.perf_counter() - began_s, self.journal.durable_offset)
         return done

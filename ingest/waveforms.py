@@ -9,6 +9,7 @@ import numpy as np
 from ingest.conversion import convert
 from ingest.frame import STATUS_FAULT
 from ingest.message_times import held
+from ingest.overload import NEVER, WAVEFORMS_FROM
 from ingest.quarantine import Quarantined
 from rules.readings import HEARD_ONLY, Block
 
@@ -30,9 +31,13 @@ def blocks_of(
     shift_ns: int,
     restamp: bool,
     refused: list[Quarantined],
+    step: int = 0,
+    shed: NDArray[np.int64],
 ) -> Iterable[Block]:
     """Yield the message's waveforms in canonical units; of unknown channels only a refusal.
 
+    At a step of overload (see ingest.overload) waveforms are given up, those of safety channels
+    never; ``shed`` counts their samples by channel row.
     A device's own fault makes all samples of its run NaN: a Block has no other word for it.
     """
     groups: dict[tuple[int, int, int], list[tuple[int, NDArray[np.float32]]]] = {}
@@ -41,6 +46,9 @@ def blocks_of(
         channel = _channel(table, device, wave)
         if channel == HEARD_ONLY:
             unknown.append(f"port {wave.port}" if wave.port >= 0 else f"key {wave.key!r}")
+            continue
+        if step >= WAVEFORMS_FROM and table.shed_from[channel] < NEVER:
+            shed[channel] += len(wave.samples)
             continue
         samples = convert(wave.samples, table.factors[[channel]])
         if wave.status == STATUS_FAULT:

@@ -27,6 +27,7 @@ from ingest.journal import (
     last_events,
 )
 from ingest.journal.segments import segments
+from ingest.overload import Progress
 from ingest.store.follow import WAIT_S, Follower
 from lifeline.errors import Missing
 from lifeline.series_log import SeriesLog
@@ -36,7 +37,7 @@ from rules.engine import Engine
 from rules.events import Event, EventType, decode, encode
 from rules.language import compile_plan, rules_from_bytes
 from rules.plan import Plan
-from rules.readings import texts_named
+from rules.readings import Readings, texts_named
 from rules.registry import Registry
 from rules.registry_codec import registry_from_bytes
 
@@ -45,10 +46,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.journal import FileLayer
-    from rules.readings import Control
+    from rules.readings import Control, Record
 
 LOG: Any = structlog.get_logger("engine")
 BATCH_ROWS = 100_000  # larger reads are slower per row: the working set leaves the cache
+GATHER_S = 0.05  # a fold costs a millisecond and more, however little there is to fold
 SNAPSHOT_S = 30.0
 CURSOR_S = 2.0
 FULL_RETRY_S = 1.0
@@ -256,11 +258,14 @@ def run_engine(
     )
     LOG.info("engine runs", journal_offset=engine.next_offset, event_log_through=log.through)
     cursor_path = data / "cursors" / "engine"
+    progress, pace = Progress(data / "run"), Pace()
+    progress.tell(follower.offset)
     next_snapshot_s = time.monotonic() + snapshot_s
     next_cursor_s = 0.0
     try:
         while not stop.is_set():
-            _fold_waiting(engine, (log, series), follower, stop)
+            _fold_waiting(engine, (log, series), follower, pace, stop)
+            progress.tell(follower.offset)
             now_s = time.monotonic()
             if now_s >= next_cursor_s:
                 LAG.set(follower.lag())
@@ -275,15 +280,38 @@ def run_engine(
         Cursor(offset=follower.offset).save_if_room(cursor_path)
     finally:
         snapshots.close()
+        progress.close()
         follower.close()
         series.close()
         log.close()
+
+
+class Pace:
+    """Lets records gather between two folds, where they are few and come fast.
+
+    What comes after a pause is folded at once, and so is what waits behind a large batch.
+    """
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def keep(self, stop: threading.Event) -> None:
+        """Wait until it is time for the next fold, or for the end."""
+        left_s = self._next_s - time.monotonic()
+        if left_s > 0:
+            stop.wait(left_s)
+
+    def folded(self, records: list[Record]) -> None:
+        """Take note of what was folded just now."""
+        rows = sum(len(r.body) for r in records if isinstance(r.body, Readings))
+        self._next_s = time.monotonic() + GATHER_S if rows < BATCH_ROWS // 2 else 0.0
 
 
 def _fold_waiting(
     engine: Engine,
     logs: tuple[EventLog, SeriesLog],
     follower: Follower,
+    pace: Pace,
     stop: threading.Event,
 ) -> None:
     """Fold what is there, or wait for more."""
@@ -291,6 +319,7 @@ def _fold_waiting(
     if not follower.wait(WAIT_S):
         series.commit()
         return
+    pace.keep(stop)
     records = follower.read(max_rows=BATCH_ROWS)
     if records:
         events = engine.fold(records)
@@ -298,6 +327,7 @@ def _fold_waiting(
         log.append(events, records[-1].offset + 1, stop)
         series.append(engine.series(), records[-1].offset + 1)
         ROWS.inc(len(records))
+        pace.folded(records)
         if engine.unknown_rows:
             UNKNOWN.inc(engine.unknown_rows)
             LOG.critical("readings of channels no registry record named", rows=engine.unknown_rows)

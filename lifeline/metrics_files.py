@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -49,8 +50,9 @@ class MetricsFile(threading.Thread):
 
     def run(self) -> None:
         """Write until stopped; what cannot be written is told once and tried again."""
-        told = ""
-        while not self._stop_event.wait(EVERY_S):
+        told, wait_s = "", EVERY_S
+        while not self._stop_event.wait(wait_s):
+            begun_s = time.monotonic()
             try:
                 self._write(generate_latest(self._registry))
                 told = ""
@@ -58,6 +60,8 @@ class MetricsFile(threading.Thread):
                 if told != str(error):
                     told = str(error)
                     LOG.warning("metrics not written; the page shows old ones", cause=told)
+            # thousands of channels with a count each take a while: never more than a twentieth
+            wait_s = max(EVERY_S, 20 * (time.monotonic() - begun_s))
         self._path.unlink(missing_ok=True)  # one that was stopped counts nothing any more
 
     def _write(self, text: bytes) -> None:

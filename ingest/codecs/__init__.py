@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ingest.codecs import compact, json_bulk, json_mapping, senml
+from ingest.codecs import compact, json_bulk, json_keys, json_mapping, senml
 from ingest.codecs.json_mapping import LIFELINE, MappedJson, Mapping
 from ingest.frame import Decoded, Frame, Undecodable
 
@@ -21,6 +21,7 @@ __all__ = [
     "Routing",
     "compact",
     "json_bulk",
+    "json_keys",
     "json_mapping",
     "json_topic",
     "senml",

@@ -22,21 +22,20 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 import msgspec
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from ingest.frame import ms_to_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    U64 = NDArray[np.uint64]
+U64 = NDArray[np.uint64]
 
 KEY_BYTES: Final = 16
 """Longer keys are left to json_mapping."""
 
-_BEGIN: Final = b',"readings":[{"key":"'
-_OBJECT: Final = len(b'"key":"') + 1  # what of _BEGIN belongs to the first row
+ROW_BEGIN: Final = b'{"key":"'
+_BEGIN: Final = b',"readings":[' + ROW_BEGIN
 _PAD: Final = b"\0" * 32
 _QUOTES: Final = 8  # of a row
 _T_DIGITS: Final = 13
@@ -46,7 +45,8 @@ _CHUNK_BYTES: Final = 256 << 10
 """Text read at once: columns of more would leave the cache."""
 
 
-def _word(text: bytes) -> np.uint64:
+def word(text: bytes) -> np.uint64:
+    """Return up to eight bytes as a word, the first lowest."""
     return np.uint64(int.from_bytes(text, "little"))
 
 
@@ -55,8 +55,8 @@ def _bytes(each: int) -> np.uint64:
 
 
 _ONE, _EIGHT = np.uint64(1), np.uint64(8)
-_KEY, _T, _V = _word(b'{"key":"'), _word(b'","t":'), _word(b',"v":')
-_JOINT = _word(b'},{"')
+_KEY, _T, _V = word(ROW_BEGIN), word(b'","t":'), word(b',"v":')
+_JOINT = word(b'},{"')
 _SIX, _FIVE, _FOUR = (np.uint64((1 << 8 * n) - 1) for n in (6, 5, 4))
 _ZEROS, _HIGH, _DOTS, _BLANKS = _bytes(0x30), _bytes(0x80), _bytes(0x2E), _bytes(0x20)
 
@@ -127,8 +127,8 @@ def read(payloads: Sequence[bytes]) -> Bulk:
             continue
         numbers.append(number)
         heads.append(head)
-        bodies.append(payload[at + len(_BEGIN) - _OBJECT : -2])
-    parts = [_read(np.arange(begin, end), bodies) for begin, end in pairwise(_chunks(bodies))]
+        bodies.append(payload[at + len(_BEGIN) - len(ROW_BEGIN) : -2])
+    parts = [_read(np.arange(begin, end), bodies) for begin, end in pairwise(chunks(bodies))]
     kept = np.concatenate([part.of for part in parts]).astype(np.int64)
     counts = np.concatenate([part.counts for part in parts]).astype(np.int64)
     return Bulk(
@@ -141,7 +141,7 @@ def read(payloads: Sequence[bytes]) -> Bulk:
     )
 
 
-def _chunks(bodies: list[bytes]) -> list[int]:
+def chunks(bodies: Sequence[bytes]) -> list[int]:
     """Return where runs of about _CHUNK_BYTES begin, and the end of the last."""
     ends = np.cumsum([len(body) for body in bodies])
     total = int(ends[-1]) if bodies else 0
@@ -222,7 +222,7 @@ class _Rows:
         good[:-1] &= joint
         good[0] &= opens[0] == 0
         good[-1] &= self.octets[-1] == ord("}")
-        key_at, key_end = opens + len(b'{"key":"'), self.quotes[3::_QUOTES]
+        key_at, key_end = opens + len(ROW_BEGIN), self.quotes[3::_QUOTES]
         good &= (key_end > key_at) & (key_end - key_at <= KEY_BYTES)
         good &= (words[key_end] & _SIX) == _T
         t_at = key_end + len(b'","t":')
@@ -240,7 +240,7 @@ class _Rows:
         self.key = np.zeros((len(at), 2), np.uint64)
         good = np.ones(len(at), np.bool_)
         for part in range(1 + int(size.max() > 8)):
-            within = _lowest(np.clip(size - 8 * part, 0, 8))
+            within = lowest_bytes(np.clip(size - 8 * part, 0, 8))
             self.key[:, part] = words = self.words[at + 8 * part] & within
             words = words | (_BLANKS & ~within)
             good &= ((words - _BLANKS) & ~words & _HIGH) == 0
@@ -310,7 +310,7 @@ def _scalars(texts: list[bytes]) -> list[float] | None:
     return [np.nan if raw is None else float(raw) for raw in found]
 
 
-def _lowest(count: NDArray[np.int64]) -> U64:
+def lowest_bytes(count: NDArray[np.int64]) -> U64:
     """Return a mask of each word's ``count`` (0 to 8) lowest bytes."""
     return np.where(count >= 8, ~np.uint64(0), (_ONE << (_EIGHT * count.astype(np.uint64))) - _ONE)
 

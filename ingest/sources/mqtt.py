@@ -40,7 +40,7 @@ log = structlog.get_logger("ingest.mqtt")
 
 _POLL_S = 0.5
 _CONNECT_S = 5.0
-_READ_BYTES = 256 << 10
+_READ_BYTES = 1 << 20
 _GOODBYE_S = 1.0
 
 

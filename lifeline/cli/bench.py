@@ -97,6 +97,57 @@ def end_to_end(
         raise typer.Exit(1)
 
 
+@app.command("overload")
+def overload(
+    json_file: Json = None,
+    *,
+    seconds: Annotated[float, typer.Option(min=3, help="Of overload.")] = 30.0,
+    times: Annotated[float, typer.Option(min=1, help="The rate that one core carries.")] = 3.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="What a process may have.")] = 1024,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+) -> None:
+    """Send three times what one core carries: who waits, what is given up, does it recover."""
+    from lifeline.bench.chain.overload import Ask, faults, run
+    from lifeline.bench.chain.overload_page import markdown
+
+    result = run(Ask(overload_s=seconds, times=times, memory_mb=memory_mb))
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(markdown(result, times), encoding="utf-8")
+    said = faults(result)
+    for fault in said:
+        print(f"not kept: {fault}")
+    if said:
+        raise typer.Exit(1)
+
+
+@app.command("latency")
+def latency(
+    json_file: Json = None,
+    *,
+    alarms: Annotated[int, typer.Option(min=1, help="Of each transport.")] = 200,
+    quiet: Annotated[float, typer.Option(min=0, help="Other messages a second.")] = 200.0,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+) -> None:
+    """Measure how long an alarm takes by MQTT and CoAP: to disk, event log and webhook."""
+    from lifeline.bench.latency import markdown, run
+
+    rows = run(alarms=alarms, quiet_per_s=quiet)
+    if json_file is not None:
+        text = json.dumps({"bench": "latency", "rows": rows}, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(markdown(rows, alarms=alarms, quiet_per_s=quiet), encoding="utf-8")
+    if any(row["missing"] for row in rows):
+        print("alarms are missing")
+        raise typer.Exit(1)
+
+
 @app.command("store")
 def store(
     rows: Annotated[int, typer.Option(min=1)] = 200_000,

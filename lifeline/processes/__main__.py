@@ -13,7 +13,7 @@ import structlog
 from ingest import crash_points
 from ingest.journal import JournalError
 from ingest.store.errors import StoreError
-from lifeline.allocation import settle
+from lifeline.allocation import settle, yield_to_others
 from lifeline.errors import EXIT_CODE, Failure
 from lifeline.logs import configure_logs
 from lifeline.metrics_files import MetricsFile
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     MetricsFile(context.data, name, stop=context.stop).start()
     try:
         process = importlib.import_module(f"lifeline.processes.{name}")
-        settle()
+        settle(name)
+        yield_to_others(name)
         process.run(context)
     except (Failure, Invalid, JournalError, StoreError) as error:
         for line in str(error).splitlines():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest import admission as admission_module
 from ingest.admission import Admission
-from ingest.codecs import json_bulk, json_mapping
+from ingest.codecs import json_bulk, json_keys, json_mapping
 from ingest.codecs.json_mapping import LIFELINE, MappedJson
 from ingest.frame import Frame
 from ingest.key_index import KeyIndex
@@ -310,3 +310,28 @@ def test_the_key_index_finds_what_a_dictionary_finds(rows, asked):
     words = json_bulk.key_words([key.encode() for _, key in asked])
     found = index.find(np.array([device for device, _ in asked], np.int32), words)
     assert found.tolist() == [rows.get(each, HEARD_ONLY) for each in asked]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(PAYLOADS, mutated(), st.binary(max_size=60)), max_size=6))
+def test_keys_alone_are_those_of_the_whole_messages(payloads):
+    """Where a message is read whole, its keys alone are the same, in the same order."""
+    bulk, keys = json_bulk.read(payloads), json_keys.read_keys(payloads)
+    at = np.repeat(keys.payloads, keys.counts)
+    for place, number in enumerate(bulk.number.tolist()):
+        assert number in keys.payloads
+        assert keys.key[at == number].tobytes() == bulk.key[bulk.message == place].tobytes()
+
+
+def test_keys_of_any_length_are_found_or_said_to_be_none():
+    names = ["k" * n for n in range(1, 20)]
+    payload = json_mapping.encode(
+        device="d", keys=names, event_ns=[NOW_NS] * 19, values=[1.0] * 19, sequence=1
+    )
+    keys = json_keys.read_keys([b"", payload, b"{}", b'{"readings":[]}'])
+    assert keys.payloads.tolist() == [1]
+    assert keys.counts.tolist() == [19]
+    fitting = [name.encode() for name in names[:16]]
+    assert keys.key[:16].tobytes() == json_bulk.key_words(fitting).tobytes()
+    assert (keys.key[16:] == 2**64 - 1).all()
+    assert json_keys.read_keys([]).payloads.tolist() == []

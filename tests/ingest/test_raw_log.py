@@ -55,11 +55,31 @@ def test_a_raw_log_that_fails_while_writing_counts_what_it_lost(tmp_path, monkey
     dropped = metrics.RAW_DROPPED._value.get()
     monkeypatch.setattr(module, "_SYNC_EVERY_S", 0.0)
     assert log._writer is not None
-    log._writer.buffer_bytes = 0  # no second record finds room
+    log._writer._failure = "the disk failed"
     log.append([mqtt(b"b")])
     assert metrics.RAW_DROPPED._value.get() == dropped + 2
-    log._writer.buffer_bytes = 1 << 20
-    log.append([mqtt(b"c")])
+
+
+def test_more_than_the_buffer_holds_in_a_second_is_synced_before(tmp_path):
+    log = RawLog(tmp_path)
+    dropped = metrics.RAW_DROPPED._value.get()
+    assert log._writer is not None
+    log._writer.buffer_bytes = 0  # no second record finds room
+    for n in range(5):
+        log.append([mqtt(b"%d" % n)])
     log.close()
-    kept = JournalReader(tmp_path).frames(until=durable_end(tmp_path))
-    assert [p for _, frames in kept for p in frames.payload] == [b"c"]
+    assert metrics.RAW_DROPPED._value.get() == dropped
+    held = JournalReader(tmp_path).frames(until=durable_end(tmp_path))
+    assert [frames.payload for _, frames in held] == [(b"%d" % n,) for n in range(5)]
+
+
+def test_frames_given_up_in_overload_are_left_out_and_counted(tmp_path):
+    log = RawLog(tmp_path)
+    dropped = metrics.RAW_DROPPED._value.get()
+    frames = [mqtt(b"a"), mqtt(b"b"), mqtt(b"c")]
+    log.append(frames, but={id(frames[1])})
+    log.append([frames[0]], but={id(frames[0])})
+    log.close()
+    assert metrics.RAW_DROPPED._value.get() == dropped + 2
+    ((_, held),) = JournalReader(tmp_path).frames(until=durable_end(tmp_path))
+    assert held.payload == (b"a", b"c")

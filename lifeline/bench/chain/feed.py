@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import select
 import socket
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -164,6 +163,8 @@ class Publisher:
 
     def __init__(self, port: int) -> None:
         self.acknowledged = 0
+        self._offered = 0
+        self._waiting = bytearray()
         self._inbox = wire.Inbox()
         self._socket = socket.create_connection((HOST, port))
         hello = wire.connect(
@@ -174,27 +175,41 @@ class Publisher:
             self._inbox.take(self._socket.recv(64))
         self._socket.setblocking(False)
 
-    def publish(self, packed: Sequence[bytes], *, per_s: float | None = None) -> float:
-        """Send packets, at most ``per_s`` a second; return the seconds until all were taken."""
-        begun_s = time.monotonic()
-        done, sent, waiting = self.acknowledged, 0, b""
-        while self.acknowledged - done < len(packed):
-            due = len(packed)
-            if per_s is not None:
-                due = min(due, int((time.monotonic() - begun_s) * per_s) + 1)
-            due = min(due, self.acknowledged - done + WINDOW)
-            while sent < due and len(waiting) < _PIECE_BYTES:
-                waiting += b"".join(packed[sent : min(due, sent + 50)])
-                sent = min(sent + 50, due)
-            pause_s = 0.005 if sent < len(packed) else 0.5
-            readable, writable, _ = select.select(
-                [self._socket], [self._socket] if waiting else [], [], pause_s
-            )
-            if writable:
-                waiting = waiting[self._socket.send(waiting) :]
-            if readable:
-                self._hear()
-        return time.monotonic() - begun_s
+    def offer(self, packed: Sequence[bytes]) -> None:
+        """Take packets to be sent; ask ``room`` before."""
+        self._waiting += b"".join(packed)
+        self._offered += len(packed)
+
+    @property
+    def room(self) -> int:
+        """Return how many packets may be offered now."""
+        if len(self._waiting) >= _PIECE_BYTES:
+            return 0
+        return max(0, WINDOW - (self._offered - self.acknowledged))
+
+    def pump(self, timeout_s: float) -> None:
+        """Send what the broker takes, and hear what it has taken over."""
+        write = [self._socket] if self._waiting else []
+        readable, writable, _ = select.select([self._socket], write, [], timeout_s)
+        if writable:
+            del self._waiting[: self._socket.send(self._waiting)]
+        if readable:
+            self._hear()
+
+    def publish(self, packed: Sequence[bytes]) -> None:
+        """Send packets as fast as the broker takes them; return when it has taken over all."""
+        sent = 0
+        while sent < len(packed):
+            some = packed[sent : sent + min(self.room, 50)]
+            self.offer(some)
+            sent += len(some)
+            self.pump(0.0 if some else 0.1)
+        self.finish()
+
+    def finish(self) -> None:
+        """Return when the broker has taken over all that was offered."""
+        while self.acknowledged < self._offered:
+            self.pump(0.5)
 
     def _hear(self) -> None:
         data = self._socket.recv(_PIECE_BYTES)

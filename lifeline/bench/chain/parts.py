@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psutil
 
 from ingest.journal import Cursor, JournalReader, durable_end
@@ -22,34 +23,45 @@ from ingest.service import run_ingest
 from ingest.sources.mqtt import MqttSettings
 from ingest.store.readings_input import ReadingsInput
 from ingest.store.settings import InfluxSettings
-from lifeline.allocation import environment, settle
-from lifeline.bench.chain.feed import Case, site
+from lifeline.allocation import environment, settle, yield_to_others
 from lifeline.bench.workload import plan_of
 from lifeline.broker import HOST
 from lifeline.clock import Clock
 from lifeline.engine_process import run_engine
-from rules.readings import Readings, texts_named
+from lifeline.metrics_files import MetricsFile
+from rules.readings import Block, Readings, texts_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from ingest.store.lines import Lines
     from rules.plan import Plan
     from rules.readings import Control
     from rules.registry import Registry
 
-RULES = "T3"
 CURSOR_S = 0.2
 _CONTEXT = multiprocessing.get_context("spawn")
 _START_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the processes work on: rules of the engine's bench on every channel of a registry."""
+
+    rules: str
+    registry: Registry
+    limits: IngestLimits = field(default_factory=IngestLimits)
+
+
 class FixedTexts:
     """The bench's rules and registry, whatever hash a record names: they stand in no file."""
 
-    def __init__(self, case: Case) -> None:
-        self._site = plan_of(RULES, case.channels), site(case)
+    def __init__(self, setting: Setting) -> None:
+        channels = len(setting.registry.channels.id)
+        self._site = plan_of(setting.rules, channels), setting.registry
         self.hashes: dict[str, str] = {}
 
     def resolve(self, control: Control) -> tuple[Plan, Registry] | None:
@@ -90,38 +102,40 @@ class Shared:
         return cls(_CONTEXT.Event(), _CONTEXT.Value("q", 0), _CONTEXT.Value("q", 0))
 
 
-def _begin() -> None:
+def _begin(process: str) -> None:
     """Begin as our processes do; a Ctrl-C is the bench's own to see to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle()
+    settle(process)
+    yield_to_others(process)
 
 
-def ingest(case: Case, data: Path, port: int, limits: IngestLimits, shared: Shared) -> None:
+def ingest(setting: Setting, data: Path, port: int, shared: Shared) -> None:
     """Run ingest."""
-    _begin()
+    _begin("ingest")
+    MetricsFile(data, "ingest", stop=shared.stop).start()
     run_ingest(
         data=data,
-        registry=site(case),
-        rules_hash=RULES,
+        registry=setting.registry,
+        rules_hash=setting.rules,
         clock=Clock(),
         stop=shared.stop,
         mqtt=MqttSettings(host=HOST, port=port, client_id="bench"),
-        limits=limits,
+        limits=setting.limits,
     )
 
 
-def engine(case: Case, data: Path, shared: Shared) -> None:
+def engine(setting: Setting, data: Path, shared: Shared) -> None:
     """Run the engine."""
-    _begin()
-    run_engine(data=data, stop=shared.stop, texts=FixedTexts(case), cursor_s=CURSOR_S)
+    _begin("engine")
+    run_engine(data=data, stop=shared.stop, texts=FixedTexts(setting), cursor_s=CURSOR_S)
 
 
-def store(case: Case, data: Path, shared: Shared) -> None:
+def store(setting: Setting, data: Path, shared: Shared) -> None:
     """Run the store's way from the journal to line protocol."""
-    _begin()
+    _begin("store")
     settings = InfluxSettings(url="http://127.0.0.1:1", bucket="bench", token_env="")
     sender: Any = Counting(shared)
-    with contextlib.closing(ReadingsInput(data, site(case))) as readings:
+    with contextlib.closing(ReadingsInput(data, setting.registry)) as readings:
         while not shared.stop.is_set():
             readings.pump(sender, settings, shared.stop)
 
@@ -129,14 +143,14 @@ def store(case: Case, data: Path, shared: Shared) -> None:
 class Chain:
     """The three processes over a data folder."""
 
-    def __init__(self, case: Case, data: Path, port: int, limits: IngestLimits) -> None:
+    def __init__(self, setting: Setting, data: Path, port: int) -> None:
         self.data = data
         self.shared = Shared.made()
         (data / "journal").mkdir(parents=True)
         self._processes = [
-            _CONTEXT.Process(target=ingest, args=(case, data, port, limits, self.shared)),
-            _CONTEXT.Process(target=engine, args=(case, data, self.shared)),
-            _CONTEXT.Process(target=store, args=(case, data, self.shared)),
+            _CONTEXT.Process(target=ingest, args=(setting, data, port, self.shared)),
+            _CONTEXT.Process(target=engine, args=(setting, data, self.shared)),
+            _CONTEXT.Process(target=store, args=(setting, data, self.shared)),
         ]
 
     def start(self) -> None:
@@ -181,6 +195,16 @@ class Chain:
         spent = [psutil.Process(p.pid).cpu_times() for p in self._processes]
         return [float(each.user + each.system) for each in spent]
 
+    def pin(self, core: int) -> None:
+        """Let all of them share one core."""
+        for pid in self.pids:
+            os.sched_setaffinity(pid, {core})
+
+    @property
+    def pids(self) -> list[int]:
+        """Return the process ids of ingest, engine and store."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
     def rss_bytes(self) -> list[int]:
         """Return the resident memory of ingest, engine and store."""
         return [int(psutil.Process(p.pid).memory_info().rss) for p in self._processes]
@@ -197,11 +221,9 @@ class Chain:
 
 
 @contextlib.contextmanager
-def running(
-    case: Case, data: Path, port: int, limits: IngestLimits | None = None
-) -> Iterator[Chain]:
+def running(setting: Setting, data: Path, port: int) -> Iterator[Chain]:
     """Run the chain within the block."""
-    chain = Chain(case, data, port, limits or IngestLimits())
+    chain = Chain(setting, data, port)
     try:
         chain.start()
         yield chain
@@ -209,11 +231,16 @@ def running(
         chain.stop()
 
 
-def journaled(data: Path) -> int:
-    """Return how many readings stand in the journal."""
+def journaled(data: Path, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many readings, and samples of waveforms, of each channel stand in the journal."""
     end = durable_end(data / "journal")
-    found = 0
+    readings, samples = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
     with JournalReader(data / "journal") as reader:
         while records := reader.read(until=end, max_rows=1_000_000):
-            found += sum(len(r.body) for r in records if isinstance(r.body, Readings))
-    return found
+            for body in (record.body for record in records):
+                if isinstance(body, Readings):
+                    known = body.channel[body.channel >= 0]
+                    readings += np.bincount(known, minlength=channels)
+                elif isinstance(body, Block):
+                    np.add.at(samples, body.channel, body.samples.shape[1])
+    return readings, samples
