@@ -13,6 +13,7 @@ import numpy as np
 
 from rules.readings import NO_SEQUENCE, ROW_BITS, Readings
 from rules.segments import Segments, consecutive, ranges, segments_of
+from rules.sequences import Sequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,22 +22,12 @@ JUDGED, DUPLICATE, LATE, CONFLICT, HEARD = 0, 1, 2, 3, 4
 NEVER = np.int64(-(2**63))
 NO_BOOT = np.int64(-1)
 NO_DEVICE = np.int64(-1)
-HORIZON = 64  # sequences told apart behind the highest seen
 RING = 8  # payload hashes remembered where a device sends no sequence
 EPOCH_FRAMES = 3  # consecutive all-late frames with rising sequence that open a clock epoch
-
-_SHIFT = np.append(np.arange(HORIZON, dtype=np.uint64), np.uint64(0))
-_KEEP = np.append(np.full(HORIZON, 2**64 - 1, np.uint64), np.uint64(0))
-"""How far to shift what was seen when the highest sequence rises by so many; 64 forgets all."""
-
-_BIT = np.append(np.uint64(1) << np.arange(HORIZON, dtype=np.uint64), np.uint64(0))
-"""The bit of a sequence so many behind the highest; none beyond the horizon."""
 
 _STATE: dict[str, tuple[Any, Any]] = {
     "boot": (np.int64, NO_BOOT),
     "previous_boot": (np.int64, NO_BOOT),
-    "top": (np.int64, -1),
-    "seen": (np.uint64, 0),
     "judged_ns": (np.int64, NEVER),
     "value": (np.float64, np.nan),
     "late_run": (np.int8, 0),
@@ -44,8 +35,9 @@ _STATE: dict[str, tuple[Any, Any]] = {
     "last_receive_ns": (np.int64, NEVER),
     "device": (np.int64, NO_DEVICE),  # who spoke for the channel last
 }
-_OF_DEVICE = ("boot", "previous_boot", "top", "seen", "late_run", "last_boot", "last_receive_ns")
-"""What belongs to the device rather than to the channel: forgotten when another one speaks."""
+_OF_DEVICE = ("boot", "previous_boot", "late_run", "last_boot", "last_receive_ns")
+"""What belongs to the device rather than to the channel: forgotten when another one speaks, as
+its sequences are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +50,14 @@ class Verdicts:
 
 
 class Judge:
-    """The small state of duplicate and late detection: about 150 bytes a channel."""
+    """The small state of duplicate and late detection: about 220 bytes a channel."""
 
     def __init__(self, channels: int) -> None:
         self.channels = channels
         self._columns: dict[str, NDArray[Any]] = {
             name: np.full(channels, fill, dtype) for name, (dtype, fill) in _STATE.items()
         }
+        self._sequences = Sequences(channels)
         self._ring: NDArray[np.int64] = np.zeros((channels, RING), np.int64)
         self._scratch = np.zeros(channels, np.int64)
         self._settled = np.zeros(channels, np.bool_)  # last_boot is boot, and nothing was late
@@ -76,6 +69,7 @@ class Judge:
             return
         for name, (dtype, fill) in _STATE.items():
             self._columns[name] = np.concatenate([self._columns[name], np.full(more, fill, dtype)])
+        self._sequences.grow(more)
         self._ring = np.concatenate([self._ring, np.zeros((more, RING), np.int64)])
         self._scratch = np.zeros(channels, np.int64)
         self._settled = np.concatenate([self._settled, np.zeros(more, np.bool_)])
@@ -83,12 +77,14 @@ class Judge:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return copies of the state's arrays, by name."""
-        return {k: v.copy() for k, v in self._columns.items()} | {"ring": self._ring.copy()}
+        own = {k: v.copy() for k, v in self._columns.items()} | {"ring": self._ring.copy()}
+        return own | self._sequences.state()
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up a state given by state(); the number of channels becomes that of the state."""
         self._ring = np.array(state["ring"], np.int64)
         self.channels = len(self._ring)
+        self._sequences = Sequences.restored(state, self.channels)
         for name, (dtype, fill) in _STATE.items():
             held = state.get(name)  # a column younger than the state begins as if never told
             self._columns[name] = np.full(self.channels, fill, dtype)
@@ -129,7 +125,7 @@ class Judge:
         clean: NDArray[np.bool_] = judged[begins] > state["judged_ns"][at]
         known, lowest = state["boot"][at], sequence[begins]
         numbered = lowest >= 0
-        mine = (known == boot[begins]) & (lowest > state["top"][at])
+        mine = (known == boot[begins]) & (lowest > self._sequences.top[at])
         if not mine.all():
             first_boot = (known == NO_BOOT) & numbered
             mine = np.where(numbered, mine | first_boot, boot[begins] == 0)
@@ -223,18 +219,10 @@ class Judge:
             key, top, number = key[numbered], top[numbered], number[numbered]
             at = consecutive(key)
         if not self._settled[at].all():
-            fresh = state["boot"][at] == NO_BOOT
-            state["top"][at] = np.where(fresh, top - HORIZON, state["top"][at])
             state["boot"][at] = state["last_boot"][at] = number
             state["late_run"][at] = 0
             self._settled[at] = True
-        step = top - state["top"][at]
-        np.minimum(step, HORIZON, out=step)
-        seen = state["seen"][at] << _SHIFT[step]
-        seen &= _KEEP[step]
-        seen |= np.uint64(1)
-        state["top"][at] = top
-        state["seen"][at] = seen
+        self._sequences.rise(key, top)
         if not segments.single:
             self._mark_inner(segments, clean, sequence)
 
@@ -255,22 +243,15 @@ class Judge:
     def _mark_inner(
         self, segments: Segments, clean: NDArray[np.bool_], sequence: NDArray[np.int64]
     ) -> None:
-        """Set the bits of sequences before the last one of clean segments of several rows."""
-        if not clean.all():
-            chosen = np.flatnonzero(clean & (sequence[segments.start] >= 0))
-            places = ranges(segments.start[chosen], segments.length[chosen])
-            key, length, sequence = segments.key[chosen], segments.length[chosen], sequence[places]
-        else:
-            key, length = segments.key, segments.length
-        if not len(key):
+        """Take up the sequences before the last one of clean segments of several rows."""
+        told = clean & (sequence[segments.start] >= 0)
+        if told.all():
+            self._sequences.fill(segments.key, segments.length, sequence)
             return
-        stop = np.cumsum(length)
-        behind = np.repeat(sequence[stop - 1], length)
-        behind -= sequence
-        np.minimum(behind, HORIZON, out=behind)
-        merged = np.bitwise_or.reduceat(_BIT[behind], stop - length)
-        numbered = sequence[stop - 1] >= 0
-        self._columns["seen"][key] |= np.where(numbered, merged, np.uint64(0))
+        chosen = np.flatnonzero(told)
+        if len(chosen):
+            places = ranges(segments.start[chosen], segments.length[chosen])
+            self._sequences.fill(segments.key[chosen], segments.length[chosen], sequence[places])
 
     # ---- delivery by delivery -----------------------------------------------------------------
 
@@ -296,6 +277,7 @@ class Judge:
             if devices[begin] != state["device"]:
                 if state["device"] != NO_DEVICE:
                     state |= {name: int(_STATE[name][1]) for name in _OF_DEVICE}
+                    self._sequences.forget(channel)
                     ring = [0] * RING
                 state["device"] = devices[begin]
             end = begin + 1
@@ -308,8 +290,9 @@ class Judge:
                 and record[end] == record[begin]
             ):
                 end += 1
-            peak = state["top"] if boot[begin] == state["boot"] else None
-            if _is_duplicate(state, ring, boot[begin], sequence[begin]):
+            same_boot = boot[begin] == state["boot"]
+            peak = int(self._sequences.top[channel]) if same_boot else None
+            if self._is_duplicate(channel, state, ring, boot[begin], sequence[begin]):
                 verdict[places[begin:end]] = DUPLICATE
             else:
                 newest = int(judged[begin:end].max())
@@ -326,34 +309,24 @@ class Judge:
         self._ring[channel] = ring
         self._settled[channel] = False
 
-
-def _is_duplicate(state: dict[str, Any], ring: list[int], boot: int, sequence: int) -> bool:
-    """Tell a delivery that came before, and remember it otherwise."""
-    if sequence == NO_SEQUENCE:
-        if boot == 0:
+    def _is_duplicate(
+        self, channel: int, state: dict[str, Any], ring: list[int], boot: int, sequence: int
+    ) -> bool:
+        """Tell a delivery that came before, and remember it otherwise."""
+        if sequence == NO_SEQUENCE:
+            if boot == 0:
+                return False
+            if boot in ring:
+                return True
+            ring.insert(0, boot)
+            ring.pop()
             return False
-        if boot in ring:
-            return True
-        ring.insert(0, boot)
-        ring.pop()
-        return False
-    if boot != state["boot"]:
-        if boot == state["previous_boot"]:
-            return False
-        state["previous_boot"], state["boot"] = state["boot"], boot
-        state["top"], state["seen"] = -1, 0
-    behind = state["top"] - sequence
-    if behind < 0:
-        step = -behind if state["top"] >= 0 else HORIZON
-        state["seen"] = ((state["seen"] << step) & (2**64 - 1) if step < HORIZON else 0) | 1
-        state["top"] = sequence
-        return False
-    if behind >= HORIZON:
-        return False
-    if state["seen"] >> behind & 1:
-        return True
-    state["seen"] |= 1 << behind
-    return False
+        if boot != state["boot"]:
+            if boot == state["previous_boot"]:
+                return False
+            state["previous_boot"], state["boot"] = state["boot"], boot
+            self._sequences.forget(channel)
+        return self._sequences.hear(channel, sequence) is False
 
 
 def _opens_epoch(

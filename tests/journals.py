@@ -110,7 +110,7 @@ def message(random: Random, speaker: Speaker, now_ns: int) -> list[dict[str, Any
     if random.random() < 0.03:
         random.shuffle(stamped)
     rough = not speaker.orderly and random.random() < 0.04
-    speaker.sequence += random.choice((2, 63, 64, 65, 200)) if rough else 1
+    speaker.sequence += random.choice((2, 63, 449, 512, 200)) if rough else 1
     boot = {"sequence": speaker.boot, "none": 0}.get(speaker.mode, random.getrandbits(62) + 1)
     sequence = speaker.sequence if speaker.mode == "sequence" else NO_SEQUENCE
     rows = [

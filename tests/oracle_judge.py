@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 JUDGED, DUPLICATE, LATE, CONFLICT, HEARD = "judged", "duplicate", "late", "conflict", "heard"
-HORIZON = 64
+BLOCK, BLOCKS = 64, 8  # told apart: the highest one's block of 64 and the seven before
 RING = 8
 EPOCH_RUN = 3
 
@@ -115,7 +115,7 @@ def seen_by_sequence(memory: ChannelMemory, first: Row) -> bool:
         memory.previous_boot = memory.boot
         memory.boot = first.boot
         memory.seen = set()
-    if memory.seen and max(memory.seen) - first.sequence >= HORIZON:
+    if memory.seen and max(memory.seen) // BLOCK - first.sequence // BLOCK >= BLOCKS:
         return False
     if first.sequence in memory.seen:
         return True

@@ -215,7 +215,7 @@ def mosquitto(
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",
-            "max_inflight_messages 500",
+            "max_inflight_messages 400",
             "max_queued_messages 100000",
             "log_dest stderr",
             "log_type all" if os.environ.get("LIFELINE_TEST_TRACE") else "log_type notice",

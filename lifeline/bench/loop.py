@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import copysign, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
-from lifeline.bench.loop_rare import SEEN, H, L, State, again, edge, levels, move_origin
+from lifeline.bench.loop_rare import H, L, State, again, edge, levels, move_origin
 from lifeline.bench.workload import (
     ALPHA,
     COLUMNS,
@@ -59,8 +59,8 @@ class Loop:
         for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
             s = states[channel]
             good = usable and flag <= ACCEPTED
-            if boot == s.boot and sequence > s.top and t > s.judged_ns:
-                s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
+            if s.top < sequence < s.end and boot == s.boot and t > s.judged_ns:
+                s.seen |= 1 << (sequence & 63)
                 s.top = sequence
                 s.sent_boot = boot
                 s.late_run = 0
@@ -83,8 +83,8 @@ class Loop:
         for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
             s = states[channel]
             good = usable and flag <= ACCEPTED
-            if boot == s.boot and sequence > s.top and t > s.judged_ns:
-                s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
+            if s.top < sequence < s.end and boot == s.boot and t > s.judged_ns:
+                s.seen |= 1 << (sequence & 63)
                 s.top = sequence
                 s.sent_boot = boot
                 s.late_run = 0
@@ -124,12 +124,12 @@ class Loop:
         """Judge the rows of these columns by levels, z-score, rate and slope."""
         told: list[Told] = []
         states, a, b = self.states, ALPHA, 1 - ALPHA
-        columns = [lists[name] for name in COLUMNS]
-        for channel, t, x, flag, usable, boot, sequence in zip(*columns, strict=True):
+        rows = zip(*(lists[name] for name in COLUMNS), strict=True)
+        for channel, t, x, flag, usable, boot, sequence in rows:
             s = states[channel]
             good = usable and flag <= ACCEPTED
-            if boot == s.boot and sequence > s.top and t > s.judged_ns:
-                s.seen = (s.seen << (sequence - s.top) | 1) & SEEN
+            if s.top < sequence < s.end and boot == s.boot and t > s.judged_ns:
+                s.seen |= 1 << (sequence & 63)
                 s.top, s.sent_boot, s.late_run = sequence, boot, 0
             elif not again(told, s, (channel, t, x, boot, sequence, good)):
                 continue

@@ -24,8 +24,7 @@ H_CLEAR, HH_CLEAR = H - HYSTERESIS, HH - HYSTERESIS
 L_CLEAR, LL_CLEAR = L + HYSTERESIS, LL + HYSTERESIS
 SEVERITY = (0, LEVELS[0].severity, LEVELS[1].severity, LEVELS[1].severity)  # of two latch bits
 LIMIT = {"ewma": Z_LIMIT, "rate": RATE_LIMIT, "slope": SLOPE_LIMIT}
-HORIZON = 64
-SEEN = (1 << HORIZON) - 1
+BLOCKS = 8  # of 64 sequences each are told apart: the highest one's and those before
 EPOCH_RUN = 3
 
 Told = tuple[str, str, int, int, int, float]  # type, rule, side, channel, event_ns, score
@@ -35,8 +34,10 @@ class State:
     """What is remembered of one channel."""
 
     __slots__ = (
+        "block",
         "boot",
         "count",
+        "end",
         "ewma_on",
         "head",
         "high",
@@ -44,6 +45,7 @@ class State:
         "late_run",
         "low",
         "mean",
+        "older",
         "origin_ns",
         "points",
         "previous_boot",
@@ -65,8 +67,9 @@ class State:
 
     def __init__(self) -> None:
         self.boot = self.previous_boot = self.sent_boot = -1
-        self.top = -1
-        self.seen = 0
+        self.top = self.block = self.end = -1  # the highest, its block, and where that ends
+        self.seen = 0  # bits of the highest one's block
+        self.older: dict[int, int] = {}  # of the blocks before
         self.judged_ns = -1
         self.value = nan
         self.late_run = 0
@@ -80,6 +83,30 @@ class State:
         self.head = self.points = 0  # where the ring's oldest row lies, and how many it holds
         self.origin_ns = 0
         self.su = self.suu = self.sv = self.suv = 0.0  # running sums over the ring
+
+
+def move(s: State, block: int) -> None:
+    """Begin a new block of sequences."""
+    s.older[s.block] = s.seen
+    s.older = {b: bits for b, bits in s.older.items() if block - b < BLOCKS}
+    s.block, s.end, s.seen = block, block + 1 << 6, 0
+
+
+def _heard(s: State, sequence: int) -> bool:
+    """Tell whether it was heard before; take it up."""
+    block, bit = sequence >> 6, 1 << (sequence & 63)
+    if block > s.block:
+        move(s, block)
+    s.top = max(s.top, sequence)
+    if block == s.block:
+        known = s.seen & bit
+        s.seen |= bit
+        return bool(known)
+    if s.block - block >= BLOCKS:
+        return False
+    known = s.older.get(block, 0) & bit
+    s.older[block] = s.older.get(block, 0) | bit
+    return bool(known)
 
 
 def again(told: list[Told], s: State, row: tuple[int, int, float, int, int, bool]) -> bool:
@@ -105,18 +132,14 @@ def _verdict(s: State, boot: int, sequence: int, t: int, x: float) -> str:
     """Judge it: "judged", "epoch", "late", "same" or "conflict"."""
     if boot not in (s.boot, s.previous_boot):
         s.previous_boot, s.boot = s.boot, boot
-        s.top, s.seen = -1, 0
+        s.top = s.block = s.end = -1
+        s.seen, s.older = 0, {}
     rising = False
     if boot == s.boot:
-        back = s.top - sequence
-        if back < 0:
-            s.seen = (s.seen << -back | 1) & SEEN if s.top >= 0 else 1
-            s.top = sequence
+        if sequence > s.top:
             rising = boot == s.sent_boot
-        elif back < HORIZON:
-            if s.seen >> back & 1:
-                return "same"
-            s.seen |= 1 << back
+        if _heard(s, sequence):
+            return "same"
     epoch = False
     if t > s.judged_ns:
         s.late_run = 0

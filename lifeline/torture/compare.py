@@ -151,8 +151,8 @@ def _store(
 def late_again(rows: Readings, g: NDArray[np.int64], channels: int) -> int:
     """Return how many rows came again and were judged late, not duplicate.
 
-    The judge tells a repeat within 64 messages of its channel. Each beyond is a second point in the
-    store, tagged late, and may be a late finding.
+    The judge tells a repeat at least 448 messages back. Each beyond is a second point in the store,
+    tagged late, and may be a late finding.
     """
     verdict = Judge(channels).mark(rows, g).verdict
     columns = (rows.channel, rows.boot, rows.sequence, rows.index)

@@ -106,13 +106,13 @@ NOT = """## What is not promised
 - **SQLite under loss of power.** The ledger is opened with `synchronous = FULL` and a write-ahead
   log, and relies on SQLite there; the disk of this campaign does not reach into it. Kills at and
   between its commits are above.
-- **A message that comes again after more than 64 others of its channel.** Repeats are told by
-  sequence within 64 messages of a channel. A broker that has more than that in flight to us
-  (`max_inflight_messages` is 500 in deploy/mosquitto) when ingest is killed after its fsync and
-  before its acknowledgements sends them all again: those further back are judged late, are a
-  second point in the store under `late=1`, and may be a late finding. Nothing is lost. It takes a
-  backlog of more than 64 messages of one channel; with `max_inflight_messages 60` it cannot be,
-  at the price of throughput.
+- **A message that comes again after more than 448 others of its device.** Repeats are told by
+  sequence at least that far back (docs/semantics.md, section 2). A broker that may have more in
+  flight to us (deploy/mosquitto says `max_inflight_messages 400`) and sends them all again, because
+  ingest was killed after its fsync and before its acknowledgements, has those further back judged
+  late: a second point in the store under `late=1`, perhaps a late finding. Nothing is lost. The
+  same holds for repeats of a boot before the last one, and of devices that number nothing: of
+  those the last 8 messages are known by their bytes.
 - **A second notification.** They come at least once, under one id: a receiver drops an id that it
   has seen. A receiver that refuses a message for good (400, 410, 413, 422) is not asked again.
 - **The raw side log and `series/`.** They may lose the newest second; `series/` is made again from

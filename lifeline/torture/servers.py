@@ -55,7 +55,7 @@ def mosquitto(folder: Path) -> Iterator[int]:
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-        f"persistence_location {folder}/\nautosave_interval 1\nmax_inflight_messages 500\n"
+        f"persistence_location {folder}/\nautosave_interval 1\nmax_inflight_messages 400\n"
         "max_queued_messages 100000\nlog_dest stderr\n",
         encoding="utf-8",
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM: Final = "mosquitto"
-IN_FLIGHT: Final = 1000
-"""Messages the broker sends us before we acknowledge the first of them."""
+IN_FLIGHT: Final = 400
+"""Messages the broker sends us before we acknowledge the first of them: as in deploy/mosquitto."""
 START_S: Final = 20.0
 
 
