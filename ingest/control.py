@@ -47,6 +47,7 @@ _NEEDED = {
     "site": ("registry", "rules"),
     "reset": ("rule", "channel", "command"),
     "ack": ("alarm", "command"),
+    "operate": ("alarm", "event", "command"),
     "correction": ("hash", "kind", "by", "reason", "command"),
     "refeed": ("by", "command"),
 }

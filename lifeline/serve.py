@@ -22,6 +22,7 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import facts
+from lifeline.ledger.people import People
 from lifeline.notify import Escalator, Webhook, labelled
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
@@ -185,9 +186,13 @@ def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
 
 
 def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
+    """Do what time asks for: call the next in a chain, end shelves, call again."""
+    people = People(desk.ledger)
     while not stop.is_set():
         try:
             escalator.call_due()
+            if people.turn():
+                desk.bell.ring()
             desk.flow.problems.pop("escalation", None)
         except LedgerError as error:
             desk.flow.problems["escalation"] = f"escalation waits: {error}"

@@ -3,52 +3,74 @@
 An alarm stays open until it has returned *and* somebody has seen it; levels that do not latch
 (blue) close by themselves. Late findings have no episode of the engine: those of one alarm key
 join one open "late" alarm, which is returned from the start and waits to be acknowledged.
+
+What the process does moves alarms here; what people do, in rules/alarm_people.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from rules.alarms import LATCH, Ack, Alarm, Condition, Hold, Step, Suppression
+from rules.alarm_life import Life
+from rules.alarm_people import PEOPLE_MOVES
+from rules.alarms import Ack, Alarm, Condition, Hold, Step, Suppression
 from rules.events import Event, EventType, alarm_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+RED: Final = 4
+PLAIN_BOUTS: Final = 16
+"""How many raises are remembered at most, whatever a rule counts as chattering."""
 
 
 @dataclass(slots=True)
 class AlarmFold:
     """All alarms that are not over, by id and by key. The ledger and a test fold the same way."""
 
-    latch: Mapping[int, bool] = field(default_factory=lambda: LATCH)
     alarms: dict[str, Alarm] = field(default_factory=dict)
-    _current: dict[tuple[str, bool], str] = field(default_factory=dict, repr=False)
+    _of_key: dict[tuple[str, bool], list[str]] = field(default_factory=dict, repr=False)
 
     def put(self, alarm: Alarm) -> None:
         """Take an alarm as it stands (read back from a ledger, or just changed)."""
         self.alarms[alarm.alarm_id] = alarm
-        self._current[(alarm.alarm_key, alarm.late)] = alarm.alarm_id
+        key = (alarm.alarm_key, alarm.late)
+        known = [i for i in self._of_key.get(key, ()) if i in self.alarms and i != alarm.alarm_id]
+        ids = sorted([*known, alarm.alarm_id], key=lambda i: _age(self.alarms[i]))
+        self._of_key[key] = [i for i in ids if i == ids[-1] or not self.alarms[i].ended]
 
     def current(self, alarm_key: str, *, late: bool = False) -> Alarm | None:
-        """Return the newest alarm of a key, open or just ended; None if there never was one."""
-        return self.alarms.get(self._current.get((alarm_key, late), ""))
+        """Return the newest open alarm of a key, else the last that ended, else None."""
+        ids = self._of_key.get((alarm_key, late), ())
+        return self.alarms.get(ids[-1]) if ids else None
 
     def apply(self, event: Event, seq: int) -> Step:
         """Fold one event in. Events about no alarm (BLIND, HEARTBEAT, …) change nothing.
 
         Nor does what a shadow rule says: it is on trial, and nobody may take it for an alarm.
         """
-        move = None if event.shadow else _MOVES.get(event.type)
-        step = move(self, event, seq) if move else Step()
+        if event.shadow:
+            return Step()
+        people = PEOPLE_MOVES.get(event.type)
+        if people is not None:
+            alarm = self.alarms.get(event.alarm_id)
+            step = people(alarm, event, seq) if alarm is not None else Step()
+        else:
+            move = _MOVES.get(event.type)
+            step = move(self, event, seq) if move else Step()
         for alarm in step.changed:
             self.put(alarm)
         return step
 
 
-def apply_all(events: Iterable[Event], latch: Mapping[int, bool] = LATCH) -> AlarmFold:
+def _age(alarm: Alarm) -> tuple[bool, int, int]:
+    return (not alarm.ended, alarm.raised_ns, alarm.seq)
+
+
+def apply_all(events: Iterable[Event]) -> AlarmFold:
     """Return the fold of ``events`` from nothing, numbered from 1."""
-    fold = AlarmFold(latch=latch)
+    fold = AlarmFold()
     for seq, event in enumerate(events, start=1):
         fold.apply(event, seq)
     return fold
@@ -69,6 +91,7 @@ def _facts(event: Event, seq: int) -> dict[str, Any]:
 
 
 def _raised(fold: AlarmFold, event: Event, seq: int) -> Step:
+    life = Life.of(event.evidence.get("life", {}))
     new = Alarm(
         alarm_id=event.alarm_id,
         rule=event.rule,
@@ -77,25 +100,64 @@ def _raised(fold: AlarmFold, event: Event, seq: int) -> Step:
         klass=event.klass,
         episode=event.episode,
         condition=Condition.ACTIVE,
+        ack=Ack.ACKED if life.ack == "none" else Ack.UNACKED,
         max_severity=max(event.max_severity, event.severity),
         onset_ns=event.onset_ns,
         raised_ns=event.event_ns,
         suppression=tuple(_held(said) for said in event.evidence.get("held", ())),
+        life=life,
+        bouts=(event.receive_ns,),
         worse_seq=seq,
         **_facts(event, seq),
     )
     old = fold.current(event.alarm_key)
-    if old is None or old.ended or old.alarm_id == new.alarm_id:
+    if old is None or old.alarm_id == new.alarm_id:
         return Step((new,), announce=True)
+    new = _following(new, old)
+    first = not (new.chattering and old.chattering) or new.shown_severity >= RED
+    if old.ended or _apart(old, new):
+        return Step((new,), announce=first)
     # It had returned and nobody had looked: one row stays in the list, and it remembers.
     joined = replace(
         new,
         reactivations=old.reactivations + 1,
         max_severity=max(new.max_severity, old.max_severity),
-        suppression=(*new.suppression, *_shelved(old)),
+        assigned_to=old.assigned_to,
+        comments=old.comments,
     )
     over = replace(old, ended=True, condition=Condition.NORMAL, seq=seq)
-    return Step((over, joined), ended=(old.alarm_id,), announce=True)
+    return Step((over, joined), ended=(old.alarm_id,), announce=first)
+
+
+def _apart(old: Alarm, new: Alarm) -> bool:
+    """Tell whether an alarm that waits to be seen returned too long ago to be the same one."""
+    return bool(
+        new.life.join_ns
+        and old.condition is Condition.NORMAL
+        and new.receive_ns - old.receive_ns > new.life.join_ns
+    )
+
+
+def _following(new: Alarm, old: Alarm) -> Alarm:
+    """Return the new alarm with what the one before of its key leaves it: its shelf, its bouts."""
+    life = new.life
+    since = new.receive_ns - life.chatter_ns
+    kept = max(min(life.chatter_count, PLAIN_BOUTS), 1)
+    bouts = tuple(t for t in (*old.bouts, *new.bouts) if t > since)[-kept:]
+    shelf = old.shelf
+    still = shelf is not None and (not shelf.until_ns or new.receive_ns < shelf.until_ns)
+    if shelf is not None and still and new.shown_severity <= shelf.severity:
+        new = replace(new, suppression=(*new.suppression, shelf))
+    return replace(new, bouts=bouts, chattering=len(bouts) >= life.chatter_count)
+
+
+def _out_of_its_shelf(alarm: Alarm) -> tuple[Suppression, ...]:
+    """Return what still holds an alarm that has got worse: a shelf is for what was seen."""
+    return tuple(
+        s
+        for s in alarm.suppression
+        if s.hold is not Hold.SHELVED or alarm.shown_severity <= s.severity
+    )
 
 
 def _escalated(fold: AlarmFold, event: Event, seq: int) -> Step:
@@ -105,13 +167,13 @@ def _escalated(fold: AlarmFold, event: Event, seq: int) -> Step:
     worse = replace(
         alarm,
         condition=Condition.ACTIVE,
-        ack=Ack.UNACKED,
+        ack=Ack.ACKED if alarm.life.ack == "none" else Ack.UNACKED,
         max_severity=max(alarm.max_severity, event.severity),
         worse_seq=seq,
         ended=False,
         **_facts(event, seq),
     )
-    return Step((worse,), announce=True)
+    return Step((replace(worse, suppression=_out_of_its_shelf(worse)),), announce=True)
 
 
 def _lowered(fold: AlarmFold, event: Event, seq: int) -> Step:
@@ -131,7 +193,7 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
     # The value that broke the limit says why it stood; where it returned to is told beside it.
     facts |= {"value": alarm.value, "score": alarm.score, "limit": alarm.limit}
     facts["confirmed"] = alarm.confirmed
-    over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
+    over = _is_over(alarm)
     cleared = replace(
         alarm,
         condition=Condition.NORMAL,
@@ -144,12 +206,17 @@ def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
     return Step((cleared,), ended=(alarm.alarm_id,) if over else (), announce=True)
 
 
+def _is_over(alarm: Alarm) -> bool:
+    """Tell whether an alarm that returns now is over: somebody has seen it, or need not."""
+    return alarm.ack is Ack.ACKED or not alarm.life.latches(alarm.max_severity)
+
+
 def _rule_changed(fold: AlarmFold, event: Event, seq: int) -> Step:
     """End an alarm whose rule is gone or means something else, and let it be seen to end."""
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None or alarm.condition is Condition.NORMAL:
         return Step()
-    over = alarm.ack is Ack.ACKED or not fold.latch.get(alarm.max_severity, True)
+    over = _is_over(alarm)
     facts: dict[str, Any] = {"cleared_ns": event.event_ns, "cleared_value": None, "seq": seq}
     facts["suppression"] = _shelved(alarm)
     ended = replace(alarm, condition=Condition.NORMAL, severity=0, ended=over, **facts)
@@ -162,7 +229,7 @@ def _confirmed(fold: AlarmFold, event: Event, seq: int) -> Step:
         return Step()  # confirmed before its level was held: the RAISED to come says so itself
     # What was announced one level lower is now announced in full, so it is to be seen again.
     sure = replace(alarm, confirmed=True, ack=Ack.UNACKED, seq=seq, worse_seq=seq)
-    return Step((sure,), announce=True)
+    return Step((replace(sure, suppression=_out_of_its_shelf(sure)),), announce=True)
 
 
 def _late(fold: AlarmFold, event: Event, seq: int) -> Step:
@@ -210,42 +277,6 @@ def _reset(fold: AlarmFold, event: Event, seq: int) -> Step:
     return Step((replace(alarm, over_range=False, seq=seq),), announce=True)
 
 
-def _acked(fold: AlarmFold, event: Event, seq: int) -> Step:
-    alarm = fold.alarms.get(event.alarm_id)
-    if alarm is None:
-        return Step()
-    over = alarm.condition is Condition.NORMAL
-    seen = replace(
-        alarm,
-        ack=Ack.ACKED,
-        acked_by=str(event.evidence.get("by", "")),
-        ack_comment=str(event.evidence.get("comment", "")),
-        acked_ns=event.event_ns,
-        ended=over,
-        seq=seq,
-        worse_seq=seq,
-    )
-    return Step((seen,), ended=(alarm.alarm_id,) if over else (), announce=True)
-
-
-def _revoked(fold: AlarmFold, event: Event, seq: int) -> Step:
-    alarm = fold.alarms.get(event.alarm_id)
-    if alarm is None or alarm.ack is Ack.UNACKED:
-        return Step()
-    again = replace(
-        alarm,
-        ack=Ack.UNACKED,
-        acked_by="",
-        ack_comment="",
-        acked_ns=0,
-        # a level that closes by itself stays closed; the undo is about the acknowledgement
-        ended=alarm.condition is Condition.NORMAL and not fold.latch.get(alarm.max_severity, True),
-        seq=seq,
-        worse_seq=seq,
-    )
-    return Step((again,), announce=True)
-
-
 def _held(said: Mapping[str, Any]) -> Suppression:
     """Return what an event says that holds an alarm."""
     return Suppression(
@@ -265,7 +296,7 @@ def _hold(fold: AlarmFold, event: Event, seq: int) -> Step:
     if alarm is None:
         return Step()
     said = _held(event.evidence)
-    others = tuple(each for each in alarm.suppression if each.cause != said.cause)
+    others = tuple(s for s in alarm.suppression if (s.hold, s.cause) != (said.hold, said.cause))
     return Step((replace(alarm, suppression=(*others, said), seq=seq),))
 
 
@@ -275,10 +306,9 @@ def _release(fold: AlarmFold, event: Event, seq: int) -> Step:
     if alarm is None:
         return Step()
     cause = event.evidence.get("cause")
-    others = tuple(each for each in alarm.suppression if each.cause != cause)
+    others = tuple(s for s in alarm.suppression if s.hold is Hold.SHELVED or s.cause != cause)
     free = replace(alarm, suppression=others, seq=seq)
-    waits = free.condition is Condition.ACTIVE and free.ack is Ack.UNACKED and not others
-    return Step((free,), announce=waits)
+    return Step((free,), announce=free.calls and not others)
 
 
 _MOVES: dict[EventType, Any] = {
@@ -295,6 +325,4 @@ _MOVES: dict[EventType, Any] = {
     EventType.OUT_OF_SERVICE: _hold,
     EventType.IN_SERVICE: _release,
     EventType.RESET: _reset,
-    EventType.ACKED: _acked,
-    EventType.ACK_REVOKED: _revoked,
 }

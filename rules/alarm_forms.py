@@ -6,13 +6,15 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rules.alarm_life import Life
 from rules.alarms import Ack, Alarm, Condition, Data, Hold, Suppression
 from rules.events import Event, EventType
 
 
 def state_of(alarm: Alarm) -> str:
     """Return the alarm as JSON."""
-    return json.dumps(asdict(alarm), ensure_ascii=False, separators=(",", ":"))
+    raw = asdict(alarm) | {"life": alarm.life.said()}
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
 
 
 def alarm_of(state: str) -> Alarm:
@@ -24,6 +26,8 @@ def alarm_of(state: str) -> Alarm:
         "ack": Ack(raw["ack"]),
         "data": Data(raw["data"]),
         "suppression": holds,
+        "life": Life.of(raw.get("life", {})),
+        "bouts": tuple(raw.get("bouts", ())),
     }
     return Alarm(**raw)
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from rules.alarm_life import USUAL, Life
 
 
 class Condition(StrEnum):
@@ -67,10 +65,7 @@ class Suppression:
     until_ns: int = 0  # 0 = until lifted
     cause: str = ""
     by: str = ""
-
-
-LATCH: Mapping[int, bool] = {1: False, 2: True, 3: True, 4: True}
-"""Which severities wait for a person after they returned: blue closes by itself."""
+    severity: int = 0  # of a shelf: what gets worse than this leaves it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +98,18 @@ class Alarm:
     limit: float | None = None
     findings: int = 0  # late findings joined into this alarm
     reactivations: int = 0  # returned unacknowledged, then raised again
+    life: Life = USUAL
+    bouts: tuple[int, ...] = ()
+    """When it was received that the alarm was raised, newest last, as far as chattering asks."""
+    chattering: bool = False
     acked_by: str = ""
     acked_ns: int = 0
     ack_comment: str = ""
+    assigned_to: str = ""
+    verdict: str = ""  # true | false, as a person found it
+    cause: str = ""  # code of what caused it, with the verdict
+    comments: int = 0
+    shelve_asked_by: str = ""  # waits for a second person
     ended: bool = False
     seq: int = 0
     worse_seq: int = 0
@@ -116,6 +120,16 @@ class Alarm:
     def alarm_key(self) -> str:
         """Return rule, side and subject as one text."""
         return f"{self.rule}|{'high' if self.side > 0 else 'low'}|{self.subject}"
+
+    @property
+    def calls(self) -> bool:
+        """Tell whether it stands and nobody has seen it."""
+        return self.condition is Condition.ACTIVE and self.ack is Ack.UNACKED
+
+    @property
+    def shelf(self) -> Suppression | None:
+        """Return what shelves it, None where nothing does."""
+        return next((s for s in self.suppression if s.hold is Hold.SHELVED), None)
 
     @property
     def shown_severity(self) -> int:

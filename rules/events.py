@@ -41,6 +41,15 @@ class EventType(StrEnum):
     ACKED = "ACKED"
     ACK_REVOKED = "ACK_REVOKED"
     CALLED = "CALLED"  # a step of an escalation: somebody was told to answer
+    SHELVE_ASKED = "SHELVE_ASKED"  # of a red alarm: a second person has to agree
+    SHELVED = "SHELVED"
+    UNSHELVED = "UNSHELVED"
+    REALARMED = "REALARMED"  # acknowledged long ago, and it still stands
+    COMMENTED = "COMMENTED"
+    ASSIGNED = "ASSIGNED"
+    CLASSIFIED = "CLASSIFIED"  # true, or false with its cause
+    FLOOD = "FLOOD"  # more announcements than a person can take in
+    FLOOD_OVER = "FLOOD_OVER"
     ENDED = "ENDED"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rules.alarm_life import Life
     from rules.language.runbooks import Runbook
     from rules.schedule import Schedule
 
@@ -232,6 +233,8 @@ class Plan:
     maintenance: tuple[Maintenance, ...] = ()
     escalations: Mapping[str, tuple[CallStep, ...]] = field(default_factory=dict)
     """Who is called about the alarms of a rule, by rule."""
+    lives: Mapping[str, Life] = field(default_factory=dict)
+    """How the alarms of a rule live where it is not the usual way, by rule."""
     subjects: tuple[str, ...] = ()
     runbooks: Mapping[str, Runbook] = field(default_factory=dict)
     """What people do, by the name rules give."""

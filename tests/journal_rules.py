@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.alarm_life import Life
 from rules.engine import KINDS
 from rules.engine.kinds.joint import MEMBERS
 from rules.plan import NEVER_NS, ByHours, Inhibit, Maintenance
@@ -233,7 +234,8 @@ def holds(random: Random, ids: Sequence[str]) -> dict[str, Any]:
                 crew=random.choice(((), ("crew-1",))),
             )
         )
-    return {"inhibits": tuple(inhibits), "maintenance": tuple(windows)}
+    lives = {rule: Life(ack="comment", join_ns=7) for rule in ids[::2]}
+    return {"inhibits": tuple(inhibits), "maintenance": tuple(windows), "lives": lives}
 
 
 def plan(random: Random, kinds: Sequence[str]) -> Plan:

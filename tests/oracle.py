@@ -102,7 +102,14 @@ class Oracle:
         quiet = {rule.rule_id for rule in self.plan.input_rules}
         told = sorted((e for e in events if e.rule not in quiet), key=log_order)
         ticks = [(position(r.offset), r.body.tick_ns) for r in records if isinstance(r.body, Tick)]
-        return sorted(woven(self.plan, self.registry, told, ticks), key=log_order)
+        told = sorted(woven(self.plan, self.registry, told, ticks), key=log_order)
+        return [self.lived(event) for event in told]
+
+    def lived(self, event: Event) -> Event:
+        life = self.plan.lives.get(event.rule)
+        if life is None or event.type is not EventType.RAISED:
+            return event
+        return event._replace(evidence=dict(event.evidence) | {"life": life.said()})
 
     # -- rows ------------------------------------------------------------------------------
 

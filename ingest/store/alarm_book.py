@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest.store.site_at import SiteAt
+    from rules.readings import Control
 
 TEN_MINUTES_NS: Final = 600_000_000_000
 HOUR_NS: Final = 3_600_000_000_000
@@ -67,18 +68,24 @@ class AlarmBook:
 
     # ---- taking in ------------------------------------------------------------------------------
 
-    def acknowledgement(self, data: dict[str, Any], offset: int, time_ns: int) -> Event | None:
-        """Return the event of an ``ack`` record, None for an alarm that is over or unknown."""
+    def operated(self, control: Control, offset: int, time_ns: int) -> Event | None:
+        """Return the event of what a person did, None for an alarm that is over or unknown.
+
+        Nor is there one for an event that a newer version wrote.
+        """
+        data = control.data
         alarm = self._fold.alarms.get(str(data["alarm"]))
         if alarm is None:
             return None
+        if control.type == "ack":
+            kind = EventType.ACK_REVOKED if data.get("revoke") else EventType.ACKED
+            said = {"by": str(data.get("by", ""))}
+        elif data["event"] in EventType.__members__:
+            kind, said = EventType(data["event"]), dict(data.get("said", {}))
+        else:
+            return None
         return event_about(
-            EventType.ACK_REVOKED if data.get("revoke") else EventType.ACKED,
-            alarm,
-            offset=offset,
-            event_ns=time_ns,
-            receive_ns=time_ns,
-            evidence={"by": str(data.get("by", ""))},
+            kind, alarm, offset=offset, event_ns=time_ns, receive_ns=time_ns, evidence=said
         )
 
     def take(self, event: Event) -> Taken:

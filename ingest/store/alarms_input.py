@@ -126,8 +126,8 @@ class AlarmsInput:
             offset, time_ns, control = next(waiting)
 
     def _take_control(self, offset: int, time_ns: int, control: Control) -> Iterator[bytes]:
-        if control.type == "ack":
-            event = self._book.acknowledgement(control.data, offset, time_ns)
+        if control.type in ("ack", "operate"):
+            event = self._book.operated(control, offset, time_ns)
             if event is not None:
                 yield from self._take(event)
         if self.site.take(control):

@@ -1,7 +1,6 @@
 """The page's API: what an operator reads and orders, over HTTP; `guard.py` says who may ask.
 
-Times are Unix milliseconds. Commands carry an id of their own (``command``), so that a repeated
-request does nothing twice, and what the person had seen (``expected_seq``).
+Times are Unix milliseconds. What people order: `orders.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query
-from fastapi import Path as InPath
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from lifeline import metrics
-from lifeline.console import answers, reload_route, view
+from lifeline.console import answers, orders, reload_route, view
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
@@ -34,44 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lifeline.console.desk import Desk
-    from rules.alarms import Alarm
 
 STATIC = Path(__file__).parent / "static"
 STREAM_POLL_S = 0.1
 PULSE_S = 1.0
-
-AlarmId = Annotated[str, InPath(pattern="^[0-9a-f]{12}$")]
-Person = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
-CommandId = Annotated[str, Field(min_length=1, max_length=64)]
-Text = Annotated[str, Field(max_length=1_000)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class AckBody(_Body):
-    """Acknowledge: who, what they say, what they had seen."""
-
-    by: Person
-    comment: Text = ""
-    expected_seq: Annotated[int, Field(ge=0)]
-    command: CommandId
-
-
-class RevokeBody(_Body):
-    """Take an acknowledgement back."""
-
-    by: Person
-    command: CommandId
-
-
-class ResetBody(_Body):
-    """Reset an over-range alarm: a reason (the re-test) is required."""
-
-    by: Person
-    reason: Annotated[str, Field(min_length=1, max_length=1_000)]
-    command: CommandId
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -80,7 +43,7 @@ def create_app(desk: Desk) -> FastAPI:
     answers.install(app)
     _reading(app, desk)
     _alarms(app, desk)
-    _commands(app, desk)
+    orders.install(app, desk)
     reload_route.install(app, desk)
     _stream(app, desk)
     _pages(app)
@@ -145,11 +108,6 @@ def _streets(path: Path, desk: Desk) -> list[Any]:
     return features
 
 
-def _one(desk: Desk, alarm: Alarm, *, simulation: bool) -> dict[str, Any]:
-    zone = desk.settings.zone
-    return view.alarm_json(alarm, desk.keeper.site, zone=zone, simulation=simulation)
-
-
 def _alarms(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/alarms")
     def _list(
@@ -169,41 +127,17 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
             word=word,
             limit=limit,
         )
-        return JSONResponse({"alarms": [_one(desk, a, simulation=s) for a, s in found]})
+        return JSONResponse({"alarms": [orders.one(desk, a, simulation=s) for a, s in found]})
 
     @app.get("/api/alarms/{alarm_id}")
-    def _detail(alarm_id: AlarmId) -> JSONResponse:
+    def _detail(alarm_id: orders.AlarmId) -> JSONResponse:
         found = desk.ledger.alarm(alarm_id)
         if found is None:
             raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
-        told = _one(desk, found[0], simulation=found[1])
+        told = orders.one(desk, found[0], simulation=found[1])
         history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
         what_to_do = advice(found[0], desk.keeper.site)
         return JSONResponse({"alarm": told, "events": history, "advice": what_to_do})
-
-
-def _commands(app: FastAPI, desk: Desk) -> None:
-    def answer(alarm: Alarm) -> JSONResponse:
-        desk.bell.ring()
-        return JSONResponse({"alarm": _one(desk, alarm, simulation=desk.keeper.simulation)})
-
-    @app.post("/api/alarms/{alarm_id}/ack")
-    def _ack(alarm_id: AlarmId, body: AckBody) -> JSONResponse:
-        return answer(
-            desk.ledger.acknowledge(
-                alarm_id, body.by, body.comment, body.expected_seq, body.command
-            )
-        )
-
-    @app.post("/api/alarms/{alarm_id}/ack/revoke")
-    def _revoke(alarm_id: AlarmId, body: RevokeBody) -> JSONResponse:
-        return answer(desk.ledger.revoke(alarm_id, body.by, body.command))
-
-    @app.post("/api/alarms/{alarm_id}/reset", status_code=202)
-    def _reset(alarm_id: AlarmId, body: ResetBody) -> JSONResponse:
-        told = answer(desk.ledger.reset(alarm_id, body.by, body.reason, body.command))
-        told.status_code = 202  # the engine answers with a RESET event when it has seen it
-        return told
 
 
 def _stream(app: FastAPI, desk: Desk) -> None:

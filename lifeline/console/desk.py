@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rules.flood import Flood
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -93,6 +95,7 @@ class Desk:
     flow: Flow = field(default_factory=Flow)
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
+    flood: Flood = field(default_factory=Flood)  # as the ledger had it at the last drawing
     drawing: threading.Lock = field(default_factory=threading.Lock)
     live: tuple[float, dict[str, Any]] = (-1e9, {})  # (monotonic s, what channels say now)
     drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)

@@ -58,6 +58,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
             {"hold": s.hold.value, "cause": s.cause, "until_ms": ms(s.until_ns), "by": s.by}
             for s in alarm.suppression
         ],
+        **_operated(alarm),
         "late": alarm.late,
         "ended": alarm.ended,
         "class": alarm.klass,
@@ -93,6 +94,21 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
             }
             for language, w in said.items()
         },
+    }
+
+
+def _operated(alarm: Alarm) -> dict[str, Any]:
+    """Return what people did with it, and what its rule lets them do."""
+    return {
+        "chattering": alarm.chattering,
+        "reactivations": alarm.reactivations,
+        "assigned_to": alarm.assigned_to,
+        "verdict": alarm.verdict,
+        "cause": alarm.cause,
+        "comments": alarm.comments,
+        "shelve_asked_by": alarm.shelve_asked_by,
+        "shelve_max_min": alarm.life.shelve_max_ns // 60_000_000_000,
+        "ack_wants": alarm.life.ack,
     }
 
 
@@ -148,6 +164,7 @@ def _draw(desk: Desk, revision: int) -> dict[str, Any]:
     site, settings = desk.keeper.site, desk.settings
     try:
         held = desk.ledger.list(limit=settings.max_listed + 1)
+        desk.flood = desk.ledger.flood()
         desk.flow.problems.pop("ledger", None)
     except Unavailable as error:
         desk.flow.problems["ledger"] = str(error)
@@ -185,8 +202,10 @@ def pulse(desk: Desk) -> dict[str, Any]:
         problems["site"] = desk.keeper.problem
     if (reload := last(desk.data)) is not None and reload.trouble:
         problems["reload"] = reload.trouble
+    flood = desk.flood.at(now_ns, desk.ledger.writing.flood)
     return {
         "now_ms": now_ns // 1_000_000,
+        "flood": {"since_ms": ms(flood.since_ns), "announced": flood.announced},
         "factor": desk.clock.factor,
         "data_age_s": age_s,
         "stale": age_s is None or age_s > STALE_AFTER_S,

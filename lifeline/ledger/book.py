@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, or_, select
 
+from lifeline.ledger.floods import USUAL_FLOOD, Watch, flood_body, of_flood
+from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
 from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
@@ -15,14 +17,12 @@ from rules.alarms import Hold
 from rules.events import Event, EventType, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
     from rules.alarms import Alarm
-
-LEDGER_PARTITION = "ledger"
-"""Events the ledger itself adds (ACKED, ENDED, …): their offset is their own number."""
+    from rules.flood import FloodLimits
 
 _CHUNK = 400  # SQLite takes 32 766 variables a statement; old builds 999
 
@@ -60,12 +60,12 @@ def facts(event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """How events are written: latching, outlets, and who words the messages."""
+    """How events are written: outlets, and who words the messages."""
 
-    latch: Mapping[int, bool]
     outlets: tuple[Outlet, ...] = ()
     compose: Compose = facts
     outbox_limit: int = 100_000
+    flood: FloodLimits = USUAL_FLOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +82,25 @@ def next_seq(connection: Connection) -> int:
     return int(connection.execute(select(func.coalesce(func.max(EVENT.c.seq), 0))).scalar_one()) + 1
 
 
-def load_fold(connection: Connection, events: Sequence[Event], writing: Writing) -> AlarmFold:
-    """Return a fold holding every alarm these events can touch."""
-    fold = AlarmFold(latch=writing.latch)
+def load_fold(connection: Connection, events: Sequence[Event]) -> AlarmFold:
+    """Return a fold holding every alarm these events can touch, and the last of each key."""
+    fold = AlarmFold()
     keys = sorted({e.alarm_key for e in events})
     ids = sorted({e.alarm_id for e in events})
-    rows: dict[str, tuple[bool, int, str]] = {}
+    rows: dict[str, str] = {}
     for at in range(0, len(keys), _CHUNK):
-        query = select(ALARM.c.alarm_id, ALARM.c.ended, ALARM.c.seq, ALARM.c.state).where(
-            ALARM.c.alarm_key.in_(keys[at : at + _CHUNK]), ALARM.c.ended.is_(False)
+        ours = ALARM.c.alarm_key.in_(keys[at : at + _CHUNK])
+        newest = select(func.max(ALARM.c.seq)).where(ours).group_by(ALARM.c.alarm_key, ALARM.c.late)
+        query = select(ALARM.c.alarm_id, ALARM.c.state).where(
+            ours, or_(ALARM.c.ended.is_(False), ALARM.c.seq.in_(newest))
         )
-        rows |= {r.alarm_id: (r.ended, r.seq, r.state) for r in connection.execute(query)}
+        rows |= {r.alarm_id: r.state for r in connection.execute(query)}
     for at in range(0, len(ids), _CHUNK):
-        query = select(ALARM.c.alarm_id, ALARM.c.ended, ALARM.c.seq, ALARM.c.state).where(
+        query = select(ALARM.c.alarm_id, ALARM.c.state).where(
             ALARM.c.alarm_id.in_(ids[at : at + _CHUNK])
         )
-        rows |= {r.alarm_id: (r.ended, r.seq, r.state) for r in connection.execute(query)}
-    # Open ones last, so that the current alarm of a key is the one that stands.
-    for _ended, _seq, state in sorted(rows.values(), key=lambda r: (not r[0], r[1])):
+        rows |= {r.alarm_id: r.state for r in connection.execute(query)}
+    for state in rows.values():
         fold.put(alarm_of(state))
     return fold
 
@@ -114,22 +115,35 @@ def append(
     """
     if not events:
         return Written((), next_seq(connection) - 1, {})
-    fold = load_fold(connection, events, writing)
+    fold = load_fold(connection, events)
     seq = next_seq(connection) - 1
     rows: list[dict[str, Any]] = []
     outbox: list[dict[str, Any]] = []
     touched: dict[str, Alarm] = {}
+    watch = Watch(connection, writing.flood)
     for event in events:
         seq += 1
         rows.append(_row(event, seq, simulation=simulation))
         step = fold.apply(event, seq)
         touched |= {a.alarm_id: a for a in step.changed}
         if step.announce and event.announce:
-            outbox += _outbox_rows(event, step.changed[-1], seq, writing, simulation=simulation)
+            alarm = step.changed[-1]
+            turned = watch.announce(event)
+            folded = watch.flood.folds(max(alarm.shown_severity, alarm.max_severity))
+            kept = _kept_back(alarm, simulation=simulation) or ("flood" if folded else "")
+            outbox += _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept)
+            for what in turned:
+                seq += 1
+                flood = of_flood(*what, seq)
+                rows.append(_row(flood, seq, simulation=simulation))
+                body = flood_body(flood, seq) | {"simulation": simulation}
+                why = "simulation" if simulation else ""
+                outbox += [_outbox_row(seq, outlet, why, body) for outlet in writing.outlets]
         for alarm_id in step.ended:
             cause, seq = seq, seq + 1
             ended = _ended(fold.alarms[alarm_id], event, seq, cause)
             rows.append(_row(ended, seq, simulation=simulation))
+    watch.keep()
     connection.execute(insert(EVENT), rows)
     _project(connection, touched.values(), simulation=simulation)
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
@@ -150,7 +164,8 @@ def called(
         EventType.CALLED, alarm, seq=seq, event_ns=now_ns, receive_ns=now_ns, evidence=said
     )
     connection.execute(insert(EVENT), [_row(event, seq, simulation=simulation)])
-    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation)
+    kept = _kept_back(alarm, simulation=simulation)
+    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept)
     for row in rows:
         row["body"] = _with(row["body"], {"escalation": {"step": said["step"], "to": said["to"]}})
     _send(connection, rows, writing)
@@ -227,7 +242,7 @@ def _project(connection: Connection, alarms: Iterable[Alarm], *, simulation: boo
 
 
 def _outbox_rows(
-    event: Event, alarm: Alarm, seq: int, writing: Writing, *, simulation: bool
+    event: Event, alarm: Alarm, seq: int, writing: Writing, *, simulation: bool, kept: str
 ) -> list[dict[str, Any]]:
     worst = max(event.severity, event.previous, alarm.shown_severity)
     told = [o for o in writing.outlets if worst >= o.min_severity]
@@ -235,19 +250,19 @@ def _outbox_rows(
         return []
     body = writing.compose(event, alarm, seq=seq) | {"simulation": simulation}
     body |= _audience(event, alarm)
-    kept = _kept_back(alarm, simulation=simulation)
-    return [
-        {
-            "seq": seq,
-            "channel": outlet.name,
-            "status": "withheld" if kept else "pending",
-            "reason": kept,
-            "attempts": 0,
-            "next_wall_ns": 0,
-            "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        }
-        for outlet in told
-    ]
+    return [_outbox_row(seq, outlet, kept, body) for outlet in told]
+
+
+def _outbox_row(seq: int, outlet: Outlet, kept: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "channel": outlet.name,
+        "status": "withheld" if kept else "pending",
+        "reason": kept,
+        "attempts": 0,
+        "next_wall_ns": 0,
+        "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+    }
 
 
 def _kept_back(alarm: Alarm, *, simulation: bool) -> str:

@@ -47,7 +47,8 @@ def find(connection: Connection, alarm_id: str) -> tuple[Alarm, bool] | None:
     return None if row is None else (alarm_of(row.state), bool(row.simulation))
 
 
-def _known(connection: Connection, alarm_id: str) -> tuple[Alarm, bool]:
+def known(connection: Connection, alarm_id: str) -> tuple[Alarm, bool]:
+    """Return an alarm and its simulation mark; refuse an id that nothing has."""
     found = find(connection, alarm_id)
     if found is None:
         metrics.COMMANDS.labels("any", "unknown").inc()
@@ -57,7 +58,7 @@ def _known(connection: Connection, alarm_id: str) -> tuple[Alarm, bool]:
     return found
 
 
-def _repeated(connection: Connection, order: Order, kind: str) -> bool:
+def is_repeated(connection: Connection, order: Order, kind: str) -> bool:
     """Tell whether this very command was taken before; refuse its id for another purpose."""
     query = select(COMMAND).where(COMMAND.c.command == order.command)
     row = connection.execute(query).first()
@@ -72,12 +73,14 @@ def _repeated(connection: Connection, order: Order, kind: str) -> bool:
     return True
 
 
-def _refuse(kind: str, message: str, *, remedy: str, by: str = "", seq: int = 0) -> Conflict:
+def refuse(kind: str, message: str, *, remedy: str, by: str = "", seq: int = 0) -> Conflict:
+    """Return the refusal of a command that does not fit how the alarm stands."""
     metrics.COMMANDS.labels(kind, "conflict").inc()
     return Conflict(message, remedy=remedy, by=by, seq=seq)
 
 
-def _take(connection: Connection, order: Order, kind: str, seq: int, control: Any) -> None:
+def take(connection: Connection, order: Order, kind: str, seq: int, control: Any) -> None:
+    """Note a command that was taken, with the Control record that it becomes."""
     metrics.COMMANDS.labels(kind, "accepted").inc()
     connection.execute(
         insert(COMMAND).values(
@@ -92,13 +95,24 @@ def _take(connection: Connection, order: Order, kind: str, seq: int, control: An
     )
 
 
+def must_have_seen(alarm: Alarm, order: Order, kind: str) -> None:
+    """Refuse what a person orders who has not seen what made the alarm worse."""
+    if order.expected_seq is not None and order.expected_seq < alarm.worse_seq:
+        raise refuse(
+            kind,
+            f"the alarm has changed since you saw it: now severity {alarm.shown_severity}",
+            remedy=f"look at it again, then order it with expected_seq {alarm.seq}",
+            seq=alarm.seq,
+        )
+
+
 def acknowledge(connection: Connection, writing: Writing, order: Order) -> Alarm:
     """Append ACKED (and ENDED where it had returned) and queue the Control record."""
-    alarm, simulation = _known(connection, order.alarm_id)
-    if _repeated(connection, order, "ack"):
+    alarm, simulation = known(connection, order.alarm_id)
+    if is_repeated(connection, order, "ack"):
         return alarm
     if alarm.ack is Ack.ACKED:
-        raise _refuse(
+        raise refuse(
             "ack",
             f"already acknowledged by {alarm.acked_by}",
             remedy="nothing to do; reload to see the comment",
@@ -106,14 +120,13 @@ def acknowledge(connection: Connection, writing: Writing, order: Order) -> Alarm
             seq=alarm.seq,
         )
     if alarm.ended:
-        raise _refuse("ack", "the alarm is over", remedy="reload the list", seq=alarm.seq)
-    if order.expected_seq is not None and order.expected_seq < alarm.worse_seq:
-        raise _refuse(
-            "ack",
-            f"the alarm has changed since you saw it: now severity {alarm.shown_severity}",
-            remedy=f"look at it again, then acknowledge with expected_seq {alarm.seq}",
-            seq=alarm.seq,
+        raise refuse("ack", "the alarm is over", remedy="reload the list", seq=alarm.seq)
+    if alarm.life.ack == "comment" and not order.comment.strip():
+        raise Refused(
+            f"rule {alarm.rule} wants a comment with each acknowledgement",
+            remedy="say what you found, or what you do about it",
         )
+    must_have_seen(alarm, order, "ack")
     seq = next_seq(connection)
     event = own_event(
         EventType.ACKED,
@@ -126,14 +139,14 @@ def acknowledge(connection: Connection, writing: Writing, order: Order) -> Alarm
     written = append(connection, [event], simulation=simulation, writing=writing)
     data = {"alarm": alarm.alarm_id, "by": order.by, "comment": order.comment}
     control = {"type": "ack", "data": data | {"command": order.command}}
-    _take(connection, order, "ack", seq, control)
+    take(connection, order, "ack", seq, control)
     return written.alarms[-1]
 
 
 def revoke(connection: Connection, writing: Writing, order: Order) -> Alarm:
     """Append ACK_REVOKED: the same person, within UNDO_S."""
-    alarm, simulation = _known(connection, order.alarm_id)
-    if _repeated(connection, order, "revoke"):
+    alarm, simulation = known(connection, order.alarm_id)
+    if is_repeated(connection, order, "revoke"):
         return alarm
     query = (
         select(COMMAND)
@@ -142,16 +155,16 @@ def revoke(connection: Connection, writing: Writing, order: Order) -> Alarm:
     )
     last = connection.execute(query).first()
     if last is None or alarm.ack is Ack.UNACKED:
-        raise _refuse("revoke", "the alarm is not acknowledged", remedy="nothing to undo")
+        raise refuse("revoke", "the alarm is not acknowledged", remedy="nothing to undo")
     if last.by != order.by:
-        raise _refuse(
+        raise refuse(
             "revoke",
             f"the acknowledgement is {last.by}'s",
             remedy=f"only {last.by} can take it back",
             by=last.by,
         )
     if order.wall_ns - last.wall_ns > UNDO_S * 1e9:
-        raise _refuse(
+        raise refuse(
             "revoke",
             f"an acknowledgement can be taken back for {UNDO_S:g} s only",
             remedy="call the person on duty; the alarm comes back by itself when it gets worse",
@@ -167,17 +180,17 @@ def revoke(connection: Connection, writing: Writing, order: Order) -> Alarm:
     )
     written = append(connection, [event], simulation=simulation, writing=writing)
     data = {"alarm": alarm.alarm_id, "by": order.by, "revoke": True, "command": order.command}
-    _take(connection, order, "revoke", seq, {"type": "ack", "data": data})
+    take(connection, order, "revoke", seq, {"type": "ack", "data": data})
     return written.alarms[-1]
 
 
 def reset(connection: Connection, order: Order) -> Alarm:
     """Queue a RESET for the engine, which answers with an event when it has seen it."""
-    alarm, _simulation = _known(connection, order.alarm_id)
-    if _repeated(connection, order, "reset"):
+    alarm, _simulation = known(connection, order.alarm_id)
+    if is_repeated(connection, order, "reset"):
         return alarm
     if not alarm.over_range:
-        raise _refuse(
+        raise refuse(
             "reset",
             "the alarm is not latched by a reading beyond the sensor's range",
             remedy="acknowledge it; it clears by itself",
@@ -185,5 +198,5 @@ def reset(connection: Connection, order: Order) -> Alarm:
         )
     data = {"rule": alarm.rule, "channel": alarm.subject, "by": order.by, "reason": order.comment}
     control = {"type": "reset", "data": data | {"command": order.command}}
-    _take(connection, order, "reset", 0, control)
+    take(connection, order, "reset", 0, control)
     return alarm

@@ -29,6 +29,7 @@ from lifeline.ledger.book import (
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
 from lifeline.ledger.errors import Unavailable
+from lifeline.ledger.floods import USUAL_FLOOD, load
 from lifeline.ledger.rerun import new_and_differing
 from lifeline.ledger.tables import (
     ALARM,
@@ -39,7 +40,6 @@ from lifeline.ledger.tables import (
     open_database,
 )
 from rules.alarm_forms import alarm_of
-from rules.alarms import LATCH, Alarm
 from rules.events import Event, EventType, decode
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from rules.alarms import Alarm
+    from rules.flood import Flood, FloodLimits
     from rules.plan import CallStep
 
 MISMATCH_RULE = "ledger-mismatch"
@@ -78,15 +80,15 @@ class Ledger:
         wall_ns: Callable[[], int] = time.time_ns,
         outlets: tuple[Outlet, ...] = (),
         compose: Compose = facts,
-        latch: Mapping[int, bool] = LATCH,
         outbox_limit: int = 100_000,
+        flood: FloodLimits = USUAL_FLOOD,
     ) -> None:
         self.url = url
         self.now_ns = now_ns
         self.wall_ns = wall_ns
         self._wait_s = wait_s
         self.writing = Writing(
-            latch=latch, outlets=outlets, compose=compose, outbox_limit=outbox_limit
+            outlets=outlets, compose=compose, outbox_limit=outbox_limit, flood=flood
         )
         self._engine = open_database(url, wait_s=wait_s)
         with self.write() as connection:
@@ -280,6 +282,11 @@ class Ledger:
         with self.read() as connection:
             rows = connection.execute(query).all()
         return tuple((r.seq, decode(r.body.encode())) for r in reversed(rows))
+
+    def flood(self) -> Flood:
+        """Return the flood as it was at the last announcement."""
+        with self.read() as connection:
+            return load(connection)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table holds, and how many wait."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from lifeline.ledger.book import LEDGER_PARTITION, append, next_seq, own_event
+from lifeline.ledger.book import append, next_seq, own_event
+from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM
 from rules.alarm_forms import alarm_of
 from rules.alarms import Condition

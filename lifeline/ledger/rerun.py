@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from lifeline.ledger.book import LEDGER_PARTITION
+from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import EVENT
 from rules.events import Event, decode, encode
 

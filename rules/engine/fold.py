@@ -17,7 +17,7 @@ from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.late import Batch, late_findings
 from rules.engine.lifecycle import SlotRows, Ticks
-from rules.engine.outcome import advance, announced, to_events
+from rules.engine.outcome import advance, announced, to_events, with_lives
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.readout import Readout
@@ -166,7 +166,8 @@ class Engine:
 
     def _take_up(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         """Take up columns, cut where new epochs of a block's clock open."""
-        return self.holds.woven(self._judge(columns, blocks), columns.ticks)
+        events = self.holds.woven(self._judge(columns, blocks), columns.ticks)
+        return with_lives(events, self.plan)
 
     def _judge(self, columns: Columns, blocks: Sequence[Record]) -> list[Event]:
         samples, epochs = self.blocks.mark(blocks)
@@ -375,7 +376,7 @@ class Engine:
         events = carry_over(self, before, old_levels, offset)
         events += self.holds.changed(holds, offset)
         events.sort(key=log_order)
-        return events
+        return with_lives(events, plan)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all state at the current record boundary, as named arrays and keys."""
@@ -387,7 +388,7 @@ class Engine:
         """Take up a snapshot; slots are found by rule, side, channel and meaning, not by number."""
         from rules.engine.snapshot import put_back  # noqa: PLC0415 - it needs this class
 
-        return put_back(self, state)
+        return with_lives(put_back(self, state), self.plan)
 
 
 def log_order(event: Event) -> tuple[int, int, str, str, int, int]:

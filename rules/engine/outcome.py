@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rules.engine.lifecycle import Extended, SlotRows, Ticks
     from rules.engine.slots import Slots
-    from rules.plan import ChannelRule
+    from rules.plan import ChannelRule, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +295,19 @@ def announced(slots: Slots, columns: SlotEvents) -> SlotEvents:
     """Leave out what happened to mere inputs of other rules."""
     shown = slots.parameters.rule[columns.slot] < slots.inputs_from
     return columns if shown.all() else _taken(columns, np.flatnonzero(shown))
+
+
+def with_lives(events: list[Event], plan: Plan) -> list[Event]:
+    """Return events of which those that raise say how their alarm lives, where its rule does."""
+    lives = plan.lives
+    if not lives:
+        return events
+    return [
+        e._replace(evidence={**e.evidence, "life": lives[e.rule].said()})
+        if e.type is EventType.RAISED and e.rule in lives
+        else e
+        for e in events
+    ]
 
 
 def _taken(columns: SlotEvents, at: NDArray[np.int64]) -> SlotEvents:

@@ -15,6 +15,7 @@ from rules.language.holding import compile_holding
 from rules.language.hours import at_hours, with_hours
 from rules.language.kinds import KINDS
 from rules.language.kinds.kind import Matched, slot_columns
+from rules.language.life import compile_lives
 from rules.language.loader import read_rules
 from rules.language.messages import messages_of
 from rules.language.quality_plan import compile_checks, masks
@@ -87,6 +88,7 @@ def compile_plan(rules: RuleSet, registry: Registry) -> tuple[Plan, list[Problem
         input_rules=tuple(work.input_rules),
         inhibits=inhibits,
         maintenance=windows,
+        lives=compile_lives(rules.rules, rules.levels),
         escalations=compile_escalations(rules.rules, rules.chains, rules.levels),
         subjects=tuple(work.subjects),
         runbooks=rules.runbooks,

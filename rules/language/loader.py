@@ -10,10 +10,11 @@ from rules.language.escalations import escalation_problems, read_escalations
 from rules.language.holding import holding_problems, read_holding
 from rules.language.hours import read_hours
 from rules.language.kinds import KINDS, SETTABLE
+from rules.language.life import life_problems
 from rules.language.lint import text_problems
 from rules.language.models import (
     COLOURS,
-    KEYS_NOT_YET,
+    KEYS_ELSEWHERE,
     Defaults,
     LevelEntry,
     RuleFile,
@@ -127,7 +128,7 @@ def read_rules(
     runbooks, wrong = read_runbooks(sources)
     problems += [*wrong, *unknown_runbooks(every, runbooks)]
     chains = reading.chains | trial.chains
-    problems += escalation_problems(every, chains, levels)
+    problems += [*escalation_problems(every, chains, levels), *life_problems(every, levels)]
     sound = []
     for rule in every:
         found = text_problems(rule, levels)
@@ -206,14 +207,12 @@ def _read_tests(document: Document, head: RuleFile) -> None:
         read_tests(document, head.tests, whole=True)
 
 
-def _refuse_not_yet(
-    value: dict[str, Any], keys: tuple[str, ...], document: Document, path: Path, who: str = ""
-) -> dict[str, Any]:
-    """Return ``value`` without the keys that are foreseen and not built, noting each."""
+def _refuse_elsewhere(value: dict[str, Any], document: Document, path: Path) -> dict[str, Any]:
+    """Return ``value`` without the keys that other places of the format have, noting each."""
     for key in value:
-        if key in keys:
-            document.problem((*path, key), f"not supported yet: {key}", who=who, key=True)
-    return {key: item for key, item in value.items() if key not in keys}
+        if key in KEYS_ELSEWHERE:
+            document.problem((*path, key), f"{key}: {KEYS_ELSEWHERE[key]}", key=True)
+    return {key: item for key, item in value.items() if key not in KEYS_ELSEWHERE}
 
 
 def _level(document: Document, path: Path, item: Any) -> Level | None:
@@ -254,14 +253,14 @@ def _read_levels(document: Document, head: RuleFile, reading: _Reading) -> None:
 
 
 def _read_file(document: Document, head: RuleFile, reading: _Reading) -> None:
-    defaults = _refuse_not_yet(head.defaults, KEYS_NOT_YET, document, ("defaults",))
+    defaults = _refuse_elsewhere(head.defaults, document, ("defaults",))
     if validated(Defaults, defaults, document, ("defaults",)) is None:
         defaults = {}
     schedules = read_schedules(document, head.schedules, defaults.get("timezone"))
     every_key = {key for kind in KINDS.values() for key in known_keys(kind.model, ())}
     for name, template in head.templates.items():
         path = ("templates", name)
-        for key in _refuse_not_yet(template, KEYS_NOT_YET, document, path):
+        for key in _refuse_elsewhere(template, document, path):
             if key == "id":
                 said = f'template "{name}": an id is a rule\'s own: remove it here'
                 document.problem((*path, key), said, key=True)
@@ -298,10 +297,11 @@ def _read_rule(
     for key, value in defaults.items():
         if key in names and key not in raw:
             raw[key], origin[key] = value, ("defaults", key)
-    not_yet = tuple(key for key in KEYS_NOT_YET if key not in names)
-    for key in [key for key in raw if key in not_yet]:
+    elsewhere = tuple(key for key in KEYS_ELSEWHERE if key not in names)
+    for key in [key for key in raw if key in elsewhere]:
         if origin[key][0] == "rules":  # in a template it was noted once already
-            document.problem(origin[key], f"not supported yet: {key}", who=who, key=True)
+            said = f"{key}: {KEYS_ELSEWHERE[key]}"
+            document.problem(origin[key], said, who=who, key=True)
         del raw[key]
 
     def place(within: Path) -> Path:

@@ -18,6 +18,7 @@ from rules.language.amounts import (
     read_span,
 )
 from rules.language.labels import Labels, Sentences, Status
+from rules.language.life import LifeKeys
 from rules.language.messages import check_template
 from rules.language.schedules import When
 from rules.problems import nearest
@@ -30,10 +31,11 @@ FlagWord = Literal["good", "not_evaluated", "suspect", "fail", "missing"]
 FLAGS: Final = {"good": 1, "not_evaluated": 2, "suspect": 3, "fail": 4, "missing": 9}
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}
 
-KEYS_NOT_YET: Final = (
-    "latch", "ack", "shelve_max", "chatter", "realarm",
-    "on_gap", "suppress", "late", "join",
-)  # fmt: skip
+KEYS_ELSEWHERE: Final = {
+    "suppress": "write it in the section inhibit: when: {rule: …}, mute: {rule: […]}",
+    "late": "write a rule of kind: late",
+}
+"""What other places of the format do, though one might look for it as a key of a rule."""
 
 _RULE_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _LEVEL: Final = re.compile(r"[a-z][a-z0-9_]{0,23}")
@@ -206,7 +208,7 @@ class DeviceOverride(Strict):
     until: Date | None = None
 
 
-class Body(Strict):
+class Body(LifeKeys):
     """What every kind has."""
 
     id: RuleId
@@ -263,7 +265,7 @@ class LimitBody(ChannelBody):
         return self
 
 
-class Defaults(Strict):
+class Defaults(LifeKeys):
     """What holds for every rule of the file unless the rule or its template says otherwise."""
 
     source: Source | None = None

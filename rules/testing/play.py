@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rules.alarm_fold import AlarmFold
-from rules.alarms import LATCH, Ack, Alarm
+from rules.alarms import Ack, Alarm
 from rules.durations import format_duration
 from rules.engine import Engine
 from rules.events import Event, EventType
@@ -68,7 +68,7 @@ class _Player:
             plan = replace(plan, channel_rules=told, input_rules=())
         self.plan = plan
         self.engine = Engine(self.plan, case.registry, reads_out=how.scores)
-        self.alarms = AlarmFold(latch=LATCH)
+        self.alarms = AlarmFold()
         self.played = Played()
         self.pending: list[Record] = []
         self.before: list[Readings] = []

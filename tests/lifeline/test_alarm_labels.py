@@ -40,7 +40,7 @@ def site_of(folder) -> Site:
 
 
 def alarm_of(rule: str = "gas-ch4-space", subject: str = CHANNEL):
-    fold = AlarmFold(latch={1: False, 2: True, 3: True, 4: True})
+    fold = AlarmFold()
     event = Event(
         type=EventType.RAISED, offset=1, row=0, rule=rule, subject=subject, side=1,
         severity=4, max_severity=4, episode="1.0", value=3.0, score=3.0, limit=2.5,
