@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ingest.journal import durable_end
 from lifeline.broker import program
+from lifeline.certificates import SOON, ends_in
 from lifeline.clock import Clock
 from lifeline.config import load_config
 from lifeline.coverage import overdue_channels, today_of
@@ -63,6 +64,7 @@ def examine(folder: Path | None, data: Path | None = None) -> list[Finding]:
         where = data or (config.data if config else folder / "data")
         if config is not None:
             held += _site(config, where)
+            held += _certificates(config)
             held += _servers(config, running=holder_pid(where) is not None)
         held += _data(where)
     elif data is not None:
@@ -138,6 +140,22 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
     if site.warnings:
         told = f"{len(site.warnings)} warnings"
         yield Finding("note", "registry and rules", told, f"lifeline rules check {config.folder}")
+
+
+def _certificates(config: CityConfig) -> Iterator[Finding]:
+    if config.entry.tls is None:
+        return
+    now = datetime.now(UTC)
+    try:
+        held = ends_in(config.path(config.entry.tls.folder))
+    except Missing as error:
+        yield Finding("trouble", "certificate", str(error))
+        return
+    for name, ends in held.items():
+        said = f"holds until 有效期至 {ends:%Y-%m-%d}"
+        remedy = f"lifeline site certificates {config.folder} --renew, then restart its server"
+        state: State = "trouble" if ends < now else "note" if ends < now + SOON else "ok"
+        yield Finding(state, f"certificate {name}", said, "" if state == "ok" else remedy)
 
 
 def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:

@@ -28,6 +28,9 @@ CALIBRATION_OVERDUE = Gauge(
     "Living channels of fail_loud rules whose calibration is overdue: they count as unprotected",
     ["domain"],
 )
+CERTIFICATE_ENDS = Gauge(
+    "lifeline_certificate_ends_timestamp_seconds", "When a certificate of [tls] ends", ["name"]
+)
 STREAMS = Gauge("lifeline_page_streams", "Pages connected")
 STREAMS_REFUSED = Counter("lifeline_page_streams_refused_total", "Pages over the limit")
 HOT_ROWS = Counter("lifeline_hot_rows_total", "Readings put into the hot buffer")

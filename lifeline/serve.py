@@ -77,6 +77,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
             server_header=False,
             proxy_headers=False,  # who is near is told by the connection, never by a header
             timeout_graceful_shutdown=2,
+            **_certificate(settings),
         )
     )
     try:
@@ -89,7 +90,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
             crew.start("outside", lambda: _outside(desk, webhook, stop))
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
-        LOG.info("page ready", url=f"http://{settings.host}:{settings.port}/")
+        LOG.info("page ready", url=f"{settings.scheme}://{settings.host}:{settings.port}/")
         stop.wait()
     finally:
         stop.set()
@@ -100,6 +101,14 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         archive.close()
         listener.close()
     crew.report()
+
+
+def _certificate(settings: ServeSettings) -> dict[str, Any]:
+    """Return what makes uvicorn speak TLS."""
+    if settings.certificate is None:
+        return {}
+    certificate, key = settings.certificate
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
 def _listen(settings: ServeSettings) -> socket.socket:

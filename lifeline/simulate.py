@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ingest.tls import machine_authorities
 from lifeline.clock import Clock
 from lifeline.errors import Missing
-from lifeline.production_mark import machine_authorities, refuse_production
+from lifeline.production_mark import refuse_production
 from rules.durations import parse_duration
 from rules.problems import Invalid, Problem
 from rules.registry_file import load_registry

@@ -23,10 +23,13 @@ import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from ingest.crash_points import reach
+from ingest.tls import client_context, tls_trouble
 from lifeline import metrics
 from lifeline.ledger import Outlet
 
 if TYPE_CHECKING:
+    import ssl
+
     from lifeline.ledger import Ledger
 
 LOG = structlog.get_logger("webhook")
@@ -40,6 +43,7 @@ class WebhookSettings:
 
     url: str
     secret: bytes = field(repr=False)
+    ca_file: str | None = None  # an authority beside the machine's
     min_severity: int = 2
     timeout_s: float = 10.0
     max_attempts: int = 50
@@ -49,6 +53,14 @@ class WebhookSettings:
     def outlet(self) -> Outlet:
         """Return the outlet the ledger writes outbox rows for."""
         return Outlet(name=CHANNEL, min_severity=self.min_severity)
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return what trusts the machine's authorities (a receiver is often elsewhere) and one more."""
+    context = client_context(None)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def sign(secret: bytes, timestamp_s: int, body: bytes) -> str:
@@ -83,6 +95,7 @@ class Webhook:
         self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
         self._client = httpx.Client(
             timeout=settings.timeout_s,
+            verify=_trusting(settings.ca_file),
             follow_redirects=False,  # a signed body goes to the address that was configured
             headers={"Content-Type": "application/json", "User-Agent": "city-lifeline"},
         )
@@ -142,7 +155,8 @@ class Webhook:
                 },
             )
         except httpx.HTTPError as error:
-            return f"{type(error).__name__}: {error}"[:300], False
+            said = tls_trouble(error, httpx.URL(self._settings.url).host)
+            return (said or f"{type(error).__name__}: {error}")[:300], False
         if answer.is_success:
             return "", False
         return f"HTTP {answer.status_code} {answer.text[:200]}", answer.status_code in _FINAL

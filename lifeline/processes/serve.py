@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifeline import metrics
+from lifeline.certificates import ends_in
 from lifeline.console.guard import Proxy
 from lifeline.notify.webhook import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
@@ -21,12 +23,16 @@ def run(context: Context) -> None:
         host=page.bind,
         port=page.port,
         proxy=_proxy(config),
+        certificate=config.page_certificate,
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
         map_file=context.site / "map.geojson",
         folder=context.site,
     )
+    if config.entry.tls is not None:
+        for name, ends in ends_in(config.path(config.entry.tls.folder)).items():
+            metrics.CERTIFICATE_ENDS.labels(name).set(ends.timestamp())
     clock = context.origin.clock()
     run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)
 
@@ -45,5 +51,6 @@ def _webhook(config: CityConfig) -> WebhookSettings | None:
     return WebhookSettings(
         url=entry.url,
         secret=config.secret(entry.secret_file, entry.secret_env).encode(),
+        ca_file=str(config.path(entry.ca_file)) if entry.ca_file else None,
         min_severity=entry.min_severity,
     )
