@@ -7,7 +7,6 @@ to make certificates: it should lie elsewhere in between.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lifeline.errors import Missing, Rejected
+from lifeline.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def make_certificates(
             done.append(_kept(path, names, begin))
             continue
         certificate = _signed(folder, authority, role, names, key, (begin, days))
-        _write(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        write_private(path, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
         done.append(Made(path, "made", certificate.not_valid_after_utc))
     return done
 
@@ -122,7 +122,7 @@ def _authority(folder: Path, begin: datetime) -> Made:
         .sign(key, hashes.SHA256())
     )
     _write_key(key_path, key)
-    _write(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_private(path, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     note = f"keep {key_path.name} away from this machine: it is needed only to make certificates"
     return Made(path, "made", certificate.not_valid_after_utc, note)
 
@@ -246,18 +246,4 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write(path, pem, 0o600)
-
-
-def _write(path: Path, text: bytes, mode: int) -> None:
-    """Write aside and rename: nobody sees half of it, nor a key that others may read."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        os.fchmod(file, mode)
-        os.write(file, text)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    aside.replace(path)
+    write_private(path, pem)
