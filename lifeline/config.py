@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import Field
 
+from ingest.secret_words import noted
 from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
@@ -223,8 +224,8 @@ class CityConfig:
     def secret(self, file: str | None, variable: str | None) -> str:
         """Return what a ``…_file`` or else a ``…_env`` key names, "" where both are absent."""
         if file is not None:
-            return self.path(file).read_text(encoding="utf-8").strip()
-        return os.environ.get(variable, "") if variable else ""
+            return noted(self.path(file).read_text(encoding="utf-8").strip())
+        return noted(os.environ.get(variable, "")) if variable else ""
 
 
 def load_config(folder: Path, *, to_be_made: frozenset[Key] = frozenset()) -> CityConfig:
@@ -261,6 +262,7 @@ def config_of(
         _check_page(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
+        _note_secrets(config)
         return CityConfig(folder, with_tls(entry))
     raise Invalid(document.problems)
 
@@ -284,6 +286,11 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
         document.problem(("site", "timezone"), said, noun="key")
     if config.entry.mqtt is None and config.entry.coap is None:
         document.problem((), "needs [mqtt] or [coap]: nothing would ever arrive", noun="key")
+    for table in ("influx", "webhook"):
+        part = getattr(config.entry, table)
+        if part is not None and "@" in urlsplit(part.url).netloc:
+            said = "url: a user or password stands in it, and it is shown; name a file instead"
+            document.problem((table, "url"), said, noun="key")
     for table, key, value in _named(config.entry):
         if key.endswith("_file") and not os.access(config.path(value), os.R_OK):
             if (table, key) in to_be_made and not config.path(value).exists():
@@ -327,6 +334,15 @@ def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
             value = getattr(part, key)
             if key.endswith(("_file", "_env")) and value is not None:
                 yield table, key, value
+
+
+def _note_secrets(config: CityConfig) -> None:
+    """Let this process know every secret, also those it has no use for: it may be told one."""
+    for _, key, value in _named(config.entry):
+        if key.endswith("_env"):
+            config.secret(None, value)
+        elif key != "ca_file" and config.path(value).is_file():
+            config.secret(value, None)
 
 
 def shadow_folder(folder: Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from ingest.secret_words import without_secrets
 from ingest.tls import client_context, secured, tls_trouble
 from lifeline.errors import Unreachable
 
@@ -130,5 +131,6 @@ def influx_trouble(config: CityConfig, entry: InfluxEntry) -> str:
         said = f"{where}: knows no bucket {entry.bucket!r} in org {entry.org!r}"
         return f"{said}; lifeline influx setup makes it"
     if answer.status_code >= 400 and answer.status_code != 400:
-        return f"{where}: answers {answer.status_code} {answer.text[:120]!r}; see its own log"
+        said = without_secrets(answer.text[:4_000])[:120]
+        return f"{where}: answers {answer.status_code} {said!r}; see its own log"
     return ""

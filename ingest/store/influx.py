@@ -37,6 +37,7 @@ from influxdb_client.service.delete_service import DeleteService
 from influxdb_client.service.write_service import WriteService
 from isal import isal_zlib
 
+from ingest.secret_words import without_secrets
 from ingest.store import metrics
 from ingest.store.errors import TokenUnreadable
 from ingest.tls import tls_trouble
@@ -387,4 +388,5 @@ def _seconds(retry_after: str | None) -> float:
 
 def _text(error: InfluxDBError) -> str:
     message: Any = error.message if error.response is not None else getattr(error, "reason", "")
-    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    return without_secrets(text)

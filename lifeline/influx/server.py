@@ -18,6 +18,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.service.dbr_ps_service import DBRPsService
 from influxdb_client.service.write_service import WriteService
 
+from ingest.secret_words import without_secrets
 from ingest.tls import tls_trouble
 from lifeline.errors import Unreachable
 
@@ -145,7 +146,9 @@ class Server:
             status = int(getattr(error, "status", 0) or 0)
             text: Any = error.message or getattr(error, "reason", "")
             said = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-            raise Refusal(f"{self.url}: {what}", status, said.strip()[:300]) from error
+            raise Refusal(
+                f"{self.url}: {what}", status, without_secrets(said.strip())[:300]
+            ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._tls(error)
             said = f"InfluxDB {self.url} ([influx]): no answer to {what} ({error}); "

@@ -23,6 +23,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from ingest.crash_points import reach
+from ingest.secret_words import without_secrets
 from ingest.tls import client_context, tls_trouble
 from lifeline import metrics
 from lifeline.ledger import Outlet
@@ -156,7 +157,8 @@ class Webhook:
             )
         except httpx.HTTPError as error:
             said = tls_trouble(error, httpx.URL(self._settings.url).host)
-            return (said or f"{type(error).__name__}: {error}")[:300], False
+            return without_secrets(said or f"{type(error).__name__}: {error}")[:300], False
         if answer.is_success:
             return "", False
-        return f"HTTP {answer.status_code} {answer.text[:200]}", answer.status_code in _FINAL
+        said = without_secrets(answer.text[:4_000])[:200]
+        return f"HTTP {answer.status_code} {said}", answer.status_code in _FINAL
