@@ -33,6 +33,14 @@ def client_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return what trusts the machine's authorities (some servers are elsewhere) and one more."""
+    context = client_context(None)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
 def secured(plain: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket:
     """Return the connection over TLS; ssl.SSLError also where the server ends it meanwhile."""
     try:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import Field
 
 from ingest.secret_words import noted
+from lifeline.addresses import check_addresses
 from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
@@ -137,6 +138,15 @@ class WebhookEntry(Strict):
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
 
 
+class HeartbeatEntry(Strict):
+    """Where a sign of life is sent while all is well; who waits there calls people without it."""
+
+    url_file: str | None = None  # the address itself is the secret
+    url_env: str | None = None
+    ca_file: str | None = None  # beside the machine's authorities
+    every: Annotated[DurationNs, Field(ge=10**9, le=HOUR_NS)] = 60 * 10**9
+
+
 class ReloadEntry(Strict):
     """How a running city comes to other rules and another registry without being asked."""
 
@@ -155,6 +165,7 @@ class CityEntry(Strict):
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
+    heartbeat: HeartbeatEntry | None = None
     reload: ReloadEntry = ReloadEntry()
 
 
@@ -260,6 +271,7 @@ def config_of(
         _check_values(config, document, to_be_made)
         _check_folders(config, document)
         _check_page(config, document)
+        check_addresses(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)
@@ -286,11 +298,6 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
         document.problem(("site", "timezone"), said, noun="key")
     if config.entry.mqtt is None and config.entry.coap is None:
         document.problem((), "needs [mqtt] or [coap]: nothing would ever arrive", noun="key")
-    for table in ("influx", "webhook"):
-        part = getattr(config.entry, table)
-        if part is not None and "@" in urlsplit(part.url).netloc:
-            said = "url: a user or password stands in it, and it is shown; name a file instead"
-            document.problem((table, "url"), said, noun="key")
     for table, key, value in _named(config.entry):
         if key.endswith("_file") and not os.access(config.path(value), os.R_OK):
             if (table, key) in to_be_made and not config.path(value).exists():
@@ -328,7 +335,7 @@ def _check_page(config: CityConfig, document: TomlDocument) -> None:
 
 def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
     """Yield (table, key, value) of every key that names a file or a variable."""
-    for table in ("mqtt", "influx", "page", "webhook"):
+    for table in ("mqtt", "influx", "page", "webhook", "heartbeat"):
         part = getattr(entry, table)
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)

@@ -66,6 +66,10 @@ port = 8480
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"
 # min_severity = 2            # 1 blue, 2 yellow, 3 orange, 4 red
+
+# [heartbeat]                 # a sign of life, sent while all is well; whoever waits for it outside
+# url_file = "secrets/heartbeat"            # calls people when it stays away: docs/security.md
+# every = "60s"
 """
 
 REGISTRY = """\

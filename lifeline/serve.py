@@ -22,11 +22,13 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import facts
-from lifeline.notify import Escalator, Webhook, labelled
+from lifeline.notify import Escalator, SignOfLife, Webhook, labelled
+from lifeline.notify.sign_of_life import send_signs
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
 from lifeline.time_source import watch
 from lifeline.watchdog import Watchdog
+from lifeline.watchdog import watch as watch_sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +85,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
     try:
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
-        if clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
-            crew.start("time", lambda: watch(_told_time(desk), stop))
+        _watchers(desk, crew, stop)
         if settings.webhook is not None:
             webhook = Webhook(desk.ledger, settings.webhook)
             crew.start("outside", lambda: _outside(desk, webhook, stop))
@@ -101,6 +102,16 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         archive.close()
         listener.close()
     crew.report()
+
+
+def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
+    """Start who watches ourselves: our clock, our sight, and the one who tells the outside."""
+    if desk.clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
+        crew.start("time", lambda: watch(_told(desk), stop))
+        crew.start("sight", lambda: watch_sight(desk.watchdog, _told(desk, severity=3), stop))
+    if desk.settings.sign_of_life is not None:
+        life = SignOfLife(desk.settings.sign_of_life)
+        crew.start("life", lambda: send_signs(life, desk.watchdog.sight, desk.flow.problems, stop))
 
 
 def _certificate(settings: ServeSettings) -> dict[str, Any]:
@@ -203,14 +214,16 @@ def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
         stop.wait(RETRY_S)
 
 
-def _told_time(desk: Desk) -> Callable[[str, str], bool]:
-    """Return what makes an alarm of the clock's trouble; False where the ledger did not take it."""
+def _told(desk: Desk, *, severity: int = 2) -> Callable[[str, str], bool]:
+    """Return what makes an alarm of our own trouble; False where the ledger did not take it."""
 
     def tell(rule: str, trouble: str) -> bool:
         try:
-            desk.ledger.own_alarm(rule, trouble, simulation=desk.keeper.simulation)
+            desk.ledger.own_alarm(
+                rule, trouble, severity=severity, simulation=desk.keeper.simulation
+            )
         except LedgerError as error:
-            LOG.warning("trouble of the clock is told again", rule=rule, reason=str(error))
+            LOG.warning("trouble of our own is told again", rule=rule, reason=str(error))
             return False
         desk.bell.ring()
         return True

@@ -31,7 +31,7 @@ def with_tls(entry: CityEntry) -> CityEntry:
     if entry.mqtt is not None:
         told = {"tls": True, "ca_file": entry.mqtt.ca_file or ours}
         changed["mqtt"] = entry.mqtt.model_copy(update=told)
-    for table in ("influx", "webhook"):
+    for table in ("influx", "webhook", "heartbeat"):
         part = getattr(entry, table)
         if part is not None:
             changed[table] = part.model_copy(update={"ca_file": part.ca_file or ours})

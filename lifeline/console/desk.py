@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
-    from lifeline.notify import WebhookSettings
+    from lifeline.notify import SignOfLifeSettings, WebhookSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
 
@@ -32,6 +32,7 @@ class ServeSettings:
     simulation: bool = False  # the data folder holds a demo or a replay
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
+    sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False

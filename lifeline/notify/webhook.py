@@ -24,13 +24,11 @@ from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from ingest.crash_points import reach
 from ingest.secret_words import without_secrets
-from ingest.tls import client_context, tls_trouble
+from ingest.tls import tls_trouble, trusting
 from lifeline import metrics
 from lifeline.ledger import Outlet
 
 if TYPE_CHECKING:
-    import ssl
-
     from lifeline.ledger import Ledger
 
 LOG = structlog.get_logger("webhook")
@@ -54,14 +52,6 @@ class WebhookSettings:
     def outlet(self) -> Outlet:
         """Return the outlet the ledger writes outbox rows for."""
         return Outlet(name=CHANNEL, min_severity=self.min_severity)
-
-
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
-    """Return what trusts the machine's authorities (a receiver is often elsewhere) and one more."""
-    context = client_context(None)
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def sign(secret: bytes, timestamp_s: int, body: bytes) -> str:
@@ -96,7 +86,7 @@ class Webhook:
         self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
         self._client = httpx.Client(
             timeout=settings.timeout_s,
-            verify=_trusting(settings.ca_file),
+            verify=trusting(settings.ca_file),
             follow_redirects=False,  # a signed body goes to the address that was configured
             headers={"Content-Type": "application/json", "User-Agent": "city-lifeline"},
         )
