@@ -18,6 +18,7 @@ import uvicorn
 from ingest.store.history import History
 from lifeline.console.app import create_app
 from lifeline.console.desk import Desk, ServeSettings
+from lifeline.console.patience import MAX_CONNECTIONS, Patient
 from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
@@ -79,6 +80,8 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
             server_header=False,
             proxy_headers=False,  # who is near is told by the connection, never by a header
             timeout_graceful_shutdown=2,
+            http=Patient,
+            limit_concurrency=MAX_CONNECTIONS,
             **_certificate(settings),
         )
     )

@@ -124,6 +124,8 @@ class Guard:
             said = {"field": "Content-Type", "value": kind, "remedy": remedy}
             return "type", 415, "commands are JSON", said
         length = headers.get("content-length", "")
+        if "transfer-encoding" in headers:  # it wins over a length: the body has any
+            length = ""
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
             said = {"field": "Content-Length", "value": length, "remedy": remedy}
