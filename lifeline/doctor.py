@@ -23,7 +23,7 @@ from lifeline.lag import Lag, lags
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
-from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
 from lifeline.reload.outcome import last
 from lifeline.time_source import discipline, zone_trouble, zone_version
 from rules.problems import Invalid
@@ -170,6 +170,10 @@ def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
             yield Finding("trouble", name, trouble)
         else:
             yield Finding("ok", name, "reachable, takes us")
+    if mqtt is not None and mqtt.user and open_to_all(config, mqtt):
+        told = "takes anybody without an account 允许匿名连接: and anybody speaks for any device"
+        remedy = "allow_anonymous false; lifeline registry broker-acl makes accounts and the list"
+        yield Finding("trouble", "broker", told, remedy)
     if running:
         return  # then the ports are held by our own instance
     for line in ports_taken(config):

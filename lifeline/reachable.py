@@ -75,6 +75,21 @@ def broker_trouble(config: CityConfig, entry: MqttEntry) -> str:
     return ""
 
 
+def open_to_all(config: CityConfig, entry: MqttEntry) -> bool:
+    """Tell whether the broker takes a stranger without an account; False where it cannot be told.
+
+    Then no list of topics holds anybody: whoever reaches it speaks for any device.
+    """
+    stranger = entry.model_copy(update={"user": ""})
+    try:
+        with _connected(config, stranger) as wire:
+            wire.sendall(_connect_packet(config, stranger))
+            answer = wire.recv(4)
+    except OSError:
+        return False  # what is wrong with it tells broker_trouble
+    return len(answer) == 4 and answer[0] == 0x20 and answer[3] == 0
+
+
 def _connected(config: CityConfig, entry: MqttEntry) -> socket.socket:
     wire = socket.create_connection((entry.host, broker_port(entry)), TIMEOUT_S)
     if not entry.tls:

@@ -216,3 +216,16 @@ def test_without_an_account_of_our_own_it_says_what_to_write(city):
     ran = lifeline("registry", "broker-acl", "--site", city)
     assert ran.returncode == 2
     assert "[mqtt] names no user" in ran.stderr
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("open_", [True, False])
+def test_doctor_says_when_the_broker_takes_anybody(city, open_):
+    folder = made(city)
+    password = None if open_ else folder / "mqtt-users"
+    with servers.mosquitto(password_file=password) as running:
+        text = (city / "city.toml").read_text().replace("# port = 1883", f"port = {running.port} #")
+        (city / "city.toml").write_text(text)
+        said = lifeline("doctor", city).stdout
+    assert ("takes anybody without an account" in said) is open_
+    assert "reachable, takes us" in said
