@@ -3,6 +3,7 @@
 # make check    format, lint, types
 # make bench    the engine and the store's text, measured beside the obvious alternative
 # make long-life  running statistics after 10⁸ readings of one channel (an hour or two)
+# make lock     requirements/: versions and hashes of all that is installed (UPGRADE=1: the newest)
 # make setup    only the environment, in .venv
 # make clean    remove .venv and everything that was built
 
@@ -12,7 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PACKAGES := rules ingest simulators lifeline tests
 
-.PHONY: demo test test-setup check bench long-life setup clean
+.PHONY: demo test test-setup check bench long-life lock setup clean
 .DEFAULT_GOAL := demo
 
 $(PY):
@@ -22,16 +23,36 @@ $(PY):
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
 
-# The stamps are renewed when pyproject.toml changes: a second run is quick.
-.make/installed: pyproject.toml | $(PY)
+# Everything comes from the lock, by hash: what was built by somebody else meanwhile is refused.
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check
+FROM_LOCK := $(PIP_INSTALL) --require-hashes --requirement requirements/build.lock
+OURSELVES := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+
+# The stamps are renewed when the lock or pyproject.toml changes: a second run is quick.
+.make/installed: pyproject.toml requirements/run.lock requirements/build.lock | $(PY)
 	@echo "== installing City Lifeline and what it needs into $(VENV)"
-	$(PY) -m pip install --disable-pip-version-check --editable .
+	$(FROM_LOCK) --requirement requirements/run.lock
+	$(OURSELVES)
 	@mkdir -p .make && touch $@
 
-.make/developing: pyproject.toml | $(PY)
+.make/developing: pyproject.toml requirements/dev.lock requirements/build.lock | $(PY)
 	@echo "== installing City Lifeline and its development tools into $(VENV)"
-	$(PY) -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(FROM_LOCK) --requirement requirements/dev.lock
+	$(OURSELVES)
 	@mkdir -p .make && touch .make/installed $@
+
+# For all Pythons and machines that pyproject.toml allows. Pins stay as they are unless UPGRADE=1.
+LOCK := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet $(if $(UPGRADE),--upgrade)
+BUILD_NEEDS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"] \
+  ["optional-dependencies"]["build"], sep="\n")
+lock: | $(PY)
+	@test -x $(VENV)/bin/uv || $(MAKE) --no-print-directory .make/developing
+	$(LOCK) --extra dev --output-file requirements/dev.lock pyproject.toml
+	$(LOCK) --constraint requirements/dev.lock --output-file requirements/run.lock pyproject.toml
+	$(PY) -c '$(BUILD_NEEDS)' | \
+	  $(LOCK) --constraint requirements/dev.lock --output-file requirements/build.lock -
+	@echo "== locked: requirements/"
 
 setup: .make/developing
 	@echo "== ready: $(VENV)/bin/lifeline --help"

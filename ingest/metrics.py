@@ -45,6 +45,9 @@ QUEUE_FULL = Counter("lifeline_intake_queue_full_total", "Times the intake queue
 UNAVAILABLE = Counter(
     "lifeline_coap_unavailable_total", "CoAP requests answered 5.03: queue or disk full"
 )
+COAP_FORGOTTEN = Counter(
+    "lifeline_coap_blocks_forgotten_total", "Requests half sent in blocks that were given up"
+)
 COAP_DROPS = Gauge(
     "lifeline_coap_kernel_drops", "Datagrams the kernel threw away: receive buffer full (Linux)"
 )

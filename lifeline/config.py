@@ -7,15 +7,18 @@ variable that holds them.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import Field
 
+from ingest.secret_words import noted
+from lifeline.addresses import check_addresses
+from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
@@ -32,7 +35,6 @@ _REMEDIES: Final[dict[Key, str]] = {
     ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
 }
 LEAST_TOKEN: Final = 32  # characters of the token a proxy shows to the page
-_LOOPBACK: Final = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
 _SECRETS: Final = {"password": "password_file", "token": "token_file", "secret": "secret_file"}
 
 
@@ -49,6 +51,12 @@ class SiteEntry(Strict):
     timezone: str = "Asia/Shanghai"
     simulation: bool = False
     shadow_rules: str | None = None  # a folder of rules on trial beside those of rules/
+
+
+class TlsEntry(Strict):
+    """TLS at every door: see lifeline.tls_option."""
+
+    folder: Name = "secrets/tls"  # what `lifeline site certificates` makes
 
 
 class MqttEntry(Strict):
@@ -72,6 +80,7 @@ class CoapEntry(Strict):
 
     bind: Name = "127.0.0.1"
     port: Port = 5683
+    plain: bool = False  # beside [tls]: somebody knows that CoAP is not encrypted
 
 
 class InfluxEntry(Strict):
@@ -125,7 +134,17 @@ class WebhookEntry(Strict):
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     secret_file: str | None = None
     secret_env: str | None = None
+    ca_file: str | None = None  # beside the machine's authorities
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
+
+
+class HeartbeatEntry(Strict):
+    """Where a sign of life is sent while all is well; who waits there calls people without it."""
+
+    url_file: str | None = None  # the address itself is the secret
+    url_env: str | None = None
+    ca_file: str | None = None  # beside the machine's authorities
+    every: Annotated[DurationNs, Field(ge=10**9, le=HOUR_NS)] = 60 * 10**9
 
 
 class ReloadEntry(Strict):
@@ -138,6 +157,7 @@ class CityEntry(Strict):
     """The whole file."""
 
     site: SiteEntry
+    tls: TlsEntry | None = None
     mqtt: MqttEntry | None = None
     coap: CoapEntry | None = None
     influx: InfluxEntry | None = None
@@ -145,6 +165,7 @@ class CityEntry(Strict):
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
     webhook: WebhookEntry | None = None
+    heartbeat: HeartbeatEntry | None = None
     reload: ReloadEntry = ReloadEntry()
 
 
@@ -182,6 +203,31 @@ class CityConfig:
         name = self.entry.site.shadow_rules
         return self.path(name) if name is not None else None
 
+    @property
+    def page_certificate(self) -> tuple[Path, Path] | None:
+        """Return the page's certificate and key, None where it speaks plain HTTP."""
+        if self.entry.tls is None:
+            return None
+        folder = self.path(self.entry.tls.folder)
+        return folder / PAGE[0], folder / PAGE[1]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Return the servers' hosts, as this file calls them."""
+        found = [self.entry.mqtt.host] if self.entry.mqtt else []
+        urls = [part.url for part in (self.entry.influx, self.entry.webhook) if part]
+        urls += [self.entry.page.origin or ""]
+        found += [urlsplit(url).hostname or "" for url in urls]
+        return [host for host in dict.fromkeys(found) if host]
+
+    @property
+    def page_url(self) -> str:
+        """Return where people find the page, without a slash at its end."""
+        page = self.entry.page
+        host = f"[{page.bind}]" if ":" in page.bind else page.bind
+        scheme = "http" if self.entry.tls is None else "https"
+        return page.origin or f"{scheme}://{host}:{page.port}"
+
     def path(self, text: str) -> Path:
         """Return a path of the file, taken from its folder."""
         return self.folder / Path(text).expanduser()
@@ -189,8 +235,8 @@ class CityConfig:
     def secret(self, file: str | None, variable: str | None) -> str:
         """Return what a ``…_file`` or else a ``…_env`` key names, "" where both are absent."""
         if file is not None:
-            return self.path(file).read_text(encoding="utf-8").strip()
-        return os.environ.get(variable, "") if variable else ""
+            return noted(self.path(file).read_text(encoding="utf-8").strip())
+        return noted(os.environ.get(variable, "")) if variable else ""
 
 
 def load_config(folder: Path, *, to_be_made: frozenset[Key] = frozenset()) -> CityConfig:
@@ -225,8 +271,11 @@ def config_of(
         _check_values(config, document, to_be_made)
         _check_folders(config, document)
         _check_page(config, document)
+        check_addresses(config, document)
+        check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
-        return config
+        _note_secrets(config)
+        return CityConfig(folder, with_tls(entry))
     raise Invalid(document.problems)
 
 
@@ -276,7 +325,7 @@ def _check_page(config: CityConfig, document: TomlDocument) -> None:
     elif page.token_file or page.token_env:
         key = "token_file" if page.token_file else "token_env"
         said = 'a token alone is for nobody; add origin = "https://…" as browsers see the proxy'
-    elif not _LOOPBACK.fullmatch(page.bind):
+    elif not LOOPBACK.fullmatch(page.bind):
         key = "bind"
         said = f"{page.bind}: the page has no login, so beyond loopback it needs a reverse proxy "
         said += "that has one: add origin and token_file, see docs/deploy.md"
@@ -286,12 +335,21 @@ def _check_page(config: CityConfig, document: TomlDocument) -> None:
 
 def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
     """Yield (table, key, value) of every key that names a file or a variable."""
-    for table in ("mqtt", "influx", "page", "webhook"):
+    for table in ("mqtt", "influx", "page", "webhook", "heartbeat"):
         part = getattr(entry, table)
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)
             if key.endswith(("_file", "_env")) and value is not None:
                 yield table, key, value
+
+
+def _note_secrets(config: CityConfig) -> None:
+    """Let this process know every secret, also those it has no use for: it may be told one."""
+    for _, key, value in _named(config.entry):
+        if key.endswith("_env"):
+            config.secret(None, value)
+        elif key != "ca_file" and config.path(value).is_file():
+            config.secret(value, None)
 
 
 def shadow_folder(folder: Path) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ingest.journal import durable_end
 from lifeline.broker import program
+from lifeline.certificates import SOON, ends_in
 from lifeline.clock import Clock
 from lifeline.config import load_config
 from lifeline.coverage import overdue_channels, today_of
@@ -22,7 +23,7 @@ from lifeline.lag import Lag, lags
 from lifeline.ledger import Ledger, LedgerError
 from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
-from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
 from lifeline.reload.outcome import last
 from lifeline.time_source import discipline, zone_trouble, zone_version
 from rules.problems import Invalid
@@ -63,6 +64,7 @@ def examine(folder: Path | None, data: Path | None = None) -> list[Finding]:
         where = data or (config.data if config else folder / "data")
         if config is not None:
             held += _site(config, where)
+            held += _certificates(config)
             held += _servers(config, running=holder_pid(where) is not None)
         held += _data(where)
     elif data is not None:
@@ -140,6 +142,22 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
         yield Finding("note", "registry and rules", told, f"lifeline rules check {config.folder}")
 
 
+def _certificates(config: CityConfig) -> Iterator[Finding]:
+    if config.entry.tls is None:
+        return
+    now = datetime.now(UTC)
+    try:
+        held = ends_in(config.path(config.entry.tls.folder))
+    except Missing as error:
+        yield Finding("trouble", "certificate", str(error))
+        return
+    for name, ends in held.items():
+        said = f"holds until 有效期至 {ends:%Y-%m-%d}"
+        remedy = f"lifeline site certificates {config.folder} --renew, then restart its server"
+        state: State = "trouble" if ends < now else "note" if ends < now + SOON else "ok"
+        yield Finding(state, f"certificate {name}", said, "" if state == "ok" else remedy)
+
+
 def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
     mqtt, influx = config.entry.mqtt, config.entry.influx
     for name, trouble in (
@@ -152,6 +170,10 @@ def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
             yield Finding("trouble", name, trouble)
         else:
             yield Finding("ok", name, "reachable, takes us")
+    if mqtt is not None and mqtt.user and open_to_all(config, mqtt):
+        told = "takes anybody without an account 允许匿名连接: and anybody speaks for any device"
+        remedy = "allow_anonymous false; lifeline registry broker-acl makes accounts and the list"
+        yield Finding("trouble", "broker", told, remedy)
     if running:
         return  # then the ports are held by our own instance
     for line in ports_taken(config):

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from ingest.secret_words import without_secrets
+
 if TYPE_CHECKING:
-    from structlog.types import EventDict, Processor
+    from structlog.types import EventDict, ExcInfo, Processor
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line, or moves a terminal's cursor: a device's bytes must not write lines of ours."""
+
+
+def _said_safely(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Take secrets and control characters out of every text, whoever said it."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _CONTROL.sub(_shown, without_secrets(value))
+        elif isinstance(value, dict | list):
+            event[key] = _cleaned(value)
+    return event
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _exception_safely(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Take secrets out of what an exception says, after it was made text or a structure."""
+    if "exception" in event:
+        event["exception"] = _cleaned(event["exception"])
+    return event
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, dict):
+        return {key: _cleaned(part) for key, part in value.items()}
+    return [_cleaned(part) for part in value] if isinstance(value, list) else value
+
+
+def _plain(stream: TextIO, trace: ExcInfo) -> None:
+    """Write a traceback without the values in it, and without secrets in its messages."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, trace)
+    stream.write(without_secrets(text.getvalue()))
 
 
 def configure_logs(*, json_lines: bool, process: str) -> None:
@@ -21,16 +65,20 @@ def configure_logs(*, json_lines: bool, process: str) -> None:
 
     shared: list[Processor] = [
         named,
+        _said_safely,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     # Never the values of local variables: passwords and tokens are among them.
     told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    plain = structlog.dev.plain_traceback
     last: list[Processor] = (
-        [structlog.processors.ExceptionRenderer(told), structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(told),
+            _exception_safely,
+            structlog.processors.JSONRenderer(),
+        ]
         if json_lines
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain)]
     )
     structlog.configure(
         processors=[*shared, *last],

@@ -28,6 +28,12 @@ CALIBRATION_OVERDUE = Gauge(
     "Living channels of fail_loud rules whose calibration is overdue: they count as unprotected",
     ["domain"],
 )
+SIGNS_OF_LIFE = Counter(
+    "lifeline_signs_of_life_total", "Signs of life to the watcher outside, by result", ["result"]
+)
+CERTIFICATE_ENDS = Gauge(
+    "lifeline_certificate_ends_timestamp_seconds", "When a certificate of [tls] ends", ["name"]
+)
 STREAMS = Gauge("lifeline_page_streams", "Pages connected")
 STREAMS_REFUSED = Counter("lifeline_page_streams_refused_total", "Pages over the limit")
 HOT_ROWS = Counter("lifeline_hot_rows_total", "Readings put into the hot buffer")
@@ -36,6 +42,7 @@ READER_DAMAGE = Counter(
 )
 # Told as 0 from the start: a first one would otherwise come out of nothing, and alert nobody.
 OUTBOX.labels("given_up")
+SIGNS_OF_LIFE.labels("failed")
 for _log in ("journal", "events", "event line", "retention"):
     READER_DAMAGE.labels(_log)
 HTTP_REFUSED = Counter("lifeline_http_refused_total", "Requests refused by the page", ["reason"])

@@ -23,6 +23,9 @@ timezone = "Asia/Shanghai"
 # shadow_rules = "trial"      # a folder of rules on trial beside rules/: docs/reload.md
 simulation = false            # true marks everything as an exercise (演练) and sends no webhooks
 
+# [tls]                       # TLS at every door: broker, page, InfluxDB, webhook: docs/security.md
+# folder = "secrets/tls"      # `lifeline site certificates` makes what is in it
+
 [mqtt]                        # the broker your gateways publish to, as lifeline/v1/<device id>/up
 host = "127.0.0.1"
 # port = 1883                 # with tls: 8883
@@ -63,6 +66,10 @@ port = 8480
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"
 # min_severity = 2            # 1 blue, 2 yellow, 3 orange, 4 red
+
+# [heartbeat]                 # a sign of life, sent while all is well; whoever waits for it outside
+# url_file = "secrets/heartbeat"            # calls people when it stays away: docs/security.md
+# every = "60s"
 """
 
 REGISTRY = """\

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import structlog
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from ingest.tls import machine_authorities, tls_trouble
 from lifeline.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -26,11 +26,6 @@ LOG: Any = structlog.get_logger("mark")
 
 class ProductionBroker(Unreachable):
     """The broker carries the mark: simulated data would mix with real alarms."""
-
-
-def machine_authorities() -> str:
-    """Return the machine's own authorities, as a file."""
-    return ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
 
 
 def put_mark(settings: MqttSettings | None, name: str) -> None:
@@ -56,6 +51,8 @@ def put_mark(settings: MqttSettings | None, name: str) -> None:
         if not taken.is_published():
             raise Unreachable(f"broker {settings.host}:{settings.port}: takes no message of ours")
     except (OSError, RuntimeError) as error:
+        if trouble := tls_trouble(error, settings.host, connecting=settings.tls):
+            raise Unreachable(f"broker {settings.host}:{settings.port}: {trouble}") from error
         said = f"broker {settings.host}:{settings.port}: does not take {TOPIC} ({error})"
         raise Unreachable(f"{said}; let this user write it") from error
     finally:
@@ -125,6 +122,8 @@ def read_mark(
         client.unsubscribe(TOPIC)  # answered after the retained message, if there is one
         unsubscribed.wait(ANSWER_WITHIN_S)
     except OSError as error:
+        if trouble := tls_trouble(error, host, connecting=ca_file is not None):
+            raise Unreachable(f"broker {host}:{port}: {trouble}") from error
         raise Unreachable(f"broker {host}:{port}: no answer ({error}); is it running?") from error
     finally:
         client.disconnect()

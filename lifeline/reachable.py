@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING
 
 import httpx
 
+from ingest.secret_words import without_secrets
+from ingest.tls import client_context, secured, tls_trouble
 from lifeline.errors import Unreachable
 
 if TYPE_CHECKING:
+    import ssl
+
     from lifeline.config import CityConfig, InfluxEntry, MqttEntry
 
 TIMEOUT_S = 3.0
@@ -59,10 +62,9 @@ def broker_trouble(config: CityConfig, entry: MqttEntry) -> str:
         with _connected(config, entry) as wire:
             wire.sendall(_connect_packet(config, entry))
             answer = wire.recv(4)
-    except ssl.SSLError as error:
-        reason = error.reason or str(error)
-        return f"{where}: TLS fails ({reason}); check tls, ca_file and that host is its name"
     except OSError as error:
+        if said := tls_trouble(error, entry.host):
+            return f"{where}: {said}"
         reason = error.strerror or str(error)
         return f"{where}: no answer ({reason}); is it running, and are host and port right?"
     if len(answer) < 4 or answer[0] != 0x20:
@@ -73,15 +75,28 @@ def broker_trouble(config: CityConfig, entry: MqttEntry) -> str:
     return ""
 
 
+def open_to_all(config: CityConfig, entry: MqttEntry) -> bool:
+    """Tell whether the broker takes a stranger without an account; False where it cannot be told.
+
+    Then no list of topics holds anybody: whoever reaches it speaks for any device.
+    """
+    stranger = entry.model_copy(update={"user": ""})
+    try:
+        with _connected(config, stranger) as wire:
+            wire.sendall(_connect_packet(config, stranger))
+            answer = wire.recv(4)
+    except OSError:
+        return False  # what is wrong with it tells broker_trouble
+    return len(answer) == 4 and answer[0] == 0x20 and answer[3] == 0
+
+
 def _connected(config: CityConfig, entry: MqttEntry) -> socket.socket:
     wire = socket.create_connection((entry.host, broker_port(entry)), TIMEOUT_S)
     if not entry.tls:
         return wire
     cafile = str(config.path(entry.ca_file)) if entry.ca_file else None
     try:
-        return ssl.create_default_context(cafile=cafile).wrap_socket(
-            wire, server_hostname=entry.host
-        )
+        return secured(wire, entry.host, client_context(cafile))
     except BaseException:
         wire.close()
         raise
@@ -111,7 +126,7 @@ def influx_trouble(config: CityConfig, entry: InfluxEntry) -> str:
     token = config.secret(entry.token_file, entry.token_env)
     verify: ssl.SSLContext | bool = entry.verify_tls
     if entry.ca_file and entry.verify_tls:
-        verify = ssl.create_default_context(cafile=str(config.path(entry.ca_file)))
+        verify = client_context(str(config.path(entry.ca_file)))
     try:
         answer = httpx.post(
             f"{entry.url.rstrip('/')}/api/v2/write",
@@ -122,6 +137,8 @@ def influx_trouble(config: CityConfig, entry: InfluxEntry) -> str:
             verify=verify,
         )
     except httpx.HTTPError as error:
+        if said := tls_trouble(error, httpx.URL(entry.url).host):
+            return f"{where}: {said}"
         return f"{where}: no answer ({error}); is it running, and is url right?"
     if answer.status_code in (401, 403):
         return f"{where}: refuses the token; put one with write access into token_file or token_env"
@@ -129,5 +146,6 @@ def influx_trouble(config: CityConfig, entry: InfluxEntry) -> str:
         said = f"{where}: knows no bucket {entry.bucket!r} in org {entry.org!r}"
         return f"{said}; lifeline influx setup makes it"
     if answer.status_code >= 400 and answer.status_code != 400:
-        return f"{where}: answers {answer.status_code} {answer.text[:120]!r}; see its own log"
+        said = without_secrets(answer.text[:4_000])[:120]
+        return f"{where}: answers {answer.status_code} {said!r}; see its own log"
     return ""

@@ -18,16 +18,19 @@ import uvicorn
 from ingest.store.history import History
 from lifeline.console.app import create_app
 from lifeline.console.desk import Desk, ServeSettings
+from lifeline.console.patience import MAX_CONNECTIONS, Patient
 from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import facts
 from lifeline.ledger.people import People
-from lifeline.notify import Escalator, Webhook, labelled
+from lifeline.notify import Escalator, SignOfLife, Webhook, labelled
+from lifeline.notify.sign_of_life import send_signs
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
 from lifeline.time_source import watch
 from lifeline.watchdog import Watchdog
+from lifeline.watchdog import watch as watch_sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,19 +81,21 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
             server_header=False,
             proxy_headers=False,  # who is near is told by the connection, never by a header
             timeout_graceful_shutdown=2,
+            http=Patient,
+            limit_concurrency=MAX_CONNECTIONS,
+            **_certificate(settings),
         )
     )
     try:
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
-        if clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
-            crew.start("time", lambda: watch(_told_time(desk), stop))
+        _watchers(desk, crew, stop)
         if settings.webhook is not None:
             webhook = Webhook(desk.ledger, settings.webhook)
             crew.start("outside", lambda: _outside(desk, webhook, stop))
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
-        LOG.info("page ready", url=f"http://{settings.host}:{settings.port}/")
+        LOG.info("page ready", url=f"{settings.scheme}://{settings.host}:{settings.port}/")
         stop.wait()
     finally:
         stop.set()
@@ -101,6 +106,24 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         archive.close()
         listener.close()
     crew.report()
+
+
+def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
+    """Start who watches ourselves: our clock, our sight, and the one who tells the outside."""
+    if desk.clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
+        crew.start("time", lambda: watch(_told(desk), stop))
+        crew.start("sight", lambda: watch_sight(desk.watchdog, _told(desk, severity=3), stop))
+    if desk.settings.sign_of_life is not None:
+        life = SignOfLife(desk.settings.sign_of_life)
+        crew.start("life", lambda: send_signs(life, desk.watchdog.sight, desk.flow.problems, stop))
+
+
+def _certificate(settings: ServeSettings) -> dict[str, Any]:
+    """Return what makes uvicorn speak TLS."""
+    if settings.certificate is None:
+        return {}
+    certificate, key = settings.certificate
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
 
 
 def _listen(settings: ServeSettings) -> socket.socket:
@@ -199,14 +222,16 @@ def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
         stop.wait(RETRY_S)
 
 
-def _told_time(desk: Desk) -> Callable[[str, str], bool]:
-    """Return what makes an alarm of the clock's trouble; False where the ledger did not take it."""
+def _told(desk: Desk, *, severity: int = 2) -> Callable[[str, str], bool]:
+    """Return what makes an alarm of our own trouble; False where the ledger did not take it."""
 
     def tell(rule: str, trouble: str) -> bool:
         try:
-            desk.ledger.own_alarm(rule, trouble, simulation=desk.keeper.simulation)
+            desk.ledger.own_alarm(
+                rule, trouble, severity=severity, simulation=desk.keeper.simulation
+            )
         except LedgerError as error:
-            LOG.warning("trouble of the clock is told again", rule=rule, reason=str(error))
+            LOG.warning("trouble of our own is told again", rule=rule, reason=str(error))
             return False
         desk.bell.ring()
         return True

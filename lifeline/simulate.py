@@ -6,9 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ingest.secret_words import noted
+from ingest.tls import machine_authorities
 from lifeline.clock import Clock
 from lifeline.errors import Missing
-from lifeline.production_mark import machine_authorities, refuse_production
+from lifeline.production_mark import refuse_production
 from rules.durations import parse_duration
 from rules.problems import Invalid, Problem
 from rules.registry_file import load_registry
@@ -109,7 +111,7 @@ def _secret(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        return file.read_text(encoding="utf-8").strip()
+        return noted(file.read_text(encoding="utf-8").strip())
     except OSError as error:
         raise Missing(f"{file}: {error.strerror}; --password-file names a file of yours") from error
 

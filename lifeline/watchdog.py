@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifeline.site import Site
     from rules.events import Event
 
+BLIND_RULE = "watch-blind"  # of an alarm that the ledger itself raises
 INTERVALS = 3
 LEAST_LIMIT_S = 5.0
 """In a city faster than the wall, three intervals may be milliseconds; processes need not."""
@@ -33,6 +34,7 @@ class Sight:
     blind: bool
     age_s: float
     limit_s: float
+    heard: bool = False  # all of them, since we started: before, nobody knows
 
 
 class Watchdog:
@@ -68,6 +70,7 @@ class Watchdog:
         """Return the worst of all probes, and set the gauges."""
         now_s = self._monotonic_s()
         with self._lock:
+            heard = self._limit_s.keys() <= self._heard_s.keys()
             late = [
                 (now_s - max(self._heard_s.get(probe, self._began_s), 0.0), limit_s)
                 for probe, limit_s in self._limit_s.items()
@@ -77,4 +80,22 @@ class Watchdog:
         age_s, limit_s = max(late, key=lambda pair: pair[0] / pair[1])
         metrics.BLIND.set(age_s > limit_s)
         metrics.HEARTBEAT_AGE.set(age_s)
-        return Sight(watched=True, blind=age_s > limit_s, age_s=age_s, limit_s=limit_s)
+        return Sight(watched=True, blind=age_s > limit_s, age_s=age_s, limit_s=limit_s, heard=heard)
+
+
+def watch(
+    dog: Watchdog, tell: Callable[[str, str], bool], stop: threading.Event, *, every_s: float = 1.0
+) -> None:
+    """Make an alarm of blindness, and end it, until stopped.
+
+    ``tell`` gets the rule and what is wrong ("" = all is well) when that changes, and again until
+    it says that it was taken.
+    """
+    said: bool | None = None  # an earlier run may have left one that stands: tell at once
+    while not stop.is_set():
+        sight = dog.sight()
+        if sight.blind is not said:
+            wrong = f"no heartbeat came through for {sight.age_s:.0f} s" if sight.blind else ""
+            if (sight.blind or sight.heard) and tell(BLIND_RULE, wrong):
+                said = sight.blind
+        stop.wait(every_s)

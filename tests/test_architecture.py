@@ -117,27 +117,56 @@ def test_the_package_rules_is_ours():
     assert Path(rules.__file__).parent == ROOT / "rules"
 
 
-def test_nothing_is_unpickled_or_evaluated():
-    bad = []
-    for path in SOURCES:
-        if {m.split(".")[0] for m in modules_of(TREES[path])} & {"pickle", "dill", "marshal"}:
-            bad.append(f"{name(path)}: pickle")
-        bad += [
-            f"{name(path)}:{node.lineno}: {node.func.id}"
-            for node in ast.walk(TREES[path])
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in ("eval", "exec")
-        ]
-        bad += [
-            f"{name(path)}:{node.lineno}: yaml.load"
-            for node in ast.walk(TREES[path])
-            if isinstance(node, ast.Attribute)
-            and node.attr in ("load", "unsafe_load")
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "yaml"
-        ]
-    assert not bad
+UNSAFE_MODULES = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "marshal",
+    "shelve",
+    "joblib",
+    "cloudpickle",
+    "jsonpickle",
+}
+UNSAFE_CALLS = {
+    "eval", "exec", "compile", "__import__",
+    "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.full_load",
+    "yaml.full_load_all", "yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader",
+    "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
+    "asyncio.create_subprocess_shell", "tarfile.extractall",
+}  # fmt: skip
+UNSAFE_FLAGS = ("shell", "allow_pickle")
+
+
+def unsafe(tree: ast.AST) -> set[str]:
+    """What in a source turns data into code, or hands it to a shell."""
+    found = {m for m in modules_of(tree) if m.split(".")[0] in UNSAFE_MODULES}
+    found |= {m for m in modules_of(tree) if m in UNSAFE_CALLS}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found |= {f"{node.value.id}.{node.attr}"} & UNSAFE_CALLS
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found |= {node.id} & UNSAFE_CALLS
+        if isinstance(node, ast.keyword) and node.arg in UNSAFE_FLAGS:
+            off = isinstance(node.value, ast.Constant) and node.value.value is False
+            found |= set() if off else {f"{node.arg}="}
+    return found
+
+
+def test_nothing_is_unpickled_evaluated_or_given_to_a_shell():
+    assert {name(path): bad for path in SOURCES if (bad := unsafe(TREES[path]))} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle", "from marshal import loads", "import dill as d", "eval('1')", "f = exec",
+        "import yaml\nyaml.load(t, Loader=L)", "yaml.parse(t, Loader=yaml.UnsafeLoader)",
+        "subprocess.run(c, shell=True)", "run(c, shell=x)", "np.load(p, allow_pickle=True)",
+        "import os\nos.system(c)", "from os import popen", "from yaml import unsafe_load",
+    ],
+)  # fmt: skip
+def test_what_turns_data_into_code_would_be_found(source):
+    assert unsafe(ast.parse(source))
 
 
 def test_nothing_is_left_to_be_done():

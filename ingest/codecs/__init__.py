@@ -18,6 +18,7 @@ __all__ = [
     "COAP_FORMATS",
     "CODECS",
     "MQTT_FILTER",
+    "TOPIC_FORMS",
     "Routing",
     "compact",
     "json_bulk",
@@ -40,7 +41,7 @@ CODECS: dict[str, Codec] = {
 COAP_FORMATS = {42: "compact", 110: "senml", 50: "json"}
 
 _TOPIC = re.compile(r"lifeline/v1/(?P<device>[^/]+)/(?P<form>up|senml|json)")
-_TOPIC_CODECS = {"up": "compact", "senml": "senml", "json": "json"}
+TOPIC_FORMS = {"up": "compact", "senml": "senml", "json": "json"}
 _COAP_PATH = re.compile(r"up/(?P<device>[^/]+)")
 
 
@@ -71,7 +72,7 @@ class Routing:
             raise Undecodable("coap", f"{len(frame.payload)} bytes that are no CoAP message")
         found = _TOPIC.fullmatch(frame.path)
         if found:
-            return found["device"], CODECS[_TOPIC_CODECS[found["form"]]]
+            return found["device"], CODECS[TOPIC_FORMS[found["form"]]]
         for pattern, codec in self._mapped:
             mapped = pattern.fullmatch(frame.path)
             if mapped:

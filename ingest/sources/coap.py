@@ -22,6 +22,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.resource import PathCapable, Resource
 
 from ingest import metrics
+from ingest.sources.coap_blocks import Blocks
 
 if TYPE_CHECKING:
     from ingest.intake import Intake
@@ -82,6 +83,7 @@ class _Uplink(Resource, PathCapable):  # type: ignore[misc]  # aiocoap has no ty
 
     def __init__(self, settings: CoapSettings, intake: Intake) -> None:
         super().__init__()
+        self._block1 = Blocks()
         self.settings = settings
         self.intake = intake
         self.waiting = 0

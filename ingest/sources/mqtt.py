@@ -32,6 +32,7 @@ from ingest import metrics
 from ingest.codecs import MQTT_FILTER
 from ingest.crash_points import reach
 from ingest.sources import mqtt_wire as wire
+from ingest.tls import client_context, secured, tls_trouble
 
 if TYPE_CHECKING:
     from ingest.intake import Intake, Message
@@ -147,7 +148,8 @@ class MqttSource:
             except wire.Malformed as error:
                 self.cause = f"the broker sent what is not MQTT 3.1.1: {error}"
             except (OSError, ValueError) as error:
-                self.cause = str(error) or type(error).__name__
+                said = tls_trouble(error, self.settings.host)
+                self.cause = said or str(error) or type(error).__name__
             except Exception as error:  # a mistake of ours must not end the intake
                 self.cause = f"the MQTT client failed: {error!r}"
                 log.exception("mqtt client failed", broker=self.settings.address)
@@ -194,10 +196,10 @@ class MqttSource:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if not settings.tls:
                 return plain
-            context = ssl.create_default_context(cafile=settings.ca_file)
+            context = client_context(settings.ca_file)
             if settings.certificate_file:
                 context.load_cert_chain(settings.certificate_file, settings.key_file)
-            return context.wrap_socket(plain, server_hostname=settings.host)
+            return secured(plain, settings.host, context)
         except BaseException:
             plain.close()
             raise

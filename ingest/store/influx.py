@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 import tenacity
@@ -36,8 +37,10 @@ from influxdb_client.service.delete_service import DeleteService
 from influxdb_client.service.write_service import WriteService
 from isal import isal_zlib
 
+from ingest.secret_words import without_secrets
 from ingest.store import metrics
 from ingest.store.errors import TokenUnreadable
+from ingest.tls import tls_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -313,7 +316,8 @@ class InfluxWriter:
 
     def _meaning(self, error: InfluxDBError, *, empty: bool) -> tuple[int, str]:
         status = int(getattr(error, "status", 0) or 0)
-        reason = _text(error)
+        # the client tells a failure of TLS as an answer with status 0
+        reason = tls_trouble(error, urlsplit(self._settings.url).hostname or "") or _text(error)
         metrics.REQUESTS.labels(str(status)).inc()
         if status == 400 and not empty:
             raise Refused(reason)
@@ -384,4 +388,5 @@ def _seconds(retry_after: str | None) -> float:
 
 def _text(error: InfluxDBError) -> str:
     message: Any = error.message if error.response is not None else getattr(error, "reason", "")
-    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    return without_secrets(text)

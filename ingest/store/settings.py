@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from ingest.secret_words import noted
 from ingest.store.errors import TokenUnreadable
 
 
@@ -64,16 +65,16 @@ class InfluxSettings(BaseModel):
             ``token_file`` cannot be read; with the remedy.
         """
         if self.token is not None:
-            return self.token.get_secret_value()
+            return noted(self.token.get_secret_value())
         if self.token_file is not None:
             try:
-                return self.token_file.read_text(encoding="utf-8").strip()
+                return noted(self.token_file.read_text(encoding="utf-8").strip())
             except (OSError, UnicodeDecodeError) as error:
                 raise TokenUnreadable(
                     f"{self.token_file}: the InfluxDB token cannot be read ({error}); "
                     "make the file readable for this user, holding the token and nothing else"
                 ) from error
-        return os.environ.get(self.token_env, "").strip() if self.token_env else ""
+        return noted(os.environ.get(self.token_env, "").strip()) if self.token_env else ""
 
     def remedy(self, status: int) -> str:
         """Return what a person can do about a refusal with that HTTP status."""

@@ -56,6 +56,7 @@ def _root(
 app.command("demo")(demo.demo)
 app.command("init")(site.init)
 app.command("run")(site.run)
+app.add_typer(site.app, name="site")
 app.command("reload")(reload.reload)
 app.command("simulate")(feeds.simulate)
 app.command("replay")(feeds.replay)

@@ -188,3 +188,53 @@ def coverage(
     if json_file is not None:
         text = json.dumps(found.to_json(), ensure_ascii=False, indent=2)
         json_file.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command("broker-acl")
+def broker_acl(
+    *,
+    site: Site = Path(),
+    out: Annotated[
+        Path | None, typer.Option(help="Where to: acl, mqtt-users, gateways/ (SITE/secrets).")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 where it would.")
+    ] = False,
+    json_file: Json = None,
+) -> None:
+    """Write mosquitto's ACL and accounts: a device may publish its own topics, nothing else."""
+    from ingest.codecs.mapping_file import load_mappings
+    from lifeline import broker_acl as made
+    from lifeline.config import load_config
+    from lifeline.errors import Missing
+    from rules.registry_file import load_registry
+
+    config, folder = load_config(site), out or site / "secrets"
+    mqtt = config.entry.mqtt
+    if mqtt is None or not mqtt.user:
+        said = f"{site / 'city.toml'}: [mqtt] names no user and password_file: City Lifeline needs "
+        raise Missing(said + "an account of its own where devices have theirs")
+    mappings = load_mappings(site / "mappings")
+    who = made.speakers(load_registry(config.registry), mappings)
+    filters = [*mqtt.topics, *(one.subscription for one in mappings)]
+    acl = made.acl_text(who, user=mqtt.user, filters=filters)
+    screen = Console(highlight=False, soft_wrap=True)
+    for topic in who.shared:
+        screen.print(f"{topic}: names no device: those who use it can speak for each other")
+    if check:
+        told = made.stale(folder, who, acl)
+        screen.print("\n".join(told) or f"{folder}: as the registry says", markup=False)
+        raise typer.Exit(1 if told else 0)
+    secret = config.secret(mqtt.password_file, mqtt.password_env)
+    done = made.write_accounts(folder, who, acl, {mqtt.user: secret})
+    said = f"{folder}: {len(who.topics)} devices, {len(done.new)} new, {len(done.gone)} gone"
+    screen.print(said + "; mosquitto reads it on SIGHUP (kill -HUP)", markup=False)
+    if json_file is not None:
+        report = {
+            "devices": sorted(who.topics),
+            "new": done.new,
+            "gone": done.gone,
+            "acl_changed": done.acl_changed,
+            "shared": who.shared,
+        }
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

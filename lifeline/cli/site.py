@@ -1,7 +1,8 @@
-"""``lifeline init`` and ``lifeline run``: a user's own city."""
+"""``lifeline init``, ``lifeline run`` and ``lifeline site …``: a user's own city."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 from rich.console import Console
 
 from lifeline.cli.ending import ending_by_signal
+
+app = typer.Typer(help="What belongs to one site.", no_args_is_help=True)
+
+
+@app.callback()
+def _site() -> None:
+    """Hold the commands of a site."""
 
 
 def init(
@@ -73,8 +81,45 @@ def run(
         supervisor.start_all()
         if real and not ask:
             MarkLater(broker, config.entry.site.name, stop=stop).start()
-        page = config.entry.page
-        address = page.origin or f"http://{page.bind}:{page.port}"
-        said.print(f"{config.entry.site.name}: page at {address}/")
+        said.print(f"{config.entry.site.name}: page at {config.page_url}/")
         supervisor.run(stop)
         said.print("stopping")
+
+
+@app.command("certificates")
+def certificates(
+    folder: Annotated[Path, typer.Argument(help="The folder with city.toml.")] = Path(),
+    *,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name or address gateways and browsers use; may be given again. localhost and "
+            "the hosts of city.toml are always among them."
+        ),
+    ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Make certificates anew; the authority stays.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was made here too.")
+    ] = None,
+) -> None:
+    """Make an authority of your own and a certificate for each server; keys for you alone."""
+    from lifeline.certificates import make_certificates
+    from lifeline.config import TlsEntry, load_config
+
+    config = load_config(folder, to_be_made=frozenset({("tls", "folder")}))
+    where = config.path((config.entry.tls or TlsEntry()).folder)
+    held = make_certificates(where, [*config.hosts, *(host or ())], renew=renew)
+    said = Console(highlight=False, soft_wrap=True)
+    for made in held:
+        note = f"; {made.note}" if made.note else ""
+        said.print(f"{made.done}  {made.path}  (until {made.ends:%Y-%m-%d}){note}", markup=False)
+    if config.entry.tls is None:
+        said.print(f"now write the table [tls] into {folder / 'city.toml'}", markup=False)
+    if json_file is not None:
+        told = [
+            {"file": str(m.path), "done": m.done, "ends": m.ends.isoformat(), "note": m.note}
+            for m in held
+        ]
+        json_file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

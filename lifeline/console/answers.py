@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,16 @@ LOG = structlog.get_logger("console")
 
 def problem(status: int, message: str, **more: Any) -> JSONResponse:
     """Return an error answer; ``more`` is field, value, remedy and the like."""
-    return JSONResponse({"error": {"message": message, **more}}, status_code=status)
+    return _Answer({"error": {"message": message, **more}}, status_code=status)
+
+
+class _Answer(JSONResponse):
+    """JSON that repeats what came in: half of a surrogate pair is no UTF-8, and is escaped."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 class BadInput(Exception):  # noqa: N818 - reads as what it says

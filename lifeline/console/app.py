@@ -48,7 +48,8 @@ def create_app(desk: Desk) -> FastAPI:
     _stream(app, desk)
     _pages(app)
     settings = desk.settings
-    app.add_middleware(Guard, hosts=local_hosts(settings.port), proxy=settings.proxy)
+    hosts = local_hosts(settings.port)
+    app.add_middleware(Guard, hosts=hosts, proxy=settings.proxy, scheme=settings.scheme)
     return app
 
 

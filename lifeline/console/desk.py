@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
-    from lifeline.notify import WebhookSettings
+    from lifeline.notify import SignOfLifeSettings, WebhookSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
 
@@ -28,16 +28,23 @@ class ServeSettings:
 
     host: str = "127.0.0.1"
     proxy: Proxy | None = None
+    certificate: tuple[Path, Path] | None = None  # and its key: the page speaks HTTPS
     port: int = 8480
     zone: str = "Asia/Shanghai"  # IANA name; how times are shown
     simulation: bool = False  # the data folder holds a demo or a replay
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
+    sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
+
+    @property
+    def scheme(self) -> str:
+        """Return what the page speaks."""
+        return "http" if self.certificate is None else "https"
 
     def __post_init__(self) -> None:
         if self.proxy is None and self.host not in ("127.0.0.1", "localhost", "::1"):

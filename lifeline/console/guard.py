@@ -62,8 +62,16 @@ def local_hosts(port: int) -> tuple[str, ...]:
 class Guard:
     """Refuses strangers with 401 or 403, too long bodies with 413; adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: tuple[str, ...],
+        proxy: Proxy | None = None,
+        scheme: str = "http",
+    ) -> None:
         self._app = app
+        self._scheme = scheme
         self._hosts = frozenset(h.lower() for h in hosts)
         self._proxy = proxy
 
@@ -90,14 +98,15 @@ class Guard:
         self, scope: Scope, headers: Headers
     ) -> tuple[str, int, str, dict[str, str]] | None:
         host = headers.get("host", "").lower()
-        ours = f"http://{host}"
+        ours = f"{self._scheme}://{host}"
         if self._proxy is not None and self._proxy.shown(headers):
             ours = self._proxy.origin.lower()
         elif not _near(scope):
             said = {"field": "Authorization", "value": "", "remedy": "come through the proxy"}
             return "token", 401, "beyond loopback only the proxy with its token is answered", said
         elif host not in self._hosts:
-            said = {"field": "Host", "value": host, "remedy": f"open http://{min(self._hosts)}/"}
+            remedy = f"open {self._scheme}://{min(self._hosts)}/"
+            said = {"field": "Host", "value": host, "remedy": remedy}
             return "host", 403, "this page answers only to this machine's own names", said
         if scope["method"] in ("GET", "HEAD"):
             return None
@@ -115,6 +124,8 @@ class Guard:
             said = {"field": "Content-Type", "value": kind, "remedy": remedy}
             return "type", 415, "commands are JSON", said
         length = headers.get("content-length", "")
+        if "transfer-encoding" in headers:  # it wins over a length: the body has any
+            length = ""
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
             said = {"field": "Content-Length", "value": length, "remedy": remedy}

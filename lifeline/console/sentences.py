@@ -67,6 +67,10 @@ _SYSTEM_WORDS = {
         "en": "this machine's clock is not synchronised; see to NTP (chronyc tracking)",
         "zh": "本机时钟未同步，请检查 NTP（chronyc tracking）",
     },
+    "watch-blind": {
+        "en": "no heartbeat comes through: the city is not watched; docs/runbook.md, Blind",
+        "zh": "心跳未走完全程，全市监测中断；见 docs/runbook.md「Blind」",
+    },
     "clock-step": {
         "en": "this machine's clock was set; times and durations around it may be wrong",
         "zh": "本机时钟被调整，前后的时间和持续时长可能有误",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import influxdb_client as client
 import urllib3
@@ -17,6 +18,8 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.service.dbr_ps_service import DBRPsService
 from influxdb_client.service.write_service import WriteService
 
+from ingest.secret_words import without_secrets
+from ingest.tls import tls_trouble
 from lifeline.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -139,13 +142,22 @@ class Server:
         try:
             return call()
         except InfluxDBError as error:
+            self._tls(error)
             status = int(getattr(error, "status", 0) or 0)
             text: Any = error.message or getattr(error, "reason", "")
             said = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-            raise Refusal(f"{self.url}: {what}", status, said.strip()[:300]) from error
+            raise Refusal(
+                f"{self.url}: {what}", status, without_secrets(said.strip())[:300]
+            ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._tls(error)
             said = f"InfluxDB {self.url} ([influx]): no answer to {what} ({error}); "
             raise Unreachable(said + "is it running, and is url right?") from error
+
+    def _tls(self, error: Exception) -> None:
+        """Raise Unreachable where TLS failed: the client tells it as an answer with status 0."""
+        if trouble := tls_trouble(error, urlsplit(self.url).hostname or ""):
+            raise Unreachable(f"InfluxDB {self.url} ([influx]): {trouble}") from error
 
     def _optional(self, what: str, call: Callable[[], T]) -> T | None:
         """Return None where the server answers 404: it knows no such thing, or hides it."""

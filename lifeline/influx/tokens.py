@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ingest.secret_words import noted
 from lifeline.errors import Missing
 from lifeline.influx.server import Refusal, Right
 
@@ -80,7 +81,7 @@ def read_token(path: Path) -> str:
         raise Missing(said) from error
     if not token:
         raise Missing(f"{path}: is empty; write the token into it, or remove the file")
-    return token
+    return noted(token)
 
 
 def write_token(path: Path, make: Callable[[], str]) -> None:

@@ -23,6 +23,8 @@ import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
 from ingest.crash_points import reach
+from ingest.secret_words import without_secrets
+from ingest.tls import tls_trouble, trusting
 from lifeline import metrics
 from lifeline.ledger import Outlet
 
@@ -40,6 +42,7 @@ class WebhookSettings:
 
     url: str
     secret: bytes = field(repr=False)
+    ca_file: str | None = None  # an authority beside the machine's
     min_severity: int = 2
     timeout_s: float = 10.0
     max_attempts: int = 50
@@ -83,6 +86,7 @@ class Webhook:
         self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
         self._client = httpx.Client(
             timeout=settings.timeout_s,
+            verify=trusting(settings.ca_file),
             follow_redirects=False,  # a signed body goes to the address that was configured
             headers={"Content-Type": "application/json", "User-Agent": "city-lifeline"},
         )
@@ -142,7 +146,9 @@ class Webhook:
                 },
             )
         except httpx.HTTPError as error:
-            return f"{type(error).__name__}: {error}"[:300], False
+            said = tls_trouble(error, httpx.URL(self._settings.url).host)
+            return without_secrets(said or f"{type(error).__name__}: {error}")[:300], False
         if answer.is_success:
             return "", False
-        return f"HTTP {answer.status_code} {answer.text[:200]}", answer.status_code in _FINAL
+        said = without_secrets(answer.text[:4_000])[:200]
+        return f"HTTP {answer.status_code} {said}", answer.status_code in _FINAL

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.codecs import compact
+from ingest.tls import machine_authorities
 from lifeline.processes.ingest import mqtt_settings
 from simulators.devices.coap import CoapLine, CoapTarget
 from simulators.devices.counters import write_atomically
@@ -103,7 +104,7 @@ def _line(context: Context, device: str) -> MqttLine | CoapLine | None:
             port=mqtt.port,
             username=mqtt.username,
             password=mqtt.password,
-            tls_ca=mqtt.ca_file,
+            tls_ca=(mqtt.ca_file or machine_authorities()) if mqtt.tls else None,
             connect_timeout_s=CONNECT_WITHIN_S,
         )
         return MqttLine(device, target, retried=retried)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifeline import metrics
+from lifeline.certificates import ends_in
 from lifeline.console.guard import Proxy
+from lifeline.notify.sign_of_life import SignOfLifeSettings
 from lifeline.notify.webhook import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
 
@@ -21,12 +24,17 @@ def run(context: Context) -> None:
         host=page.bind,
         port=page.port,
         proxy=_proxy(config),
+        certificate=config.page_certificate,
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
+        sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",
         folder=context.site,
     )
+    if config.entry.tls is not None:
+        for name, ends in ends_in(config.path(config.entry.tls.folder)).items():
+            metrics.CERTIFICATE_ENDS.labels(name).set(ends.timestamp())
     clock = context.origin.clock()
     run_serve(data=context.data, settings=settings, clock=clock, stop=context.stop)
 
@@ -45,5 +53,19 @@ def _webhook(config: CityConfig) -> WebhookSettings | None:
     return WebhookSettings(
         url=entry.url,
         secret=config.secret(entry.secret_file, entry.secret_env).encode(),
+        ca_file=str(config.path(entry.ca_file)) if entry.ca_file else None,
         min_severity=entry.min_severity,
+    )
+
+
+def _sign_of_life(config: CityConfig) -> SignOfLifeSettings | None:
+    entry, site = config.entry.heartbeat, config.entry.site
+    if entry is None:
+        return None
+    return SignOfLifeSettings(
+        url=config.secret(entry.url_file, entry.url_env),
+        every_s=entry.every / 1e9,
+        city=site.name,
+        simulation=site.simulation,
+        ca_file=str(config.path(entry.ca_file)) if entry.ca_file else None,
     )

@@ -187,7 +187,7 @@ def test_the_image_is_built_from_what_is_there():
     project = (ROOT / "pyproject.toml").read_text()
     packages = yaml.safe_load(re.search(r"^packages = (\[.*\])$", project, re.MULTILINE)[1])
     named = {"pyproject.toml", re.search(r'readme = "(.*)"', project)[1], *packages}
-    assert named | {"LICENSE"} == set(copied)
+    assert named | {"LICENSE", "requirements"} == set(copied)
     let_in = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     assert {line[1:] for line in let_in if line.startswith("!")} == set(copied)
     bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)

@@ -85,7 +85,7 @@ def test_every_alert_is_told_in_two_languages_and_has_its_chapter_in_the_runbook
     anchors = {anchor(title) for title in re.findall(r"^## (.*)$", chapters, re.MULTILINE)}
     used = set()
     for alert in ALERTS:
-        assert alert["labels"]["severity"] in ("critical", "warning")
+        assert alert["labels"]["severity"] in ("critical", "warning", "alive")
         notes = alert["annotations"]
         assert re.search(r"[\u4e00-\u9fff]", notes["summary_zh"])
         assert not re.search(r"[\u4e00-\u9fff]", notes["summary"])
@@ -121,7 +121,11 @@ def test_alertmanager_takes_its_configuration_and_wakes_people_for_what_is_criti
     config = DEPLOY / "alertmanager" / "alertmanager.yml"
     ran = run("amtool", "check-config", config)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    for severity, receiver in (("critical", "on-call"), ("warning", "working-hours")):
+    for severity, receiver in (
+        ("critical", "on-call"),
+        ("warning", "working-hours"),
+        ("alive", "watcher-outside"),
+    ):
         asked = ["config", "routes", "test", "--config.file", config]
         ran = run("amtool", *asked, "alertname=LifelineBlind", f"severity={severity}")
         assert ran.stdout.strip() == receiver, ran.stderr

@@ -189,7 +189,10 @@ def free_port() -> int:
 
 @contextmanager
 def serving(data: Path, *, ready: str = "/api/state", **settings):
-    """A running serve that answers at ``ready``; gives an HTTP client with its address as base."""
+    """A running serve that answers at ``ready``; gives an HTTP client with its address as base.
+
+    "" = it is enough that its port is open.
+    """
     port, stop, died = free_port(), threading.Event(), []
 
     def run() -> None:
@@ -220,8 +223,11 @@ def serving(data: Path, *, ready: str = "/api/state", **settings):
 
 def _answers(client: httpx.Client, ready: str) -> bool:
     try:
+        if not ready:
+            socket.create_connection((client.base_url.host, client.base_url.port or 80), 1).close()
+            return True
         return client.get(ready).status_code == 200
-    except httpx.HTTPError:
+    except (httpx.HTTPError, OSError):
         return False
 
 

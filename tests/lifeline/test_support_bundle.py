@@ -14,6 +14,7 @@ from ingest.journal import JournalWriter
 from lifeline.cli.app import app
 from lifeline.data_folder import DataFolder
 from lifeline.support_bundle import REMOVED, Cleaner
+from lifeline.torture.site import Ports, write_site
 from rules.readings import Readings, Tick
 
 if TYPE_CHECKING:
@@ -31,15 +32,16 @@ SECRETS = (
 def city(tmp_path: Path, monkeypatch) -> Path:
     """A city whose logs talk too much."""
     site = tmp_path / "city"
-    write_site(site, Ports(1883, 5683, 8480, "http://127.0.0.1:8086"))
+    write_site(site, Ports(1883, 5683, 8480, "http://127.0.0.1:8086", "http://127.0.0.1:1/"))
     for name, secret in (("mqtt", SECRETS[0]), ("influx", SECRETS[1]), ("page", SECRETS[3])):
         (site / name).write_text(secret + "\n")
     monkeypatch.setenv("HOOK_SECRET", SECRETS[2])
     text = (site / "city.toml").read_text().replace('token_file = "token"', 'token_file = "influx"')
     text = text.replace("[mqtt]\n", '[mqtt]\nuser = "u"\npassword_file = "mqtt"\n')
     text = text.replace("[page]\n", '[page]\norigin = "https://o"\ntoken_file = "page"\n')
-    text += '[webhook]\nurl = "https://hook.example/send?access_token=abc123"\n'
-    text += 'secret_env = "HOOK_SECRET"\n'
+    url = "https://hook.example/send?access_token=abc123"
+    text = text.replace("http://127.0.0.1:1/", url)
+    text = text.replace('secret_file = "secret"', 'secret_env = "HOOK_SECRET"')
     (site / "city.toml").write_text(text)
     data = site / "data"
     with DataFolder(data):
