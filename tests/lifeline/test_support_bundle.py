@@ -7,7 +7,6 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.torture import Ports, write_site
 from typer.testing import CliRunner
 
 from ingest.journal import JournalWriter
