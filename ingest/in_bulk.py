@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ingest.channels import ChannelTable
     from ingest.frame import Frame
 
+_LONG = 64  # rows a message, above which it is worth to compare its keys as a whole
+_REMEMBERED_DEVICES = 1 << 12
+_NONE = np.empty(0, np.int32)
+
 
 class Sender(NamedTuple):
     """Whom a topic of ours names: row and name of a living device, and the codec of the topic."""
@@ -63,7 +67,7 @@ def read_json(
         np.bool_,
     )
     device = np.array([who.device for who in named], np.int32)
-    channel = table.of_key_words(device[read.message], read.key)
+    channel = _channels(table, device, read)
     good[read.message[channel == HEARD_ONLY]] = False
     channel = channel[good[read.message]]
     read, device = read.only(good, numbers), device[good]
@@ -75,6 +79,29 @@ def read_json(
     ]
     status = np.zeros(len(channel), np.uint8)
     return Opened(read.number, heads, read.message, (channel, read.event_ns, read.value, status))
+
+
+def _channels(
+    table: ChannelTable, device: NDArray[np.int32], read: json_bulk.Bulk
+) -> NDArray[np.int32]:
+    """Return the channel of each row; long messages mostly name what the one before them named."""
+    if len(read.key) <= _LONG * len(device):
+        return table.of_key_words(device[read.message], read.key)
+    ends = np.searchsorted(read.message, np.arange(len(device)), side="right").tolist()
+    parts: list[NDArray[np.int32]] = []
+    begin = 0
+    for row, end in zip(device.tolist(), ends, strict=True):
+        words = read.key[begin:end]
+        raw = words.tobytes()
+        said, channel = table.named_before.get(row, (b"", _NONE))
+        if said != raw:
+            channel = table.of_key_words(np.full(end - begin, row, np.int32), words)
+            if len(table.named_before) >= _REMEMBERED_DEVICES:
+                table.named_before.clear()
+            table.named_before[row] = raw, channel
+        parts.append(channel)
+        begin = end
+    return np.concatenate(parts)
 
 
 def read_compact(
