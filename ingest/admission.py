@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from ingest import metrics
+from ingest import in_bulk, metrics
 from ingest.channels import ChannelTable
-from ingest.codecs import Routing, json_bulk, json_keys, json_topic
+from ingest.codecs import Routing, json_keys, own_topic
 from ingest.frame import Decoded, Frame, Undecodable
+from ingest.in_bulk import Sender
 from ingest.quarantine import Quarantined
-from ingest.rows import BulkRows, Message, Rows, hashed, listed
+from ingest.rows import BulkRows, Message, Rows, listed
 from ingest.waveforms import blocks_of
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Block, Readings
 
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ingest.codecs.json_bulk import Bulk
     from ingest.codecs.json_mapping import Mapping
+    from ingest.in_bulk import Opened
     from rules.registry import Registry
 
 log = structlog.get_logger("ingest.admission")
 
 MAX_PAYLOAD_BYTES = 1 << 20
-_BULK_BYTES = 1 << 10  # less is opened sooner one by one
+_BULK_BYTES = 1 << 10  # less JSON is opened sooner one by one
+_BULK_BLOCKS = 16  # and so are fewer blocks of a compact layout
 _REMEMBERED_PATHS = 1 << 20
 
 
@@ -88,7 +90,7 @@ class Admission:
         self.shed_step = 0
         """What is given up: see ingest.overload."""
         self.shed = metrics.SHED.attach(registry.channels.id)
-        self._senders: dict[str, tuple[int, str]] = {}  # by topic of our own JSON
+        self._senders: dict[str, Sender] = {}  # by topic of ours
 
     def with_registry(self, registry: Registry) -> Admission:
         """Return admission by another registry and the same mappings."""
@@ -158,11 +160,16 @@ class Admission:
         of = self.table.device_shed_from
         senders = [self._sender(frame) for frame in frames]
         asked = np.array(
-            [n for n, who in enumerate(senders) if who and of[who[0]] <= self.shed_step], np.int64
+            [
+                number
+                for number, who in enumerate(senders)
+                if who and who.codec == "json" and of[who.device] <= self.shed_step
+            ],
+            np.int64,
         )
         keys = json_keys.read_keys([frames[n].payload for n in asked.tolist()])
         taken = asked[keys.payloads]
-        device = np.array([(senders[n] or (0, ""))[0] for n in taken.tolist()], np.int32)
+        device = np.array([who.device for n in taken.tolist() if (who := senders[n])], np.int32)
         message = np.repeat(np.arange(len(taken)), keys.counts)
         channel = self.table.of_key_words(device[message], keys.key)
         known = np.ones(len(taken), np.bool_)
@@ -177,76 +184,62 @@ class Admission:
 
         Of those ``unread`` only the sender is taken.
         """
-        read, channel = self._in_bulk(frames, unread)
-        heads = dict(zip(read.number.tolist(), read.heads, strict=True))
+        read = self._in_bulk(frames, unread)
+        heads = {
+            number: head
+            for part in read
+            for number, head in zip(part.number.tolist(), part.heads, strict=True)
+        }
         messages: list[Message] = []
-        places: list[int] = []
+        place = np.zeros(len(frames), np.int64)
         for number, frame in enumerate(frames):
             head = heads.get(number)
-            if number in unread:
-                device, _ = self._senders[frame.path]
-                messages.append(Message(frame, device, 0, NO_SEQUENCE))
-                continue
-            if head is None:
-                opened = self._open(frame, refused)
-                if opened is not None:
-                    messages.append(opened)
-                continue
-            places.append(len(messages))
-            device, _ = self._senders[frame.path]
-            if head.seq >= 0:
-                messages.append(Message(frame, device, head.boot, head.seq))
-            else:
-                messages.append(Message(frame, device, hashed(frame.payload), NO_SEQUENCE))
-        message = np.array(places, np.int64)[read.message]
-        return messages, BulkRows(message, channel, read.event_ns, read.value)
-
-    def _in_bulk(self, frames: Sequence[Frame], unread: set[int]) -> tuple[Bulk, NDArray[np.int32]]:
-        """Return what can be read in bulk, ``number`` counting through frames, and its channels.
-
-        Only what is right in every way: a message with anything to be refused is opened by itself.
-        """
-        senders = [self._sender(frame) for frame in frames]
-        asked = [
-            number
-            for number, sender in enumerate(senders)
-            if sender is not None
-            and number not in unread
-            and len(frames[number].payload) <= MAX_PAYLOAD_BYTES
-        ]
-        if sum(len(frames[number].payload) for number in asked) < _BULK_BYTES:
-            asked = []
-        read = json_bulk.read([frames[number].payload for number in asked])
-        numbers = np.array(asked, np.int64)[read.number]
-        named = [senders[number] or (HEARD_ONLY, "") for number in numbers.tolist()]
-        welcome = self.table.registry.simulation
-        good = np.array(
-            [
-                head.device in ("", name) and (welcome or not head.simulation)
-                for head, (_, name) in zip(read.heads, named, strict=True)
-            ],
-            np.bool_,
+            if head is not None:
+                place[number] = len(messages)
+                messages.append(Message(frame, *head))
+            elif number in unread:
+                messages.append(Message(frame, self._senders[frame.path].device, 0, NO_SEQUENCE))
+            elif (opened := self._open(frame, refused)) is not None:
+                messages.append(opened)
+        return messages, BulkRows(
+            np.concatenate([place[part.number][part.message] for part in read]),
+            *(np.concatenate([part.rows[k] for part in read]) for k in range(4)),
         )
-        device = np.array([device for device, _ in named], np.int32)
-        channel = self.table.of_key_words(device[read.message], read.key)
-        good[read.message[channel == HEARD_ONLY]] = False
-        rows = good[read.message]
-        return read.only(good, numbers), channel[rows]
 
-    def _sender(self, frame: Frame) -> tuple[int, str] | None:
-        """Return the device row and name of a topic of our own JSON, None of any other."""
+    def _in_bulk(self, frames: Sequence[Frame], unread: set[int]) -> tuple[Opened, Opened]:
+        """Return what can be read in bulk: JSON, and compact frames."""
+        asked: dict[str, list[int]] = {"json": [], "compact": []}
+        senders = [self._sender(frame) for frame in frames]
+        for number, sender in enumerate(senders):
+            if (
+                sender is not None
+                and sender.codec in asked
+                and number not in unread
+                and len(frames[number].payload) <= MAX_PAYLOAD_BYTES
+            ):
+                asked[sender.codec].append(number)
+        json = asked["json"]
+        if sum(len(frames[number].payload) for number in json) < _BULK_BYTES:
+            json = []
+        return (
+            in_bulk.read_json(self.table, frames, senders, json),
+            in_bulk.read_compact(self.table, frames, senders, asked["compact"], _BULK_BLOCKS),
+        )
+
+    def _sender(self, frame: Frame) -> Sender | None:
+        """Return who sends to a topic of ours, None for any other."""
         if frame.path in self._senders:
             return self._senders[frame.path] if frame.transport == "mqtt" else None
         if frame.transport != "mqtt":
             return None
-        name = json_topic(frame.path)
-        device = None if name is None else self.table.device(name)
-        if name is None or device is None:
+        topic = own_topic(frame.path)
+        device = None if topic is None else self.table.device(topic[0])
+        if topic is None or device is None:
             return None
         if len(self._senders) >= _REMEMBERED_PATHS:
             self._senders.clear()
-        self._senders[frame.path] = device, name
-        return device, name
+        self._senders[frame.path] = sender = Sender(device, *topic)
+        return sender
 
     def _open(self, frame: Frame, refused: list[Quarantined]) -> Message | None:
         """Decode and identify; what is refused goes to ``refused``."""

@@ -52,6 +52,8 @@ class ChannelTable:
         np.maximum.at(self.device_shed_from, channels.device[speaking], self.shed_from[speaking])
         self.canonical = (self.factors == IDENTITY).all(axis=1)
         self._key_index = KeyIndex(self._by_key)
+        self.named_before: dict[int, tuple[bytes, NDArray[np.int32]]] = {}
+        """Keys of a device's last long message as bytes of their words, and their channels."""
         self.range_lo = np.asarray(channels.range_lo, np.float64)
         self.range_hi = np.asarray(channels.range_hi, np.float64)
         widest = max((len(codes) for codes in channels.fault_codes), default=0)

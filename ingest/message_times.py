@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 FIRST_NS = 946_684_800_000_000_000
 """2000-01-01: a message wholly before it comes from a clock that was never set."""
-_FAR_NS = 1 << 62  # 2116; further would let differences of times overflow
-_LOWEST_NS = -(1 << 61)
+FAR_NS = 1 << 62  # 2116; further would let differences of times overflow
+LOWEST_NS = -(1 << 61)
 NO_BLOCK_NS = -(2**63)
 """``block_end_ns`` of a message without waveforms."""
 
 
 def held(time_ns: int) -> int:
     """Return one time kept within what differences of times can carry."""
-    return max(_LOWEST_NS, min(_FAR_NS, time_ns))
+    return max(LOWEST_NS, min(FAR_NS, time_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class MessageTimes:
         clock is not set, or that lies wholly before 2000, moves so that its newest sample is at
         the receipt: the spacing of its samples is still true.
         """
-        newest = np.clip(block_end_ns, _LOWEST_NS, _FAR_NS)
-        stamped = np.clip(event_ns, _LOWEST_NS, _FAR_NS)
+        newest = np.clip(block_end_ns, LOWEST_NS, FAR_NS)
+        stamped = np.clip(event_ns, LOWEST_NS, FAR_NS)
         if len(message) and (message[1:] >= message[:-1]).all():
             starts = np.flatnonzero(np.diff(message, prepend=-1))
             of = message[starts]
@@ -83,6 +83,6 @@ class MessageTimes:
         self, message: NDArray[np.int64], event_ns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return (event_ns, judged_ns) of the rows."""
-        stamped = np.clip(event_ns, _LOWEST_NS, _FAR_NS)
-        judged = np.maximum(stamped + self.shift_ns[message], _LOWEST_NS)
+        stamped = np.clip(event_ns, LOWEST_NS, FAR_NS)
+        judged = np.maximum(stamped + self.shift_ns[message], LOWEST_NS)
         return np.where(self.restamped[message], judged, stamped), judged

@@ -61,7 +61,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BulkRows:
-    """Rows read in bulk, all of known channels and good status, in units as registered.
+    """Rows read in bulk, all of known channels, in units as registered.
 
     ``message[n]`` counts through the group's messages.
     """
@@ -70,6 +70,7 @@ class BulkRows:
     channel: NDArray[np.int32]
     event_ns: NDArray[np.int64]
     value: NDArray[np.float64]
+    status: NDArray[np.uint8]
 
 
 class Rows:
@@ -83,7 +84,7 @@ class Rows:
         self.channel = bulk.channel
         self.event_ns = bulk.event_ns
         self.raw = bulk.value
-        self.status = np.zeros(len(bulk.message), np.uint8)
+        self.status = bulk.status
         self.port = self.source = np.zeros(len(bulk.message), np.int64)
         self._opened = [n for n, m in enumerate(messages) if m.decoded is not None]
         self._add([m.decoded for m in messages if m.decoded is not None])

@@ -9,6 +9,7 @@ same events" was broken, and somebody must look.
 from __future__ import annotations
 
 import time
+from collections import Counter as Counts
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -157,18 +158,19 @@ class EventLog:
 
     def append(self, events: list[Event], through: int, stop: threading.Event) -> None:
         """Write the events of journal records below ``through``; durable when this returns."""
-        fresh = [event for event in events if event.offset >= self.through]
-        differing = self._compare([encode(e) for e in events if e.offset < self.through])
+        again = [encode(event) for event in events if event.offset < self.through]
+        fresh = [event for event in events if event.offset >= self.through] if again else events
+        differing = self._compare(again)
         if through >= self.through and self._expected:
             differing = differing or self._expected[0]
             self._expected = []
         if differing is not None:
-            fresh.insert(0, _differs(through, differing))
+            fresh = [_differs(through, differing), *fresh]
         if fresh:
             lines = tuple(encode(event) for event in fresh)
             self._commit(EventLines(through=through, lines=lines), stop)
-            for event in fresh:
-                EVENTS.labels(event.type.value).inc()
+            for kind, count in Counts(event.type for event in fresh).items():
+                EVENTS.labels(kind.value).inc(count)
             self.shadows.take(fresh)
         self.through = max(self.through, through)
 

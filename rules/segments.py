@@ -60,7 +60,6 @@ def segments_of(
 
     ``scratch`` has a place per possible key and may hold anything. A batch with each key once is
     recognised by writing row numbers into it and reading them back, and is not sorted at all.
-    In-place sort of ``key << 32 | row`` takes an eighth of a stable argsort.
     """
     if rows is None:
         rows = np.arange(len(key), dtype=np.int64) if (key >= 0).all() else np.flatnonzero(key >= 0)
@@ -70,14 +69,24 @@ def segments_of(
     scratch[chosen] = count
     if (scratch[chosen] == count).all():
         return Segments(rows, count, count + 1, chosen.astype(np.int64), True)
-    packed = (chosen.astype(np.int64) << 32) | count
-    packed.sort()
-    by_key = packed >> 32
-    place = packed & 0xFFFFFFFF
+    place = _by_key(chosen)
+    by_key = chosen[place]
     edge = np.flatnonzero(by_key[1:] != by_key[:-1]) + 1
     start = np.concatenate(([0], edge))
     stop = np.concatenate((edge, [n]))
-    return Segments(rows[place], start, stop, by_key[start], False)
+    return Segments(rows[place], start, stop, by_key[start].astype(np.int64), False)
+
+
+def _by_key(key: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the order that sorts keys from 0 to 2**32 − 1, equal ones as they stand.
+
+    By digits of 16 bits, which numpy sorts by counting: a fifth of what a sort by comparing takes.
+    """
+    low = (key & 0xFFFF).astype(np.uint16)
+    order = low.argsort(kind="stable")
+    if int(key.max()) > 0xFFFF:
+        order = order[(key >> 16).astype(np.uint16)[order].argsort(kind="stable")]
+    return order
 
 
 def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:

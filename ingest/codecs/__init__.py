@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ingest.codecs import compact, json_bulk, json_keys, json_mapping, senml
+from ingest.codecs import compact, compact_bulk, json_bulk, json_keys, json_mapping, senml
 from ingest.codecs.json_mapping import LIFELINE, MappedJson, Mapping
 from ingest.frame import Decoded, Frame, Undecodable
 
@@ -21,10 +21,11 @@ __all__ = [
     "TOPIC_FORMS",
     "Routing",
     "compact",
+    "compact_bulk",
     "json_bulk",
     "json_keys",
     "json_mapping",
-    "json_topic",
+    "own_topic",
     "senml",
 ]
 
@@ -45,10 +46,10 @@ TOPIC_FORMS = {"up": "compact", "senml": "senml", "json": "json"}
 _COAP_PATH = re.compile(r"up/(?P<device>[^/]+)")
 
 
-def json_topic(path: str) -> str | None:
-    """Return the device of an MQTT topic of our own JSON, None of any other topic."""
+def own_topic(path: str) -> tuple[str, str] | None:
+    """Return device and codec of an MQTT topic of ours, None of any other topic."""
     found = _TOPIC.fullmatch(path)
-    return found["device"] if found and found["form"] == "json" else None
+    return (found["device"], _TOPIC_CODECS[found["form"]]) if found else None
 
 
 class Routing:

@@ -31,13 +31,13 @@ MAX_FRAME_BYTES = 65_535
 SIMULATION, CLOCK_UNSET, STORED = 1, 2, 4
 SCALED, FLOAT32, FLOAT64, WAVEFORM = 1, 2, 3, 4
 
-_HEADER = struct.Struct("<2sBBBBBBIIq")
-_BLOCK = struct.Struct("<HBBH")
+HEADER = struct.Struct("<2sBBBBBBIIq")
+BLOCK = struct.Struct("<HBBH")
 _WAVE = struct.Struct("<iIf")
 _SCALE = struct.Struct("<f")
-_CHECKSUM = struct.Struct("<I")
-_DEVICE = re.compile(rb"[A-Za-z0-9._-]{1,48}")
-_VALUES: dict[int, np.dtype[Any]] = {
+CHECKSUM = struct.Struct("<I")
+DEVICE = re.compile(rb"[A-Za-z0-9._-]{1,48}")
+VALUES: dict[int, np.dtype[Any]] = {
     SCALED: np.dtype("<i4"),
     FLOAT32: np.dtype("<f4"),
     FLOAT64: np.dtype("<f8"),
@@ -99,7 +99,7 @@ def decode(payload: bytes) -> Decoded:
     flags, algorithm, signature, _, blocks, boot, sequence, base_ms = header
     if algorithm or signature:
         raise Undecodable("signature", f"algorithm {algorithm}: no key for this device")
-    body = _Body(payload, _HEADER.size + len(device), len(payload) - _CHECKSUM.size, base_ms)
+    body = _Body(payload, HEADER.size + len(device), len(payload) - CHECKSUM.size, base_ms)
     for _ in range(blocks):
         body.read_block()
     body.finish()
@@ -121,22 +121,22 @@ def decode(payload: bytes) -> Decoded:
 
 def _open(payload: bytes) -> tuple[tuple[int, ...], bytes]:
     """Check what can be checked before the blocks; return header from flags on, device id."""
-    if len(payload) < _HEADER.size + _CHECKSUM.size:
+    if len(payload) < HEADER.size + CHECKSUM.size:
         raise Undecodable("short", f"{len(payload)} bytes, a frame has at least 29")
     if len(payload) > MAX_FRAME_BYTES:
         raise Undecodable("long", f"{len(payload)} bytes, a frame has at most {MAX_FRAME_BYTES}")
-    magic, version, *header = _HEADER.unpack_from(payload)
+    magic, version, *header = HEADER.unpack_from(payload)
     if magic != MAGIC:
         raise Undecodable("magic", f"starts with {payload[:2].hex()}, not 434c")
-    stated = _CHECKSUM.unpack_from(payload, len(payload) - _CHECKSUM.size)[0]
-    if google_crc32c.value(payload[: -_CHECKSUM.size]) != stated:
+    stated = CHECKSUM.unpack_from(payload, len(payload) - CHECKSUM.size)[0]
+    if google_crc32c.value(payload[: -CHECKSUM.size]) != stated:
         raise Undecodable("checksum", f"stated {stated:08x}")
     if version != VERSION:
         raise Undecodable("version", f"{version}, this receiver knows {VERSION}")
     if header[0] & ~(SIMULATION | CLOCK_UNSET | STORED):
         raise Undecodable("flags", f"{header[0]:#04x}: bits 3-7 are not known")
-    device = payload[_HEADER.size : _HEADER.size + header[3]]
-    if len(device) != header[3] or not _DEVICE.fullmatch(device):
+    device = payload[HEADER.size : HEADER.size + header[3]]
+    if len(device) != header[3] or not DEVICE.fullmatch(device):
         raise Undecodable("device_id", f"{device!r} is not 1-48 characters of [A-Za-z0-9._-]")
     return tuple(header), device
 
@@ -159,12 +159,12 @@ class _Body:
         self.rejects: list[Reject] = []
 
     def read_block(self) -> None:
-        port, encoding, status, n = _BLOCK.unpack_from(self.payload, self._take(_BLOCK.size))
+        port, encoding, status, n = BLOCK.unpack_from(self.payload, self._take(BLOCK.size))
         if n == 0:
             raise Undecodable("lengths", f"block of port {port} has no samples")
         if encoding == WAVEFORM:
             self._read_wave(port, status, n)
-        elif encoding in _VALUES:
+        elif encoding in VALUES:
             self._read_series(port, encoding, status, n)
         else:
             raise Undecodable("encoding", f"{encoding} of port {port}")
@@ -201,7 +201,7 @@ class _Body:
         if encoding == SCALED:
             scale = _SCALE.unpack_from(self.payload, self._take(_SCALE.size))[0]
         offsets = np.frombuffer(self.payload, _I4, n, self._take(4 * n))
-        dtype = _VALUES[encoding]
+        dtype = VALUES[encoding]
         raw = np.frombuffer(self.payload, dtype, n, self._take(dtype.itemsize * n))
         if not 0 < scale < np.inf:
             self.rejects.append(Reject("scale", f"port {port}: scale {scale}"))
@@ -244,11 +244,11 @@ def encode(
         or a value that is not finite in an integer encoding.
     """
     identity = device.encode("ascii", "replace")
-    if not _DEVICE.fullmatch(identity):
+    if not DEVICE.fullmatch(identity):
         raise ValueError(f"device id {device!r} is not 1-48 characters of [A-Za-z0-9._-]")
     flags = SIMULATION * simulation | CLOCK_UNSET * clock_unset | STORED * stored
     try:
-        head = _HEADER.pack(
+        head = HEADER.pack(
             *(MAGIC, VERSION, flags, 0, 0, len(identity), len(blocks)),
             *(boot, sequence, time_base_ms),
         )
@@ -256,7 +256,7 @@ def encode(
     except struct.error as error:
         raise ValueError(f"frame of {device}: a field does not fit ({error})") from error
     body = b"".join((head, identity, *coded))
-    frame = body + _CHECKSUM.pack(google_crc32c.value(body))
+    frame = body + CHECKSUM.pack(google_crc32c.value(body))
     if len(frame) > MAX_FRAME_BYTES:
         raise ValueError(f"frame of {device} has {len(frame)} bytes, at most {MAX_FRAME_BYTES}")
     return frame
@@ -267,11 +267,11 @@ def _series(block: Series) -> bytes:
     values = np.atleast_1d(np.asarray(block.values, np.float64))
     if offsets.shape != values.shape or offsets.ndim != 1 or not len(offsets):
         raise ValueError(f"port {block.port}: {offsets.shape} offsets, {values.shape} values")
-    head = _BLOCK.pack(block.port, block.encoding, block.status, len(values))
+    head = BLOCK.pack(block.port, block.encoding, block.status, len(values))
     times = _integers(offsets, _I4, f"port {block.port}: time offset")
     if block.encoding != SCALED:
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite: over-range, not lost
-            return head + times + values.astype(_VALUES[block.encoding]).tobytes()
+            return head + times + values.astype(VALUES[block.encoding]).tobytes()
     steps = _steps(values, block.scale)
     return (
         head + _SCALE.pack(block.scale) + times + _integers(steps, _I4, f"port {block.port}: value")
@@ -280,7 +280,7 @@ def _series(block: Series) -> bytes:
 
 def _wave(block: Wave) -> bytes:
     samples = np.atleast_1d(np.asarray(block.samples, np.float64))
-    head = _BLOCK.pack(block.port, WAVEFORM, block.status, len(samples))
+    head = BLOCK.pack(block.port, WAVEFORM, block.status, len(samples))
     timing = _WAVE.pack(block.start_ms, block.period_us, block.scale)
     steps = _steps(samples, block.scale)
     return head + timing + _integers(steps, _I2, f"port {block.port}: sample")

@@ -40,7 +40,7 @@ _PAD: Final = b"\0" * 32
 _QUOTES: Final = 8  # of a row
 _T_DIGITS: Final = 13
 _SPLIT: Final = np.uint64(100_000)
-_POWERS: Final = 10.0 ** np.arange(8)
+_POWERS: Final = np.append(10.0 ** np.arange(7, -1, -1), 1.0)  # by the place of the dot
 _CHUNK_BYTES: Final = 256 << 10
 """Text read at once: columns of more would leave the cache."""
 
@@ -58,6 +58,11 @@ _ONE, _EIGHT = np.uint64(1), np.uint64(8)
 _KEY, _T, _V = word(ROW_BEGIN), word(b'","t":'), word(b',"v":')
 _JOINT = word(b'},{"')
 _SIX, _FIVE, _FOUR = (np.uint64((1 << 8 * n) - 1) for n in (6, 5, 4))
+_LOWEST: Final[U64] = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
+"""Masks of the n lowest bytes of a word."""
+_HIGHEST: Final[U64] = ~_LOWEST[::-1].copy()
+_BELOW_AND_DOT: Final[U64] = np.append(_LOWEST[1:], ~np.uint64(0))
+_ZERO: Final = np.uint64(0x30)
 _ZEROS, _HIGH, _DOTS, _BLANKS = _bytes(0x30), _bytes(0x80), _bytes(0x2E), _bytes(0x20)
 
 
@@ -240,47 +245,53 @@ class _Rows:
         self.key = np.zeros((len(at), 2), np.uint64)
         good = np.ones(len(at), np.bool_)
         for part in range(1 + int(size.max() > 8)):
-            within = lowest_bytes(np.clip(size - 8 * part, 0, 8))
+            within = lowest_bytes(size - 8 * part)
             self.key[:, part] = words = self.words[at + 8 * part] & within
             words = words | (_BLANKS & ~within)
             good &= ((words - _BLANKS) & ~words & _HIGH) == 0
         return good
 
     def _times(self, at: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Read 13 digits as two runs of eight that overlap."""
+        """Read 13 digits as two runs of eight that overlap; once for rows of one time together."""
         upper, lower = self.words[at], self.words[at + _T_DIGITS - 8]
+        begins = np.ones(len(at), np.bool_)
+        begins[1:] = (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])
+        first = np.flatnonzero(begins)
+        upper, lower = upper[first], lower[first]
         milliseconds = _number(upper) * _SPLIT + _number(lower) % _SPLIT
-        self.event_ns = ms_to_ns(milliseconds.astype(np.int64))
-        good: NDArray[np.bool_] = _digits(upper) & _digits(lower) & (self.octets[at] != ord("0"))
-        return good
+        good: NDArray[np.bool_] = _digits(upper) & _digits(lower)
+        good &= self.octets[at[first]] != ord("0")
+        length = np.diff(first, append=len(at))
+        self.event_ns = np.repeat(ms_to_ns(milliseconds.astype(np.int64)), length)
+        return np.repeat(good, length)
 
     def _values(self, at: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Read decimals of up to eight characters by columns, longer ones and null as JSON."""
         negative = self.octets[at] == ord("-")
         size = end - at - negative
-        short = (size >= 1) & (size <= 8)
-        outside = _EIGHT * (8 - np.clip(size, 1, 8)).astype(np.uint64)
-        within = ~np.uint64(0) << outside
+        within = _HIGHEST.take(size, mode="clip")
         text = (self.words[end - 8] & within) | (_ZEROS & ~within)
         differs = text ^ _DOTS
         dots = (differs - _bytes(1)) & ~differs & _HIGH
         lowest = dots & (~dots + _ONE)
         place = np.bitwise_count(lowest - _ONE) >> 3  # of the dot, 0 to 7; 8 where there is none
+        below = _LOWEST[place]
+        # the digits before the dot go up by one, over it; where there is none all stay
+        closed = (text & ~_BELOW_AND_DOT[place]) | ((text & below) << _EIGHT) | _ZERO
         whole = place == 8
-        below = (_ONE << (_EIGHT * np.minimum(place, 7))) - _ONE
-        above = ~((below << _EIGHT) | np.uint64(0xFF))
-        closed = np.where(
-            whole, text, (text & above) | ((text & below) << _EIGHT) | np.uint64(0x30)
-        )
+        if whole.any():
+            closed = np.where(whole, text, closed)
         digits = _number(closed)
-        fraction = np.where(whole, 0, 7 - place.astype(np.int64))
-        value = digits.astype(np.float64) / _POWERS[fraction]
-        self.value = np.where(negative & ~(whole & (digits == 0)), -value, value)
+        value = digits.astype(np.float64) / _POWERS[place]
+        if negative.any():
+            value = np.where(negative & ~(whole & (digits == 0)), -value, value)
+        self.value = value
         first = 8 - size  # where the text begins in its word
-        spelled: NDArray[np.bool_] = _digits(closed) & short
+        spelled: NDArray[np.bool_] = _digits(closed) & (size >= 1) & (size <= 8)
         spelled &= whole | ((place > first) & (place < 7))
         leading = self.octets[at + negative] == ord("0")
-        spelled &= ~leading | (size == 1) | (place == first + 1)
+        if leading.any():
+            spelled &= ~leading | (size == 1) | (place == first + 1)
         other = np.flatnonzero(~spelled)
         if len(other):
             spelled[other] = self._others(other, at[other].tolist(), end[other].tolist())
@@ -311,8 +322,8 @@ def _scalars(texts: list[bytes]) -> list[float] | None:
 
 
 def lowest_bytes(count: NDArray[np.int64]) -> U64:
-    """Return a mask of each word's ``count`` (0 to 8) lowest bytes."""
-    return np.where(count >= 8, ~np.uint64(0), (_ONE << (_EIGHT * count.astype(np.uint64))) - _ONE)
+    """Return a mask of each word's ``count`` lowest bytes; none below 0, all from 8 on."""
+    return _LOWEST.take(count, mode="clip")
 
 
 def _digits(words: U64) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from rules.readings import READINGS_DTYPES, Block, Readings
 from rules.series import Series, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,9 +95,16 @@ FRAMES_SCHEMA = _schema(
 )
 
 
-def _message(columns: list[Any], schema: Any) -> bytes:
+def _numbers(column: NDArray[Any]) -> Any:
+    """Return a column that views numbers; pyarrow's own way loads pandas where it is installed."""
+    held = np.ascontiguousarray(column)
+    kind = _pa.from_numpy_dtype(held.dtype)
+    return _pa.Array.from_buffers(kind, len(held), [None, _pa.py_buffer(held)])
+
+
+def _message(columns: list[Any], schema: Any) -> memoryview:
     batch = _pa.RecordBatch.from_arrays(columns, schema=schema)
-    return bytes(batch.serialize())
+    return memoryview(batch.serialize())
 
 
 def _batch(data: bytes, at: int, length: int, schema: Any) -> Any:
@@ -119,23 +126,26 @@ def readings_layout(n: int) -> Layout:
 
     Every buffer begins on a multiple of 8 bytes and there are no others, since nothing is null.
     """
-    empty = [_pa.array(np.zeros(n, d), _TYPES[k]) for k, d in _WIRE.items()]
-    message = bytes(_pa.RecordBatch.from_arrays(empty, schema=READINGS_SCHEMA).serialize())
+    empty = [_numbers(np.zeros(n, dtype)) for dtype in _WIRE.values()]
+    message = bytes(_message(empty, READINGS_SCHEMA))
     sizes = [-(-n * np.dtype(d).itemsize // 8) * 8 for d in _WIRE.values()]
     head = len(message) - sum(sizes)
     starts = accumulate(sizes, initial=head)
     return Layout(message[:head], tuple(starts)[:-1], len(message))
 
 
-def readings_message(body: Readings) -> bytes:
-    """Return the message of ``body``; the same bytes as pyarrow's own."""
+def readings_behind(room: int, body: Readings) -> bytearray:
+    """Return the message of ``body`` behind so many zeros; the same bytes as pyarrow's own.
+
+    ``room`` is a multiple of 8.
+    """
     n = len(body)
     layout = readings_layout(n)
-    message = bytearray(layout.length)
-    message[: len(layout.head)] = layout.head
+    message = bytearray(room + layout.length)
+    message[room : room + len(layout.head)] = layout.head
     for (name, dtype), at in zip(READINGS_DTYPES.items(), layout.column_at, strict=True):
-        np.frombuffer(message, dtype, n, at)[:] = getattr(body, name)
-    return bytes(message)
+        np.frombuffer(message, dtype, n, room + at)[:] = getattr(body, name)
+    return message
 
 
 def readings(data: bytes, at: int, length: int, rows: int) -> Readings:
@@ -152,7 +162,7 @@ def readings(data: bytes, at: int, length: int, rows: int) -> Readings:
     return Readings(*views)
 
 
-def block_message(body: Block) -> bytes:
+def block_message(body: Block) -> memoryview:
     """Return the message of ``body``: one row a channel, the block's numbers repeated in each.
 
     Raises
@@ -165,14 +175,14 @@ def block_message(body: Block) -> bytes:
     rows, n = body.samples.shape
     if len(body.channel) != rows:
         raise ValueError(f"a Block needs one channel a row: {len(body.channel)} for {rows} rows")
-    starts = _pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(n))
-    values = _pa.array(np.ascontiguousarray(body.samples, np.float32).reshape(-1))
+    starts = _numbers(np.arange(rows + 1, dtype=np.int32) * np.int32(n))
+    values = _numbers(np.ascontiguousarray(body.samples, np.float32).reshape(-1))
     numbers = [
         _pa.repeat(_pa.scalar(getattr(body, name), kind), rows)
         for name, kind in _BLOCK_NUMBERS.items()
     ]
     samples = _pa.ListArray.from_arrays(starts, values, type=_SAMPLES)
-    channel = _pa.array(np.ascontiguousarray(body.channel, np.int32))
+    channel = _numbers(np.ascontiguousarray(body.channel, np.int32))
     return _message([channel, samples, *numbers], BLOCK_SCHEMA)
 
 
@@ -210,7 +220,7 @@ def series_message(through: int, body: Series) -> bytes:
     head += b" " * (-len(head) % 8)
     columns = [np.ascontiguousarray(getattr(body, n), d) for n, d in _SERIES_NUMBERS.items()]
     columns += [np.ascontiguousarray(body.extra[:, i], np.float64) for i in range(extra)]
-    batch = _message([_pa.array(column) for column in columns], _series_schema(extra))
+    batch = _message([_numbers(column) for column in columns], _series_schema(extra))
     return b"".join((struct.pack("<Q", len(head)), head, batch))
 
 
@@ -228,10 +238,24 @@ def series(data: bytes, at: int, length: int) -> tuple[int, Series]:
     return head["through"], Series(sources, tuple(head["subjects"]), extra=extra, **named)
 
 
-def frames_message(body: Frames) -> bytes:
+def frames_message(body: Frames) -> memoryview:
     """Return the message of ``body``."""
-    columns = [_pa.array(getattr(body, field.name), field.type) for field in FRAMES_SCHEMA]
-    return _message(columns, FRAMES_SCHEMA)
+    numbers = [_numbers(getattr(body, name)) for name in ("receive_ns", "content_format")]
+    texts = (body.transport, body.path, body.reason, body.detail)
+    columns = [_texts(_pa.string(), [text.encode() for text in column]) for column in texts]
+    columns.append(_texts(_pa.binary(), body.payload))
+    return _message([*numbers, *columns], FRAMES_SCHEMA)
+
+
+def _texts(kind: Any, texts: Sequence[bytes]) -> Any:
+    """Return a column of texts; payloads of megabytes are copied once."""
+    ends = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=ends[1:])
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{len(texts)} texts of {ends[-1]} bytes in one record; cut the batch")
+    ends = ends.astype(np.int32)
+    buffers = [None, _pa.py_buffer(ends), _pa.py_buffer(b"".join(texts))]
+    return _pa.Array.from_buffers(kind, len(texts), buffers)
 
 
 def frames(data: bytes, at: int, length: int, _rows: int) -> Frames:

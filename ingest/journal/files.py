@@ -96,7 +96,7 @@ class OsFiles:
 OS_FILES = OsFiles()
 
 
-def write_all(files: FileLayer, file: int, data: bytes, at: int) -> None:
+def write_all(files: FileLayer, file: int, data: bytes | bytearray, at: int) -> None:
     """Write all of ``data``, going on after short writes.
 
     Raises

@@ -47,7 +47,8 @@ _CHUNK_BYTES = 4 << 20
 class JournalReader:
     """Reads on from ``next_offset``; ``damage`` lists what was skipped, in order.
 
-    Arrays of what it returns are read-only views that keep up to a chunk of 4 MiB alive.
+    Arrays of what it returns are read-only views that keep alive what was read with them: 4 MiB, or
+    as much as the last record was long.
     """
 
     def __init__(self, folder: Path, *, start: int = 0) -> None:
@@ -61,6 +62,7 @@ class JournalReader:
         self._at = 0
         self._chunk = b""
         self._chunk_at = 0
+        self._last_bytes = 0
 
     def read(
         self, *, until: int, max_rows: int = 100_000, max_bytes: int = 64 << 20
@@ -123,6 +125,7 @@ class JournalReader:
             if held and (rows > max_rows or size > max_bytes):
                 break
             held.append((header.offset, decode(data, at, header)))
+            self._last_bytes = header.total
             self._at += header.total
             self.next_offset += 1
         return held
@@ -148,7 +151,9 @@ class JournalReader:
         """Return bytes that hold ``need`` of them from the current place on, if the file does."""
         start = self._at - self._chunk_at
         if start < 0 or start + need > len(self._chunk):
-            self._chunk = os.pread(self._file, max(need, _CHUNK_BYTES), self._at)
+            # a record is mostly as long as the last: read once then, with the next one's header
+            size = max(_CHUNK_BYTES, max(need, self._last_bytes) + HEADER_BYTES)
+            self._chunk = os.pread(self._file, size, self._at)
             self._chunk_at, start = self._at, 0
         return self._chunk, start
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import google_crc32c
+import numpy as np
 
 from ingest.journal import columns
 from ingest.journal.columns import Frames
@@ -22,7 +23,11 @@ from rules.readings import Block, Control, Readings, Tick
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from rules.series import Series
+
+    Buffer = bytes | bytearray | memoryview
 
 MAGIC = b"\xc1JRN"
 VERSION = 1
@@ -79,18 +84,24 @@ def padded(length: int) -> int:
     return -(-length // ALIGNMENT) * ALIGNMENT
 
 
-def crc32c(data: bytes) -> int:
+def crc32c(data: bytes | NDArray[np.uint8]) -> int:
     """Return the CRC-32C (Castagnoli) of ``data``."""
     return int(google_crc32c.value(data))
+
+
+def octets(data: Buffer, at: int = 0, size: int = -1) -> NDArray[np.uint8]:
+    """Return a piece of ``data`` without copying it; without ``size`` all from ``at`` on."""
+    return np.frombuffer(data, np.uint8, size, at)
 
 
 # ------------------------------------------------------------------ payloads
 
 
 def _event_payload(body: EventLines) -> bytes:
-    if any(b"\n" in line for line in body.lines):
+    whole = b"\n".join((b"%d" % body.through, *body.lines))
+    if whole.count(b"\n") != len(body.lines):
         raise ValueError("an event line holds a newline; encode the event as one line")
-    return b"\n".join((b"%d" % body.through, *body.lines))
+    return whole
 
 
 def _control_payload(body: Control) -> bytes:
@@ -98,10 +109,10 @@ def _control_payload(body: Control) -> bytes:
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _payload(body: Entry) -> tuple[int, int, bytes]:
-    """Return kind, rows and payload bytes."""
+def _payload(body: Entry) -> tuple[int, int, Buffer]:
+    """Return kind, rows and payload bytes; those of Readings behind room for a header."""
     if isinstance(body, Readings):
-        return READINGS, len(body), columns.readings_message(body)
+        return READINGS, len(body), columns.readings_behind(HEADER_BYTES, body)
     if isinstance(body, Tick):
         return TICK, 1, struct.pack("<q", body.tick_ns)
     if isinstance(body, Block):
@@ -116,7 +127,7 @@ def _payload(body: Entry) -> tuple[int, int, bytes]:
     return FRAMES, max(1, len(body)), columns.frames_message(body)
 
 
-def encode(body: Entry, *, offset: int, durable: int, time_ns: int, journal: int) -> bytes:
+def encode(body: Entry, *, offset: int, durable: int, time_ns: int, journal: int) -> bytearray:
     """Return the whole record, padded.
 
     Raises
@@ -125,15 +136,23 @@ def encode(body: Entry, *, offset: int, durable: int, time_ns: int, journal: int
         The payload is over MAX_PAYLOAD_BYTES.
     """
     kind, rows, payload = _payload(body)
-    length = len(payload)
+    in_place = kind == READINGS  # the bulk of all there is: not copied once more for its header
+    length = len(payload) - (HEADER_BYTES if in_place else 0)
     if length > MAX_PAYLOAD_BYTES:
         raise RecordTooLarge(
             f"record {offset}: {length} bytes, the limit is {MAX_PAYLOAD_BYTES}; cut the batch"
         )
-    payload = payload.ljust(padded(length), b"\0")
-    numbers = (length, rows, offset, durable, time_ns, journal, crc32c(payload))
-    fields = FIELDS.pack(MAGIC, VERSION, kind, 0, *numbers)
-    return b"".join((fields, CRC.pack(crc32c(fields)), payload))
+    padding = bytes(padded(length) - length)
+    if in_place:
+        whole = cast("bytearray", payload)
+        whole += padding
+    else:
+        whole = bytearray().join((bytes(HEADER_BYTES), payload, padding))
+    checksum = crc32c(octets(whole, HEADER_BYTES))
+    numbers = (length, rows, offset, durable, time_ns, journal, checksum)
+    FIELDS.pack_into(whole, 0, MAGIC, VERSION, kind, 0, *numbers)
+    CRC.pack_into(whole, FIELDS.size, crc32c(octets(whole, 0, FIELDS.size)))
+    return whole
 
 
 # ------------------------------------------------------------------ decoding
@@ -166,8 +185,10 @@ def parse_header(data: bytes, at: int = 0, *, journal: int | None = None) -> Hea
 
 def payload_is_good(data: bytes, at: int, header: Header) -> bool:
     """Return whether the record at ``at`` is whole and its payload (with padding) unharmed."""
-    held = data[at + HEADER_BYTES : at + header.total]
-    return len(held) == header.total - HEADER_BYTES and crc32c(held) == header.payload_crc
+    if at + header.total > len(data):
+        return False
+    held = octets(data, at + HEADER_BYTES, header.total - HEADER_BYTES)
+    return crc32c(held) == header.payload_crc
 
 
 def _event_lines(data: bytes, at: int, length: int, _rows: int) -> EventLines:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_JOINED_BYTES = 256 << 10
 _LOCK_WAIT_S = 0.5  # someone who only asks whether there is a writer holds it for microseconds
 
 
@@ -80,7 +81,7 @@ class JournalWriter:
         self._files = files
         self._wake = wake
         self._failure: str = ""
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytearray] = []
         self._waiting_bytes = 0
         self._file = -1
         self._segment = -1
@@ -225,19 +226,19 @@ class JournalWriter:
         self._check()
         if not self._waiting:
             return self.durable_offset
-        group = b"".join(self._waiting)
+        pieces, size = _pieces(self._waiting), self._waiting_bytes
         roomy = True
         try:
-            while not self._write(group):
+            while not self._write(pieces, size):
                 roomy = False
-                if not (use_reserve and self._reserve.shrink(len(group))):
+                if not (use_reserve and self._reserve.shrink(size)):
                     self.full_commits += 1
                     raise JournalFull(
-                        f"{self.folder}: no room for {len(group)} bytes; free space on the disk "
+                        f"{self.folder}: no room for {size} bytes; free space on the disk "
                         "(nothing was acknowledged, senders keep their data)"
                     )
             self._sync()
-            self._size += len(group)
+            self._size += size
             self._waiting, self._waiting_bytes = [], 0
             self.durable_offset, self._durable_ns = self.next_offset, self.last_receive_ns
             self._publish()
@@ -247,12 +248,15 @@ class JournalWriter:
             self._fail(f"{self.folder}: cannot write or sync the journal: {error}", error)
         return self.durable_offset
 
-    def _write(self, group: bytes) -> bool:
+    def _write(self, pieces: list[bytearray], size: int) -> bool:
         """Write the group into one segment, all or nothing; return False where there is no room."""
         try:
-            if self._file < 0 or (self._size and self._size + len(group) > self.segment_bytes):
+            if self._file < 0 or (self._size and self._size + size > self.segment_bytes):
                 self._next_segment()
-            write_all(self._files, self._file, group, self._size)
+            at = self._size
+            for piece in pieces:
+                write_all(self._files, self._file, piece, at)
+                at += len(piece)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -337,6 +341,19 @@ class JournalWriter:
         if error is not None:
             self.discard()  # a caller that failed has not said that this may stand
         self.close()
+
+
+def _pieces(records: list[bytearray]) -> list[bytearray]:
+    """Join neighbours that are small: a call costs more than to copy them, large ones do not."""
+    if len(records) == 1:
+        return records
+    pieces: list[bytearray] = []
+    for record in records:
+        if pieces and len(pieces[-1]) + len(record) <= _JOINED_BYTES:
+            pieces[-1] += record
+        else:
+            pieces.append(record if len(record) > _JOINED_BYTES else record[:])
+    return pieces
 
 
 def _lock(folder: Path) -> int:

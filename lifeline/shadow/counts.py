@@ -48,6 +48,8 @@ class ShadowCounts:
 
     def take(self, events: Iterable[Event]) -> None:
         """Count what was raised."""
+        if not self._pair_of:
+            return  # nothing is on trial
         for event in events:
             if event.type is not EventType.RAISED:
                 continue

@@ -287,6 +287,37 @@ def test_an_accepted_message_really_takes_the_bulk_way(monkeypatch):
     assert admitted.readings.boot[0] > 0
 
 
+def test_long_messages_are_named_by_the_one_before_them_only_where_they_are_alike(monkeypatch):
+    monkeypatch.setattr("ingest.in_bulk._LONG", 0)
+    monkeypatch.setattr("ingest.in_bulk._REMEMBERED_DEVICES", 2)
+    monkeypatch.setattr(admission_module, "_BULK_BYTES", 0)
+    said = [(GATEWAY, "ch4"), (GATEWAY, "t"), (MODULE, "ch4"), (BRIDGE, "x"), (BRIDGE, "y")]
+    random = np.random.default_rng(3)
+    registry = site()
+    fast = Admission(registry)
+    for turn in range(200):
+        frames = []
+        for number in range(3):
+            device = said[random.integers(len(said))][0]
+            keys = [key for who, key in said if who == device] * 2 + ["strange"]
+            some = random.integers(0, len(keys), random.integers(1, 4)).tolist()
+            payload = json_mapping.encode(
+                device=device,
+                keys=[keys[k] for k in some],
+                event_ns=[NOW_NS] * len(some),
+                values=[1.0] * len(some),
+                boot=1,
+                sequence=10 * turn + number,
+            )
+            frames.append(mqtt(payload, device=device, form="json"))
+        got = fast.admit(frames)
+        with monkeypatch.context() as patch:
+            patch.setattr(admission_module, "_BULK_BYTES", 1 << 60)
+            wanted = Admission(registry).admit(frames)
+        equal_rows(got.readings, wanted.readings)
+        assert got.quarantined == wanted.quarantined
+
+
 def test_a_message_with_a_byte_less_is_never_taken_for_a_whole_one():
     payload = spelled([("ch4", NOW_MS, 12), ("t", NOW_MS, 1.5)], b'{"seq":1')
     pieces = [payload[:cut] + payload[cut + 1 :] for cut in range(len(payload))]
