@@ -49,7 +49,7 @@ _COAP_PATH = re.compile(r"up/(?P<device>[^/]+)")
 def own_topic(path: str) -> tuple[str, str] | None:
     """Return device and codec of an MQTT topic of ours, None of any other topic."""
     found = _TOPIC.fullmatch(path)
-    return (found["device"], _TOPIC_CODECS[found["form"]]) if found else None
+    return (found["device"], TOPIC_FORMS[found["form"]]) if found else None
 
 
 class Routing:
