@@ -57,9 +57,9 @@ class MqttSettings:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
-    keepalive_s: int = 30
+    keepalive_s: int = 10  # a link that is dead without a word is noticed after 1.5 times that
     topics: tuple[str, ...] = (MQTT_FILTER,)
-    retry_max_s: float = 30.0
+    retry_max_s: float = 5.0  # how long after the broker's return alarms may still wait
 
     @property
     def address(self) -> str:

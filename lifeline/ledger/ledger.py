@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from ingest.crash_points import reach
 from lifeline import metrics
-from lifeline.ledger import commands, own
+from lifeline.ledger import commands, outbox, own
 from lifeline.ledger.book import (
     Compose,
     Outlet,
@@ -364,27 +364,19 @@ class Ledger:
 
     def due(self, *, limit: int = 100) -> tuple[Any, ...]:
         """Return pending outbox rows whose time has come, oldest first."""
-        query = (
-            select(OUTBOX)
-            .where(OUTBOX.c.status == "pending", OUTBOX.c.next_wall_ns <= self.wall_ns())
-            .order_by(OUTBOX.c.seq)
-            .limit(limit)
-        )
         with self.read() as connection:
-            return tuple(connection.execute(query).all())
+            return outbox.due(connection, wall_ns=self.wall_ns(), limit=limit)
+
+    def due_again(self, channel: str) -> None:
+        """Let all that was put off be due: its receiver is there again."""
+        with self.write() as connection:
+            outbox.due_again(connection, channel)
 
     def settle(
         self, seq: int, channel: str, *, status: str, reason: str = "", next_wall_ns: int = 0
     ) -> None:
         """Note what became of one attempt: delivered, given_up, or pending until a time."""
         with self.write() as connection:
-            connection.execute(
-                update(OUTBOX)
-                .where(and_(OUTBOX.c.seq == seq, OUTBOX.c.channel == channel))
-                .values(
-                    status=status,
-                    reason=reason[:500],
-                    next_wall_ns=next_wall_ns,
-                    attempts=OUTBOX.c.attempts + 1,
-                )
+            outbox.settle(
+                connection, seq, channel, status=status, reason=reason, next_wall_ns=next_wall_ns
             )
