@@ -33,7 +33,7 @@ SINCE = Gauge(
     "Unix time of the oldest that a reader has not done; 0 = it has done all",
     ["reader"],
 )
-JOURNAL_READERS = ("engine", "store", "store-waveforms")
+JOURNAL_READERS = ("engine", "store", "store-live", "store-waveforms")
 _PENDING = "pending"
 
 

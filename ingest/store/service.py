@@ -1,5 +1,6 @@
 """The store: journal and engine's logs into InfluxDB, each point once.
 
+Readings have two, so that live ones do not wait for an outage's backlog: readings_input.py.
 Each input has a thread, a cursor and a bucket of its own, so that none waits for another: readings
 go on while the bucket of features is missing, alarms while a backlog of readings is written. An
 input's cursor moves only after the server's answer for all of a batch, together with its state at
@@ -19,8 +20,10 @@ import structlog
 
 from ingest.store import metrics
 from ingest.store.alarms_input import AlarmsInput
+from ingest.store.asking import Stopped
+from ingest.store.backlog import Backlog
 from ingest.store.follow import WAIT_S
-from ingest.store.influx import InfluxWriter, Stopped
+from ingest.store.influx import InfluxWriter
 from ingest.store.points import point
 from ingest.store.readings_input import ReadingsInput
 from ingest.store.refused import RefusedLines
@@ -71,12 +74,15 @@ def run_store(
         refused = RefusedLines(data / "quarantine" / "store")
         stack.callback(refused.close)
 
-        def to(bucket: str) -> Sender:
-            writer = InfluxWriter(settings.model_copy(update={"bucket": bucket}), stop=stop)
+        def to(bucket: str, *, waits: bool = True) -> Sender:
+            named = settings.model_copy(update={"bucket": bucket})
+            writer = InfluxWriter(named, stop=stop, waits=waits)
             stack.callback(writer.close)
             return Sender(writer, refused, bucket=bucket, most_lines=settings.batch_rows, stop=stop)
 
-        readings = ReadingsInput(data, registry)
+        backlog = Backlog(data, registry)
+        stack.callback(backlog.close)
+        readings = ReadingsInput(data, registry, backlog=backlog)
         alarms = AlarmsInput(data, registry, say=say)
         others: dict[str, tuple[Other, str]] = {
             "events": (alarms, settings.bucket),
@@ -87,15 +93,19 @@ def run_store(
         if settings.waveforms:
             waves = WaveformInput(data, alarms.site)
             others["waveforms"] = (waves, settings.waveforms_bucket)
-        parts: dict[str, tuple[Source, Sender]] = {"readings": (readings, to(settings.bucket))}
+        parts: dict[str, tuple[Source, Sender]] = {
+            "readings": (readings, to(settings.bucket, waits=False))
+        }
         parts |= {name: (source, to(bucket)) for name, (source, bucket) in others.items()}
         pumps: dict[str, Callable[[], None]] = {
             "readings": lambda: readings.pump(parts["readings"][1], settings, stop),
+            "backlog": partial(backlog.pump, to(settings.bucket), settings, stop),
         }
         pumps |= {n: partial(other.pump, parts[n][1], WAIT_S) for n, (other, _) in others.items()}
         for name, (source, _) in parts.items():
             stack.callback(source.close)
             metrics.LAG.labels(name).set_function(source.follower.lag)
+        metrics.LAG.labels("backlog").set_function(backlog.lag)
         health = _Health(to(settings.bucket), alarms.site, parts, now_ns)
         _run_all(pumps | {"pipeline": lambda: health.pump(stop)}, stop)
         readings.save()

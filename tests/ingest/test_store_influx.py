@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ingest.store import influx, settings
+from ingest.store import asking, influx, settings
 from ingest.store.errors import TokenUnreadable
 from ingest.store.lines import LineEncoder
 from rules.readings import Readings
@@ -41,7 +41,7 @@ def _writing(writer, *batch):
     result = []
 
     def run():
-        with contextlib.suppress(influx.Stopped):
+        with contextlib.suppress(asking.Stopped):
             result.append(writer.write(*batch))
 
     thread = threading.Thread(target=run)
@@ -146,7 +146,7 @@ def test_a_wrong_token_or_bucket_is_said_with_its_remedy_and_loses_nothing(
     server, options, status, remedy, monkeypatch
 ):
     said = []
-    monkeypatch.setattr(influx.log, "error", lambda event, **k: said.append(k["reason"]))
+    monkeypatch.setattr(asking.log, "error", lambda event, **k: said.append(k["reason"]))
     stop = threading.Event()
     writer = _writer(server, stop, **options)
     thread, result = _writing(writer, *_lines(5))
@@ -188,19 +188,19 @@ def test_a_stop_ends_the_waiting_without_an_answer(server):
     writer = _writer(server, stop, first_retry_s=5.0)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(influx.Stopped):
+    with pytest.raises(asking.Stopped):
         writer.write(*_lines(5))
     assert time.monotonic() - began < 2
 
 
 def test_a_server_that_hangs_does_not_hold_up_a_stop(server, monkeypatch):
-    monkeypatch.setattr(influx, "STOP_WAIT_S", 0.1)
+    monkeypatch.setattr(asking, "STOP_WAIT_S", 0.1)
     stop = threading.Event()
     server.script = ["hang"]
     writer = _writer(server, stop, timeout_s=30.0)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(influx.Stopped):
+    with pytest.raises(asking.Stopped):
         writer.write(*_lines(5))
     assert time.monotonic() - began < 3
 
