@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.ledger import StandIn
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -96,3 +98,7 @@ class Desk:
     drawing: threading.Lock = field(default_factory=threading.Lock)
     live: tuple[float, dict[str, Any]] = (-1e9, {})  # (monotonic s, what channels say now)
     drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)
+    stand_in: StandIn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stand_in = StandIn(self.ledger)

@@ -7,6 +7,7 @@ an alarm of its own. SQLite in WAL mode by default; PostgreSQL by another URL.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from lifeline.ledger.book import (
     facts,
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
-from lifeline.ledger.errors import Unavailable
+from lifeline.ledger.errors import HELD, Unavailable
 from lifeline.ledger.rerun import new_and_differing
 from lifeline.ledger.tables import (
     ALARM,
@@ -88,9 +89,34 @@ class Ledger:
         self.writing = Writing(
             latch=latch, outlets=outlets, compose=compose, outbox_limit=outbox_limit
         )
+        self._gate = threading.RLock()  # one writer at a time; `hold` keeps it for long
         self._engine = open_database(url, wait_s=wait_s)
-        with self.write() as connection:
-            METADATA.create_all(connection)
+        try:
+            with self.write() as connection:
+                METADATA.create_all(connection)
+        except Unavailable:
+            self.counts()  # made before, and can be read: it may be written later
+
+    def like(self, url: str) -> Ledger:
+        """Return another ledger that writes as this one does."""
+        return Ledger(
+            url,
+            wait_s=self._wait_s,
+            now_ns=self.now_ns,
+            wall_ns=self.wall_ns,
+            outlets=self.writing.outlets,
+            compose=self.writing.compose,
+            latch=self.writing.latch,
+            outbox_limit=self.writing.outbox_limit,
+        )
+
+    def hold(self) -> None:
+        """Let only this thread write until it calls `release`."""
+        self._gate.acquire()
+
+    def release(self) -> None:
+        """Let everybody write again."""
+        self._gate.release()
 
     def close(self) -> None:
         """Close all connections."""
@@ -103,8 +129,10 @@ class Ledger:
         Raises
         ------
         Unavailable
-            The database is locked, full or gone.
+            The database is locked, full or gone; or it is held by another thread.
         """
+        if not self._gate.acquire(timeout=self._wait_s):
+            raise Unavailable(HELD)
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -112,6 +140,8 @@ class Ledger:
             reach("ledger-after-commit")
         except DBAPIError as error:
             raise self._unavailable(error) from error
+        finally:
+            self._gate.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -308,16 +338,17 @@ class Ledger:
             return commands.acknowledge(
                 connection,
                 self.writing,
-                commands.Order(
+                self._order(
                     alarm_id=alarm_id,
                     by=by,
                     comment=comment,
                     expected_seq=expected_seq,
                     command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
                 ),
             )
+
+    def _order(self, **said: Any) -> commands.Order:
+        return commands.Order(**said, now_ns=self.now_ns(), wall_ns=self.wall_ns())
 
     def revoke(self, alarm_id: str, by: str, command: str) -> Alarm:
         """Undo an acknowledgement within `commands.UNDO_S`; errors as `acknowledge`."""
@@ -325,13 +356,7 @@ class Ledger:
             return commands.revoke(
                 connection,
                 self.writing,
-                commands.Order(
-                    alarm_id=alarm_id,
-                    by=by,
-                    command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
-                ),
+                self._order(alarm_id=alarm_id, by=by, command=command),
             )
 
     def reset(self, alarm_id: str, by: str, reason: str, command: str) -> Alarm:
@@ -339,14 +364,7 @@ class Ledger:
         with self.write() as connection:
             return commands.reset(
                 connection,
-                commands.Order(
-                    alarm_id=alarm_id,
-                    by=by,
-                    comment=reason,
-                    command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
-                ),
+                self._order(alarm_id=alarm_id, by=by, comment=reason, command=command),
             )
 
     def call(

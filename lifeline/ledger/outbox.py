@@ -50,3 +50,10 @@ def settle(
             attempts=OUTBOX.c.attempts + 1,
         )
     )
+
+
+def take_over(connection: Connection, row: Any) -> None:
+    """Let a row be as ``row`` of another ledger says that it became."""
+    where = and_(OUTBOX.c.seq == row.seq, OUTBOX.c.channel == row.channel)
+    became = {name: getattr(row, name) for name in ("status", "reason", "attempts", "next_wall_ns")}
+    connection.execute(update(OUTBOX).where(where).values(**became))

@@ -92,12 +92,14 @@ class Webhook:
         """Close the connections."""
         self._client.close()
 
-    def deliver_due(self, *, limit: int = 50) -> int:
+    def deliver_due(self, *, limit: int = 50, ledger: Ledger | None = None) -> int:
         """Try every row that is due, oldest first; return how many were delivered.
 
         After a failure that may pass (server away), the rest of this round waits too. As soon as
         the receiver takes something again, all that was put off is due, and goes out in order.
+        ``ledger`` is the one in force, where another stands in.
         """
+        self._ledger = ledger or self._ledger
         delivered = 0
         for row in self._ledger.due(limit=limit):
             reason, final = self._post(row.seq, row.body.encode())

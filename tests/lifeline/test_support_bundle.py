@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.torture import Ports, write_site
 from typer.testing import CliRunner
 
 from ingest.journal import JournalWriter
@@ -14,7 +15,6 @@ from lifeline.cli.app import app
 from lifeline.data_folder import DataFolder
 from lifeline.support_bundle import REMOVED, Cleaner
 from rules.readings import Readings, Tick
-from tests.torture import Ports, write_site
 
 if TYPE_CHECKING:
     from pathlib import Path
