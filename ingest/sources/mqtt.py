@@ -155,6 +155,8 @@ class MqttSource:
                 was_connected = self.connected.is_set()
                 self.connected.clear()
                 metrics.MQTT_CONNECTED.set(0)
+                if was_connected or not attempt:
+                    metrics.MQTT_DOWN_SINCE.set(time.time())
                 self._hand_over(beyond=True)
             if self._closing.is_set():
                 return
@@ -295,6 +297,7 @@ class MqttSource:
                 self._refused = f"the broker refused the subscription to {', '.join(refused)}"
                 return
             metrics.MQTT_CONNECTED.set(1)
+            metrics.MQTT_DOWN_SINCE.set(0)
             metrics.MQTT_CONNECTS.labels("connected").inc()
             self.connected.set()
         elif kind != wire.PINGRESP:

@@ -54,16 +54,42 @@ class TooLarge(Exception):  # noqa: N818 - says what happened
     """413: fewer lines at a time."""
 
 
+class Return:
+    """A server's return, told by who notices it to all that wait for the same bucket."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.number = 0
+
+    def tell(self) -> None:
+        """Wake who waits."""
+        with self._changed:
+            self.number += 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Wait so long, or until it has returned or the program stops."""
+        until_s, began = time.monotonic() + seconds, self.number
+        with self._changed:
+            while self.number == began and not stop.is_set():
+                left_s = until_s - time.monotonic()
+                if left_s <= 0:
+                    return
+                self._changed.wait(min(left_s, STOP_LOOK_S))
+
+
 class Asker:
     """Calls what asks the server; with ``waits`` until it is answered, else once (`NotNow`).
 
     What is called returns (lines the server dropped, why), or raises `TryLater`.
     """
 
-    def __init__(self, settings: InfluxSettings, *, stop: threading.Event, waits: bool) -> None:
-        self._settings, self._stop, self._waits = settings, stop, waits
+    def __init__(
+        self, settings: InfluxSettings, *, stop: threading.Event, waits: bool, back: Return
+    ) -> None:
+        self._settings, self._stop, self._waits, self._back = settings, stop, waits, back
         self._failures = 0  # in a row, of one that does not wait
-        self._rests_until_s = 0.0
+        self._rests_until_s, self._rests_since = 0.0, 0
         self._said_at = -SAY_EVERY_S
         self.down_since_s = 0.0  # Unix time since when nothing succeeds, 0.0 when all is well
         self._down_since = metrics.DOWN_SINCE.labels(settings.bucket)
@@ -72,7 +98,8 @@ class Asker:
     @property
     def rests(self) -> bool:
         """Say whether it would not even ask now: one that does not wait, after a failure."""
-        return time.monotonic() < self._rests_until_s
+        returned = self._back.number != self._rests_since
+        return not returned and time.monotonic() < self._rests_until_s
 
     def until_answered(self, post: Callable[[], tuple[int, str]]) -> tuple[int, str]:
         """Return the answer.
@@ -90,7 +117,7 @@ class Asker:
             retry=tenacity.retry_if_exception_type(TryLater),
             wait=self._wait_s,
             stop=tenacity.stop_when_event_set(self._stop),
-            sleep=tenacity.sleep_using_event(self._stop),
+            sleep=lambda seconds: self._back.wait(seconds, self._stop),
             before_sleep=self._say,
         )
         try:
@@ -113,6 +140,7 @@ class Asker:
             state.attempt_number = self._failures
             pause_s = self._pause_s(error, state)
             self._rests_until_s = time.monotonic() + pause_s
+            self._rests_since = self._back.number
             self._say_of(error, pause_s)
             raise NotNow from error
         self._failures = 0
@@ -122,6 +150,7 @@ class Asker:
     def _is_up(self) -> None:
         if self.down_since_s:
             log.info("the store answers again", url=self._settings.url)
+            self._back.tell()
         self.down_since_s = 0.0
         self._said_at = -SAY_EVERY_S
         self._down_since.set(0)

@@ -39,6 +39,7 @@ from ingest.store.asking import (
     Asker,
     Misconfigured,
     Refused,
+    Return,
     TooLarge,
     TryLater,
 )
@@ -76,10 +77,15 @@ class InfluxWriter:
     """Writes batches to one bucket, one at a time, for as long as it takes."""
 
     def __init__(
-        self, settings: InfluxSettings, *, stop: threading.Event, waits: bool = True
+        self,
+        settings: InfluxSettings,
+        *,
+        stop: threading.Event,
+        waits: bool = True,
+        back: Return | None = None,
     ) -> None:
         self._settings = settings
-        self._asker = Asker(settings, stop=stop, waits=waits)
+        self._asker = Asker(settings, stop=stop, waits=waits, back=back or Return())
         client: Any = InfluxDBClient
         self._client = client(
             url=settings.url,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ import structlog
 
 from ingest.store import metrics
 from ingest.store.alarms_input import AlarmsInput
-from ingest.store.asking import Stopped
+from ingest.store.asking import Return, Stopped
 from ingest.store.backlog import Backlog
 from ingest.store.follow import WAIT_S
 from ingest.store.influx import InfluxWriter
@@ -74,9 +75,11 @@ def run_store(
         refused = RefusedLines(data / "quarantine" / "store")
         stack.callback(refused.close)
 
+        backs: dict[str, Return] = defaultdict(Return)  # by bucket
+
         def to(bucket: str, *, waits: bool = True) -> Sender:
             named = settings.model_copy(update={"bucket": bucket})
-            writer = InfluxWriter(named, stop=stop, waits=waits)
+            writer = InfluxWriter(named, stop=stop, waits=waits, back=backs[bucket])
             stack.callback(writer.close)
             return Sender(writer, refused, bucket=bucket, most_lines=settings.batch_rows, stop=stop)
 

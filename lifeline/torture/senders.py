@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessageInfo
 
 BOOT: Final = 7
+RECONNECT_S: Final = 1  # whole seconds, paho's least
 CHANGED: Final = 0x44  # CoAP 2.04
 
 
@@ -37,10 +38,13 @@ class Message:
 
 
 class Signal:
-    """A seeded device: its values stay at a level for some messages, then jump to another."""
+    """A seeded device: its values stay at a level for some messages, then jump to another.
 
-    def __init__(self, device: str, seed: int) -> None:
-        self._device = device
+    A message has one sample of a port, or ``most``, a millisecond apart.
+    """
+
+    def __init__(self, device: str, seed: int, *, most: int = 2) -> None:
+        self._device, self._most = device, most
         self._random = random.Random(f"{seed}/{device}")
         self._sequence = 0
         self._level = dict.fromkeys(PORTS, LEVELS[0])
@@ -49,13 +53,13 @@ class Signal:
     def next(self) -> Message:
         """Return the next message: one or two samples of each port, stamped now."""
         draw = self._random
-        base_ms = max(time.time_ns() // 1_000_000, self._last_ms + 2)
+        base_ms = max(time.time_ns() // 1_000_000, self._last_ms + self._most)
         samples: list[tuple[int, int, float]] = []
         blocks = []
         for port in PORTS:
             if draw.random() < 0.12:
                 self._level[port] = draw.choice(LEVELS)
-            count = draw.choice((1, 1, 2))
+            count = draw.choice((1, 1, self._most))
             offsets = list(range(1 - count, 1))
             values = [round(self._level[port] + draw.uniform(0, 0.05), 2) for _ in offsets]
             blocks.append(Series(port=port, offsets_ms=offsets, values=values))
@@ -75,14 +79,15 @@ class Signal:
 class Gateway(threading.Thread):
     """Publishes at QoS 1 until stopped; ``kept`` is what the broker acknowledged."""
 
-    def __init__(self, device: str, port: int, *, seed: int, every_s: float) -> None:
+    def __init__(self, device: str, port: int, *, seed: int, every_s: float, most: int = 2) -> None:
         super().__init__(name=device, daemon=True)
-        self._signal = Signal(device, seed)
+        self._signal = Signal(device, seed, most=most)
         self._topic = f"lifeline/v1/{device}/up"
         self._every_s = every_s
         self._sent: list[tuple[MQTTMessageInfo, Message]] = []
         self._stopping = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=False)
+        self._client.reconnect_delay_set(RECONNECT_S, RECONNECT_S)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
