@@ -15,7 +15,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-SLEW: Final = 0.05  # an hour set back is caught up in 20; chrony's own limit is 0.083
+SLEW: Final = 0.001
+"""A second set back is caught up in a quarter of an hour, an hour in six weeks. Not faster: where
+the setting back was the mistake, and sensors are right, what they say would lie in our future."""
 
 
 @dataclass(slots=True)

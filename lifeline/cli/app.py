@@ -17,6 +17,7 @@ from lifeline.cli import (
     influx,
     keeping,
     mending,
+    outages,
     registry,
     reload,
     rules,
@@ -76,3 +77,4 @@ app.add_typer(mending.quarantine, name="quarantine")
 app.command("support-bundle")(support.support_bundle)
 app.add_typer(bench.app, name="bench")
 app.command("torture")(torture.torture)
+app.command("outages")(outages.outages)

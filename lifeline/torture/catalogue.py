@@ -41,6 +41,10 @@ class World:
     faults: Faults
     draw: random.Random
 
+    def works(self) -> bool:
+        """Say whether readings and notifications have come out at the far end."""
+        return bool(self.store.arrivals and self.receiver.times)
+
 
 def nothing(_: World) -> None:
     """Do nothing."""

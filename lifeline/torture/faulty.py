@@ -33,10 +33,10 @@ class FaultyStore(StoreServer):
     413 is for what is larger than LEAST_BYTES, 422 drops the marked lines and stores the others.
     """
 
-    def __init__(self, *, slow_s: float = 2.0) -> None:
+    def __init__(self, *, marked: bytes, slow_s: float = 2.0) -> None:
         super().__init__()
         self.fault = ""
-        self.marked = b"\0"
+        self.marked = marked
         self.slow_s = slow_s
         self.arrivals: list[Arrival] = []
         self.dropped: dict[bytes, None] = {}  # lines
@@ -82,6 +82,15 @@ class FaultyStore(StoreServer):
         if times:
             self.arrivals.append(Arrival(time.monotonic(), min(times), max(times)))
         return told
+
+    @property
+    def contradicted(self) -> list[str]:
+        """Return the points that came again with other fields.
+
+        The state of an asset at an instant is no such point: of several events of one instant the
+        last says it.
+        """
+        return [told for told in self.overwritten if "asset_state," not in told.partition(" ")[2]]
 
     def points_beside(self, lines: list[bytes]) -> list[Point]:
         """Return the readings held, and those in lines that it was right not to hold."""

@@ -9,50 +9,41 @@ from __future__ import annotations
 
 import random
 import re
-import socket
 import threading
 import time
 import urllib.request
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ingest.journal import Cursor, JournalReader, durable_end
-from lifeline.broker import free_port
 from lifeline.doctor import examine
-from lifeline.errors import Crashed
-from lifeline.torture.catalogue import OUTAGES, World
+from lifeline.torture.catalogue import OUTAGES
 from lifeline.torture.compare import compare
-from lifeline.torture.faults import Faults
-from lifeline.torture.faulty import FaultyReceiver, FaultyStore
-from lifeline.torture.kills import EVERY_S, Tortured, is_heard, settle
-from lifeline.torture.links import Link
-from lifeline.torture.processes import City
-from lifeline.torture.senders import Gateway, Module
-from lifeline.torture.servers import Mosquitto, scratch
-from lifeline.torture.site import GATEWAYS, MODULES, Ports, write_site
+from lifeline.torture.kills import EVERY_S, Tortured
+from lifeline.torture.servers import scratch
+from lifeline.torture.stand import standing
 from rules.events import EventType, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from lifeline.torture.catalogue import Outage
+    from lifeline.torture.catalogue import Outage, World
+    from lifeline.torture.site import Ports
+    from lifeline.torture.stand import Stand
 
 CALM_S: Final = 2.0  # before an outage
 QUIET_S: Final = 1.0  # after it, before the senders end
 DENSE: Final = 60  # samples of a port in a message of the gateways
-RECOVER_S: Final = 60.0
 LOOK_S: Final = 0.1
 ASK_BEFORE_S: Final = 1.5  # before the end of an outage: what is told then
 LIVE_S: Final = 1.5  # what a live write is older than at most
 SETTLED_S: Final = 1.0  # after the first write that is taken again: from then live data count
 LEAST_FILL_S: Final = 0.02
 LEAST_MISSED_S: Final = 2.0  # less is no backlog
-MARKED: Final = b"channel=410100-gas-mh-000002/ch4-01/vol"  # of the first module
 NAMES_TOLD: Final = ("reader ", "InfluxDB", "broker")
 
 
@@ -139,75 +130,39 @@ class _Run:
         self._folder, self._data, self._site = folder, folder / "data", folder / "site"
         self._name, self._outage = name, OUTAGES[name]
         self._seed, self._seconds = seed, seconds
-        self._watched = Watched()
+        self._watched, self._sent_s = Watched(), 0.0
         self._left = Tortured(self._data, seed, kills=Counter())
 
     def row(self, stop: threading.Event) -> dict[str, Any]:
         """Run it and return its figures."""
         began_s = time.monotonic()
-        with ExitStack() as stack:
-            enter = stack.enter_context
-            broker = enter(Mosquitto(self._folder / "broker"))
-            store, receiver = enter(FaultyStore()), enter(FaultyReceiver())
-            links = [
-                enter(Link(port)) for port in (broker.port, broker.port, store.port, receiver.port)
-            ]
-            ports = Ports(
-                links[0].port,
-                free_port(socket.SOCK_DGRAM),
-                free_port(),
-                f"http://127.0.0.1:{links[2].port}",
-                f"http://127.0.0.1:{links[3].port}/alarms",
-            )
-            write_site(self._site, ports)
-            city = enter(City(self._site, self._data))
-            world = World(
-                broker=broker, ours=links[0], gateways=links[1], store_link=links[2],
-                hook_link=links[3], store=store, receiver=receiver, faults=Faults(self._data),
-                draw=random.Random(f"{self._seed}/{self._name}"),
-            )  # fmt: skip
+        draw = random.Random(f"{self._seed}/{self._name}")
+        with standing(self._folder, draw=draw) as stand:
             alarms = Alarms(self._data / "events")
             alarms.start()
-            self._live(city, world, ports, stop)
+            stand.start(seed=self._seed, every_s=EVERY_S, most=DENSE)
+            stop.wait(CALM_S)
+            self._suffer(stand, stop)
+            self._recover(stand)
+            time.sleep(QUIET_S)
+            self._sent_s = stand.finish(self._left)
             alarms.finish()
             self._left.wall_s = time.monotonic() - began_s
-            return self._figures(world, alarms)
+            return self._figures(stand.world, alarms)
 
-    def _live(self, city: City, world: World, ports: Ports, stop: threading.Event) -> None:
-        for process in city.processes.values():
-            process.start()
-        gateways = [
-            Gateway(d, world.gateways.port, seed=self._seed, every_s=EVERY_S, most=DENSE)
-            for d in GATEWAYS
-        ]
-        modules = [Module(d, ports.coap, seed=self._seed, every_s=EVERY_S) for d in MODULES]
-        self._until(city, lambda: is_heard(gateways[0], self._data), "ingest hears the broker")
-        senders: list[Gateway | Module] = [*gateways, *modules]
-        for sender in senders:
-            sender.start()
-        world.store.marked = MARKED
-        stop.wait(CALM_S)
-        self._suffer(city, world, ports, stop)
-        self._recover(city, world)
-        time.sleep(QUIET_S)
-        for sender in senders:
-            sender.finish()
-        self._left.kept = {sender.name: sender.kept for sender in senders}
-        settle(city, self._left)
-
-    def _suffer(self, city: City, world: World, ports: Ports, stop: threading.Event) -> None:
+    def _suffer(self, stand: Stand, stop: threading.Event) -> None:
         """Let the outage happen; ask, shortly before its end, what is told about it."""
         self._watched.began_s = time.time()
         until_s = time.monotonic() + self._seconds
-        self._outage.begin(world)
+        self._outage.begin(stand.world)
         asked = False
         while time.monotonic() < until_s and not stop.wait(LOOK_S):
-            self._outage.meanwhile(world)
-            city.check()
+            self._outage.meanwhile(stand.world)
+            stand.city.check()
             if not asked and time.monotonic() > until_s - ASK_BEFORE_S:
                 asked = True
-                self._watched.told = self._ask(ports)
-        self._outage.end(world)
+                self._watched.told = self._ask(stand.ports)
+        self._outage.end(stand.world)
         self._watched.ended_s = time.time()
 
     def _ask(self, ports: Ports) -> dict[str, Any]:
@@ -231,9 +186,9 @@ class _Run:
         ]
         return told
 
-    def _recover(self, city: City, world: World) -> None:
+    def _recover(self, stand: Stand) -> None:
         """Wait until the store has all that was journaled by the outage's end; measure how."""
-        store, watched = world.store, self._watched
+        store, watched = stand.world.store, self._watched
         end = durable_end(self._data / "journal")
         before = len(store.arrivals)
         newest_ns = max((a.newest_ns for a in store.arrivals), default=0)
@@ -249,7 +204,7 @@ class _Run:
             one = not (self._data / "cursors" / "store-live").exists()
             return one and Cursor.load(self._data / "cursors" / "store").offset >= end
 
-        self._until(city, done, "the store has what was journaled")
+        stand.until(done, "the store has what was journaled")
         watched.recovered_s = time.monotonic() - began_s
         time.sleep(SETTLED_S)
         done()
@@ -262,34 +217,29 @@ class _Run:
         watched.backfill_x = missed_s / max(filled_s - after[0].at_s, LEAST_FILL_S)
         watched.live_lag_s = worst_s
 
-    def _until(self, city: City, is_so: Callable[[], bool], what: str) -> None:
-        give_up_s = time.monotonic() + RECOVER_S
-        while not is_so():
-            city.check()
-            if time.monotonic() > give_up_s:
-                raise Crashed(f"{self._name}: after {RECOVER_S:g} s still not so: {what}")
-            time.sleep(0.05)
-
     def _figures(self, world: World, alarms: Alarms) -> dict[str, Any]:
         refused = refused_lines(self._data)
         beside = [*refused, *world.store.dropped]
         unsigned, world.receiver.unsigned = world.receiver.unsigned, 0
         compared = compare(self._left, world.store.points_beside(beside), world.receiver)
+        contradicted = world.store.contradicted
         delays = np.array(alarms.delays(self._watched.began_s))
         during = sum(m <= self._watched.ended_s for m, _ in alarms.seen) if len(delays) else 0
         watched = self._watched
         return {
             "outage": self._name,
             "seconds": round(watched.ended_s - watched.began_s, 1),
+            "asked_s": self._seconds,
+            "sent_s": round(self._sent_s, 1),
             "alarms": len(delays),
             "alarms_during": int(during),
             "alarm_delay_p50_s": _rounded(np.median(delays) if len(delays) else None),
             "alarm_delay_p99_s": _rounded(np.quantile(delays, 0.99) if len(delays) else None),
             "acknowledged": compared["acknowledged"],
             "lost": compared["lost"],
-            "twice": compared["twice"] + len(world.store.overwritten),
-            "what_twice": compared["what_twice"]
-            | {"point overwritten": len(world.store.overwritten)},
+            "twice": compared["twice"] + len(contradicted),
+            "what_twice": compared["what_twice"] | {"point overwritten": len(contradicted)},
+            "first_overwritten": contradicted[:1],
             "refused": len(set(refused)) + len(world.store.dropped),
             "notifications": compared["notifications"],
             "notifications_missing": compared["notifications_missing"],

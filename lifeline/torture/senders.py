@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,11 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest.codecs.compact import Series, encode
 from lifeline.torture.site import LEVELS, PORTS
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import MQTTMessageInfo
-
 BOOT: Final = 7
 RECONNECT_S: Final = 1  # whole seconds, paho's least
+ACKNOWLEDGED_WITHIN_S: Final = 10.0
 CHANGED: Final = 0x44  # CoAP 2.04
 
 
@@ -84,10 +82,13 @@ class Gateway(threading.Thread):
         self._signal = Signal(device, seed, most=most)
         self._topic = f"lifeline/v1/{device}/up"
         self._every_s = every_s
-        self._sent: list[tuple[MQTTMessageInfo, Message]] = []
+        self._waiting: dict[int, Message] = {}  # by packet id
+        self._kept: list[Message] = []
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=False)
         self._client.reconnect_delay_set(RECONNECT_S, RECONNECT_S)
+        self._client.on_publish = self._acknowledged
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
@@ -100,19 +101,28 @@ class Gateway(threading.Thread):
         """Publish on and on."""
         while not self._stopping.wait(self._every_s):
             message = self._signal.next()
-            self._sent.append((self._client.publish(self._topic, message.frame, qos=1), message))
+            with self._lock:  # while there is no connection the client keeps it, and sends it then
+                info = self._client.publish(self._topic, message.frame, qos=1)
+                self._waiting[info.mid] = message
+
+    def _acknowledged(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
+        with self._lock:
+            if message := self._waiting.pop(mid, None):
+                self._kept.append(message)
 
     @property
     def kept(self) -> list[Message]:
         """Return what the broker acknowledged."""
-        return [message for info, message in self._sent if info.is_published()]
+        with self._lock:
+            return list(self._kept)
 
     def finish(self) -> None:
         """Publish no more; wait for the acknowledgements on their way."""
         self._stopping.set()
         self.join()
-        for info, _ in self._sent[-20:]:
-            info.wait_for_publish(5)
+        give_up_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        while self._waiting and time.monotonic() < give_up_s:
+            time.sleep(0.02)
         self._client.disconnect()
         self._client.loop_stop()
 

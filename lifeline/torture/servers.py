@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import re
 import shutil
 import socket
@@ -49,18 +50,19 @@ class Mosquitto:
         It does not come up.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, inflight: int = 500) -> None:
         program = shutil.which(PROGRAM, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         if program is None:
             raise Missing(f"{PROGRAM} is not installed: apt-get install {PROGRAM}")
         folder.mkdir(parents=True)
-        folder.chmod(0o777)  # started by root, it drops to its own user and writes here
         self.port = free_port()
         config = folder / "mosquitto.conf"
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {folder}/\nautosave_interval 1\nmax_inflight_messages 500\n"
-            "max_queued_messages 100000\nlog_dest stderr\n",
+            f"persistence_location {folder}/\nautosave_interval 1\nlog_dest stderr\n"
+            f"max_inflight_messages {inflight}\nmax_queued_messages 100000\n"
+            # Started by root it would become a user of its own, who may not write here.
+            + ("user root\n" if os.geteuid() == 0 else ""),
             encoding="utf-8",
         )
         self._log, self._command = folder / "log", [program, "-c", str(config)]

@@ -55,10 +55,10 @@ def test_it_meets_the_wall_again_without_a_step(machine):
     clock.now_ns()
     machine.go(0, step_s=-3_600)
     before = clock.now_ns()
-    for _ in range(int(3_600 / SLEW) + 10):
-        machine.go(1)
+    for _ in range(int(360 / SLEW) + 10):
+        machine.go(10)
         now = clock.now_ns()
-        assert 0 < now - before <= S + int(SLEW * S)
+        assert 0 < now - before <= 10 * S + 1_000
         before = now
     assert before == machine.wall_ns
 
