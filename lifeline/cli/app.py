@@ -22,6 +22,7 @@ from lifeline.cli import (
     reload,
     rules,
     site,
+    soak,
     support,
     torture,
 )
@@ -78,3 +79,4 @@ app.command("support-bundle")(support.support_bundle)
 app.add_typer(bench.app, name="bench")
 app.command("torture")(torture.torture)
 app.command("outages")(outages.outages)
+app.command("soak")(soak.soak)

@@ -21,7 +21,7 @@ from lifeline.processes.context import Context, command
 from lifeline.torture.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
     from types import TracebackType
 
@@ -136,8 +136,8 @@ class City:
         _FORKS.set_forkserver_preload([*_PRELOAD, *imported])
         self.processes = {name: Process(name, site, data) for name in NAMES}
 
-    def check(self) -> None:
-        """Look whether all live.
+    def check(self, *, but: Collection[str] = ()) -> None:
+        """Look whether all live, ``but`` those who were killed.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class City:
             One has ended by itself; with the end of its log.
         """
         for process in self.processes.values():
-            if not process.runs:
+            if process.name not in but and not process.runs:
                 raise Crashed(f"{process.name} ended by itself; its log ends:", process.tail())
 
     def __enter__(self) -> Self:
