@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import struct
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
-from lifeline.broker import free_port
+from lifeline.errors import Unreachable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,22 +18,38 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 LOOK_S: Final = 0.05
 READ_BYTES: Final = 1 << 16
+PORTS: Final = range(20_000, 32_000)  # below those the kernel gives to whoever asks for any
 RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
+
+
+def quiet_port() -> int:
+    """Return a free port that nobody else is given while its server is away."""
+    for port in random.SystemRandom().sample(PORTS, 1_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
+    raise Unreachable(f"no port from {PORTS[0]} to {PORTS[-1]} is free: end what listens there")
 
 
 class Link:
     """``port`` leads to ``target``. `cut` resets what is connected and refuses what comes."""
 
     def __init__(self, target: int) -> None:
-        self.port = free_port()
+        self.port = quiet_port()
         self._target = target
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._listener: socket.socket | None = None
+        self._listener = socket.socket()  # it keeps the port, also while it does not listen
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._is_cut = True
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
+        self._listener.bind((HOST, self.port))
         self.join()
         thread = threading.Thread(target=self._accept, daemon=True)
         thread.start()
@@ -49,23 +66,21 @@ class Link:
         self.cut()
         for thread in self._threads:
             thread.join(5)
+        self._listener.close()
 
     def join(self) -> None:
         """Let connections come (again)."""
         with self._lock:
-            if self._listener is None:
-                listener = socket.socket()
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((HOST, self.port))
-                listener.listen(64)
-                self._listener = listener
+            if self._is_cut:
+                self._listener.listen(64)
+                self._is_cut = False
 
     def cut(self) -> None:
         """Reset every connection; refuse new ones."""
         with self._lock:
-            if self._listener is not None:
-                self._listener.close()
-                self._listener = None
+            if not self._is_cut:
+                self._listener.shutdown(socket.SHUT_RDWR)
+                self._is_cut = True
         self.reset()
 
     def reset(self) -> None:
@@ -81,15 +96,13 @@ class Link:
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
-            with self._lock:
-                listener = self._listener
-            if listener is None:
+            if self._is_cut:
                 self._stopping.wait(LOOK_S)
                 continue
             try:
-                if select.select([listener], [], [], LOOK_S)[0]:
-                    self._join(listener.accept()[0])
-            except (OSError, ValueError):
+                if select.select([self._listener], [], [], LOOK_S)[0]:
+                    self._join(self._listener.accept()[0])
+            except OSError:
                 continue  # cut in between
 
     def _join(self, near: socket.socket) -> None:
@@ -102,7 +115,7 @@ class Link:
         for end in (near, far):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            if self._listener is None:
+            if self._is_cut:
                 near.close()
                 far.close()
                 return

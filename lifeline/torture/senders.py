@@ -83,6 +83,7 @@ class Gateway(threading.Thread):
         self._topic = f"lifeline/v1/{device}/up"
         self._every_s = every_s
         self._waiting: dict[int, Message] = {}  # by packet id
+        self._early: set[int] = set()  # acknowledged before `publish` had told its packet id
         self._kept: list[Message] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -99,16 +100,25 @@ class Gateway(threading.Thread):
 
     def run(self) -> None:
         """Publish on and on."""
+        self._early.clear()
         while not self._stopping.wait(self._every_s):
             message = self._signal.next()
-            with self._lock:  # while there is no connection the client keeps it, and sends it then
-                info = self._client.publish(self._topic, message.frame, qos=1)
-                self._waiting[info.mid] = message
+            # While there is no connection the client keeps it, and sends it then. Our lock is not
+            # held here: the client calls back under its own.
+            mid = self._client.publish(self._topic, message.frame, qos=1).mid
+            with self._lock:
+                if mid in self._early:
+                    self._early.remove(mid)
+                    self._kept.append(message)
+                else:
+                    self._waiting[mid] = message
 
     def _acknowledged(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
         with self._lock:
             if message := self._waiting.pop(mid, None):
                 self._kept.append(message)
+            else:
+                self._early.add(mid)
 
     @property
     def kept(self) -> list[Message]:

@@ -21,9 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lifeline.broker import free_port, wait_until_up
+from lifeline.broker import wait_until_up
 from lifeline.errors import Missing
 from lifeline.notify.webhook import verify
+from lifeline.torture.links import quiet_port
 from lifeline.torture.site import SECRET, TOKEN
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Mosquitto:
         if program is None:
             raise Missing(f"{PROGRAM} is not installed: apt-get install {PROGRAM}")
         folder.mkdir(parents=True)
-        self.port = free_port()
+        self.port = quiet_port()
         config = folder / "mosquitto.conf"
         config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"

@@ -3,8 +3,8 @@
 Each slice is a city of its own under traffic: kills, outages and link faults come and go by the
 seed, and overlap. At its end everything is compared as after kills. Memory and descriptors of each
 process are sampled all the time; whether they grow is told from all slices together (slope.py).
-Some processes of a slice are never killed, so that there are long lives too. A slice is one file of the
-state folder, written when it is over: a soak that was broken off goes on with the next slice.
+Some processes of a slice are never killed, so that there are long lives too. A slice is one file of
+the state folder, written when it is over: a soak that was broken off goes on with the next slice.
 """
 
 from __future__ import annotations

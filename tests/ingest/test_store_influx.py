@@ -282,3 +282,22 @@ def test_no_name_however_odd_breaks_a_line_in_real_influxd():
         found = store_server.query(influxd, "SELECT value FROM gas GROUP BY district")
         times = {series["tags"]["district"]: series["values"][0][0] for series in found}
     assert times == {back: when for when, back in enumerate(names.values())}
+
+
+def test_who_waits_for_a_server_is_woken_when_another_finds_it_back():
+    back, stop = asking.Return(), threading.Event()
+    waited = []
+
+    def wait():
+        began = time.monotonic()
+        back.wait(30, stop)
+        waited.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.1)
+    back.tell()
+    thread.join(10)
+    assert waited[0] < 10
+    stop.set()
+    back.wait(30, stop)  # returns at once: the program ends
