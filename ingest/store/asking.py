@@ -60,6 +60,7 @@ class Return:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self.number = 0
+        self.down_since_s = 0.0  # Unix time of the first failure since anything succeeded
 
     def tell(self) -> None:
         """Wake who waits."""
@@ -153,6 +154,7 @@ class Asker:
             self._back.tell()
         self.down_since_s = 0.0
         self._said_at = -SAY_EVERY_S
+        self._back.down_since_s = 0.0
         self._down_since.set(0)
 
     def _wait_s(self, state: tenacity.RetryCallState) -> float:
@@ -173,7 +175,8 @@ class Asker:
     def _say_of(self, error: TryLater, pause_s: float) -> None:
         metrics.RETRIES.labels(error.kind).inc()
         self.down_since_s = self.down_since_s or time.time()
-        self._down_since.set(self.down_since_s)
+        self._back.down_since_s = self._back.down_since_s or self.down_since_s
+        self._down_since.set(self._back.down_since_s)
         now = time.monotonic()
         if now - self._said_at < SAY_EVERY_S:
             return

@@ -86,7 +86,8 @@ class ReadingsInput:
             Before the server had answered for all; the cursor stands where it was.
         """
         first = self.follower.offset
-        leaves = self._backlog is not None and (sender.rests or self._far_behind)
+        far = self._backlog is not None and self._far_behind
+        leaves = far or (self._backlog is not None and sender.rests)
         records = collect(
             self.follower,
             max_rows=PASS_ROWS if leaves else settings.batch_rows,
@@ -97,6 +98,7 @@ class ReadingsInput:
             self.save()
             return
         self._looked(records)
+        leaves = far or (leaves and sender.rests)  # the server may be back since
         self._in_flight = True  # until it is answered for, the cursor must not move
         if leaves:
             self._rows.pass_over(records)

@@ -87,15 +87,7 @@ def run_store(
         stack.callback(backlog.close)
         readings = ReadingsInput(data, registry, backlog=backlog)
         alarms = AlarmsInput(data, registry, say=say)
-        others: dict[str, tuple[Other, str]] = {
-            "events": (alarms, settings.bucket),
-            # before series: where it has no cursor yet, it begins at that one's
-            "features": (FeaturesInput(data, alarms.site), settings.features_bucket),
-            "series": (SeriesInput(data, alarms.site), settings.bucket),
-        }
-        if settings.waveforms:
-            waves = WaveformInput(data, alarms.site)
-            others["waveforms"] = (waves, settings.waveforms_bucket)
+        others = _others(data, alarms, settings)
         parts: dict[str, tuple[Source, Sender]] = {
             "readings": (readings, to(settings.bucket, waits=False))
         }
@@ -112,6 +104,22 @@ def run_store(
         health = _Health(to(settings.bucket), alarms.site, parts, now_ns)
         _run_all(pumps | {"pipeline": lambda: health.pump(stop)}, stop)
         readings.save()
+
+
+def _others(
+    data: Path, alarms: AlarmsInput, settings: InfluxSettings
+) -> dict[str, tuple[Other, str]]:
+    """Return the inputs that read one after the other in order, and their buckets."""
+    others: dict[str, tuple[Other, str]] = {
+        "events": (alarms, settings.bucket),
+        # before series: where it has no cursor yet, it begins at that one's
+        "features": (FeaturesInput(data, alarms.site), settings.features_bucket),
+        "series": (SeriesInput(data, alarms.site), settings.bucket),
+    }
+    if settings.waveforms:
+        waves = WaveformInput(data, alarms.site)
+        others["waveforms"] = (waves, settings.waveforms_bucket)
+    return others
 
 
 def _run_all(pumps: Mapping[str, Callable[[], None]], stop: threading.Event) -> None:

@@ -7,6 +7,7 @@ took, how fast the store filled up, and who said what was wrong since when.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import threading
@@ -28,7 +29,7 @@ from lifeline.torture.stand import standing
 from rules.events import EventType, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from lifeline.torture.catalogue import Outage, World
@@ -249,6 +250,7 @@ class _Run:
             "live_lag_s": _rounded(watched.live_lag_s),
             "recovered_s": round(watched.recovered_s, 1),
             "told": watched.told,
+            "load": round(os.getloadavg()[0], 1),
             "seed": self._seed,
             "wall_s": round(self._left.wall_s, 1),
         }
@@ -290,7 +292,7 @@ LIVE_LAG_S: Final = 10.0
 ALARM_S: Final = 5.0  # p99 from sensor to event log; where the way was cut, after its end
 
 
-def late(row: dict[str, Any], outage: Outage) -> list[str]:
+def late(row: Mapping[str, Any], outage: Outage) -> list[str]:
     """Return which promises about time a row breaks."""
     said = []
     if row["backfill_x"] is not None and row["backfill_x"] < BACKFILL_X:

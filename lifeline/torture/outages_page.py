@@ -7,6 +7,7 @@ import platform
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.torture.catalogue import OUTAGES
+from lifeline.torture.outages import late
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ for {seconds:g} s; the seed draws the order and what flaps. Written by one comma
 
     lifeline outages --seconds {seconds:g} --seed {seed} --markdown docs/reliability.md
 
-{machine}. *Delay* is from the sensor's time to the event
+{machine}, load average {load:.1f} at its end. *Delay* is from the sensor's time to the event
 log, p99 over the alarms from the beginning of the outage on; where the way itself was cut, a
 reading waited at its gateway for as long. *Lost* counts acknowledged readings that are not in the
 journal or not in the store, judged rows that are no point, and events the ledger lacks; *twice*
@@ -30,7 +31,7 @@ server took something again.
 | outage | alarms | delay p99, s | acknowledged | lost | twice | refused | {notified} | {told} |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
 {lines}
-
+{broken}
 *Refused* lines of a 400 stand in `quarantine/store/` with the server's reason, those a 422 dropped
 are counted and stand in the archive. After each outage the event log equalled a fresh fold of the
 journal: {equal}. `lifeline doctor` names the readers that are behind, and since when.
@@ -50,16 +51,28 @@ NOTIFIED: Final = "notifications, missing"
 TOLD: Final = "back-fill, × | live lag, s | told by, since the outage began"
 
 
+BROKEN: Final = """
+**These rows do not hold what is promised about time** (10 × real time, live lag under 10 s, alarms
+within 5 s of when they can come):
+
+{rows}
+"""
+
+
 def section(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return it."""
     machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python "
     ordered = sorted(rows, key=lambda row: list(OUTAGES).index(row["outage"]))
+    said = [f"- `{r['outage']}`: {s}" for r in ordered for s in late(r, OUTAGES[r["outage"]])]
+    broken = BROKEN.format(rows="\n".join(said)) if said else ""
     return SECTION.format(
+        broken=broken,
         rate=sum(r["acknowledged"] for r in rows) / sum(r["sent_s"] for r in rows),
         seconds=round(rows[0]["asked_s"], 1),
         seed=rows[0]["seed"],
         notified=NOTIFIED,
         told=TOLD,
+        load=rows[-1]["load"],
         machine=machine + platform.python_version(),
         lines="\n".join(_line(row) for row in ordered),
         equal="yes" if all(row["log_equal"] for row in rows) else "**no**",

@@ -18,6 +18,7 @@ from lifeline.data_folder import DataFolder
 from lifeline.errors import Crashed
 from lifeline.processes.__main__ import main as run_process
 from lifeline.processes.context import Context, command
+from lifeline.torture import forked
 from lifeline.torture.faults import Faults
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CHECKPOINT_S: Final = 0.4
 _FORKS: Final = multiprocessing.get_context("forkserver")
 _PRELOAD: Final = [
     "__main__",
-    "lifeline.torture.forked",
+    forked.__name__,
     "lifeline.torture.processes",
     "paho.mqtt.client",
     "aiocoap",

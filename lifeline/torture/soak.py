@@ -9,6 +9,8 @@ the state folder, written when it is over: a soak that was broken off goes on wi
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import random
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from lifeline.errors import Occupied
 from lifeline.torture.catalogue import OUTAGES
 from lifeline.torture.compare import LATE_AGAIN, compare
 from lifeline.torture.kills import Tortured
@@ -31,7 +34,7 @@ from lifeline.torture.stand import standing
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lifeline.torture.catalogue import Outage
     from lifeline.torture.stand import Stand
@@ -164,6 +167,22 @@ def run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event) 
         It cannot be run, or a process of ours ended by itself; the city's folder stays.
     """
     state.mkdir(parents=True, exist_ok=True)
+    with _alone(state):
+        return _run_slice(state, minutes=minutes, seed=seed, stop=stop)
+
+
+@contextlib.contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state folder's lock."""
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Occupied(f"{state}: another soak runs there; name another --state") from error
+        yield
+
+
+def _run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event) -> dict[str, Any]:
     number = len(slices(state)) + 1
     folder = state / "city"
     shutil.rmtree(folder, ignore_errors=True)  # of a slice that was broken off

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ingest.store import asking, influx, settings
+from ingest.store import asking, influx, metrics, settings
 from ingest.store.errors import TokenUnreadable
 from ingest.store.lines import LineEncoder
 from rules.readings import Readings
@@ -301,3 +301,24 @@ def test_who_waits_for_a_server_is_woken_when_another_finds_it_back():
     assert waited[0] < 10
     stop.set()
     back.wait(30, stop)  # returns at once: the program ends
+
+
+def test_several_that_write_to_a_bucket_tell_since_when_it_is_down_for_the_first(server):
+    given = settings.InfluxSettings(
+        url=server.url, bucket="b", token=store_server.TOKEN, first_retry_s=0.02
+    )
+    back, stop = asking.Return(), threading.Event()
+    server.script = [(503, "down")] * 2
+    first, second = (
+        influx.InfluxWriter(given, stop=stop, waits=False, back=back) for _ in range(2)
+    )
+    began = time.time()
+    for writer in (first, second):
+        with pytest.raises(asking.NotNow):
+            writer.write(*_lines(1))
+        time.sleep(0.3)
+    assert began <= metrics.DOWN_SINCE.labels("b")._value.get() < began + 0.3
+    second.write(*_lines(1))
+    assert metrics.DOWN_SINCE.labels("b")._value.get() == 0
+    for writer in (first, second):
+        writer.close()

@@ -30,7 +30,7 @@ def row(**other):
         "alarms_during": 9, "alarm_delay_p50_s": 0.1, "alarm_delay_p99_s": 0.2, "lost": 0,
         "acknowledged": 900, "twice": 0, "what_twice": {}, "refused": 0, "notifications": 80,
         "notifications_missing": 0, "signatures_refused": 0, "log_equal": True, "backfill_x": 40.0,
-        "live_lag_s": 1.0, "recovered_s": 1.0, "seed": 1,
+        "live_lag_s": 1.0, "recovered_s": 1.0, "seed": 1, "load": 1.5,
         "told": {"metric": "lifeline_store_down_since_seconds", "since_off_s": 0.3},
     }  # fmt: skip
     return held | other
@@ -186,6 +186,12 @@ def test_the_section_tells_of_each_outage():
     assert all(outage.what in text for outage in OUTAGES.values())
     assert "down_since_seconds, +0.3 s" in text
     assert "--seconds 7 --seed 1" in text
+
+
+def test_the_section_says_which_rows_are_late():
+    text = section([row(backfill_x=4.0), row(outage="influx-down")])
+    assert "- `influx-503`: back-fill at 4.0 of real time" in text
+    assert "do not hold" not in section([row()])
 
 
 def test_docs_reliability_has_such_a_section():

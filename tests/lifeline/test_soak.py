@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lifeline.cli.app import app
+from lifeline.errors import Occupied
 from lifeline.torture.processes import NAMES
 from lifeline.torture.slope import WARM_S, slope_of
-from lifeline.torture.soak import memory_of, slices, summed, untrue
+from lifeline.torture.soak import memory_of, run_slice, slices, summed, untrue
 from lifeline.torture.soak_page import section
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -77,7 +80,8 @@ def test_a_slice_loses_nothing_and_leaves_only_its_figures(soaked):
     assert (total["slices"], total["lost"], total["log_equal"]) == (1, 0, True)
     assert total["acknowledged"] > 100
     assert total["kills"] + total["outages"] > 0
-    assert [p.name for p in sorted(state.iterdir())] == ["figures.json", "slice-00001.json"]
+    held = ["figures.json", "lock", "slice-00001.json"]
+    assert [p.name for p in sorted(state.iterdir())] == held
     assert {name for name, *_ in slices(state)[0]["samples"]} == set(NAMES)
 
 
@@ -99,6 +103,13 @@ def test_slices_are_summed_and_what_is_broken_is_said(soaked):
     text = section(total, seed=5)
     assert "| serve | " in text
     assert "| grows |" in text
+
+
+def test_two_soaks_do_not_share_a_state_folder(tmp_path):
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(Occupied, match="another soak runs there"):
+            run_slice(tmp_path, minutes=1, seed=1, stop=threading.Event())
 
 
 def test_docs_reliability_has_the_soak():
