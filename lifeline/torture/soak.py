@@ -34,7 +34,7 @@ from lifeline.torture.stand import standing
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lifeline.torture.catalogue import Outage
     from lifeline.torture.stand import Stand
@@ -279,7 +279,7 @@ def _told(number: float) -> float | None:
     return None if np.isnan(number) else round(number, 2)
 
 
-def untrue(total: dict[str, Any]) -> list[str]:
+def untrue(total: Mapping[str, Any]) -> list[str]:
     """Return which promises are broken, [] where none is."""
     names = ("lost", "twice", "notifications_missing")
     said = [f"{name} {total[name]}" for name in names if total[name]]

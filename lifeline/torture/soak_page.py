@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifeline.torture.slope import WARM_S
-from lifeline.torture.soak import FDS_HOUR, INFLIGHT, RSS_MIB_HOUR
+from lifeline.torture.soak import FDS_HOUR, INFLIGHT, RSS_MIB_HOUR, untrue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,8 @@ above, which overlap. A run adds a slice to its state folder, and the section su
 
     lifeline soak --minutes 30 --state soak --seed {seed} --markdown docs/reliability.md
 
-The broker has {inflight} messages in flight at most.
+The slices here took {each:.0f} minutes each on average. The broker has {inflight}
+messages in flight at most.
 
 | | |
 |---|--:|
@@ -38,6 +39,10 @@ surely more; *open*: not told yet by so few minutes.
 | process | lives | most MiB | MiB an hour | | most descriptors | an hour | |
 |---|--:|--:|--:|---|--:|--:|---|
 {processes}
+{broken}"""
+BROKEN: Final = """
+**Not held: {said}.** Flat memory is not shown by these slices. A slope over so few minutes may be
+caches that still fill, or a leak; only longer slices tell them apart.
 """
 
 
@@ -52,6 +57,8 @@ def section(total: Mapping[str, Any], *, seed: int) -> str:
         )
     given = dict(total) | {
         "processes": "\n".join(lines),
+        "each": total["hours"] * 60 / total["slices"],
+        "broken": BROKEN.format(said="; ".join(said)) if (said := untrue(total)) else "",
         "equal": "yes" if total["log_equal"] else "**no**",
     }
     return SECTION.format(

@@ -103,6 +103,8 @@ def test_slices_are_summed_and_what_is_broken_is_said(soaked):
     text = section(total, seed=5)
     assert "| serve | " in text
     assert "| grows |" in text
+    assert "**Not held: lost 3; " in text
+    assert "Not held" not in section(summed([one]), seed=5)
 
 
 def test_two_soaks_do_not_share_a_state_folder(tmp_path):
