@@ -20,8 +20,10 @@ for {seconds:g} s; the seed draws the order and what flaps. Written by one comma
 
     lifeline outages --seconds {seconds:g} --seed {seed} --markdown docs/reliability.md
 
-{machine}, load average {load:.1f} at its end. *Delay* is from the sensor's time to the event
-log, p99 over the alarms from the beginning of the outage on; where the way itself was cut, a
+{machine}, load average {load:.1f} at its end. InfluxDB
+is a server of the campaign's here that answers as 2.x does, the read-only ledger SQLite's own
+`query_only`, and the clock that of our processes alone. *Delay* is from the sensor's time to the
+event log, p99 over the alarms from the beginning of the outage on; where the way itself was cut, a
 reading waited at its gateway for as long. *Lost* counts acknowledged readings that are not in the
 journal or not in the store, judged rows that are no point, and events the ledger lacks; *twice*
 events, points and notifications too many. *Back-fill* is the seconds missed by the seconds it took
@@ -33,7 +35,8 @@ server took something again.
 {lines}
 {broken}
 *Refused* lines of a 400 stand in `quarantine/store/` with the server's reason, those a 422 dropped
-are counted and stand in the archive. After each outage the event log equalled a fresh fold of the
+are counted (which they were, the campaign's server says) and stand in the archive. A dash under
+*told by*: no metric was asked. After each outage the event log equalled a fresh fold of the
 journal: {equal}. `lifeline doctor` names the readers that are behind, and since when.
 
 What happens in each, and what is not promised:
@@ -83,7 +86,7 @@ def section(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _line(row: Mapping[str, Any]) -> str:
     told = row["told"]
-    since = told.get("metric", "nothing lags").removeprefix("lifeline_")
+    since = told.get("metric", "–").removeprefix("lifeline_")
     if "since_off_s" in told:
         since += f", {told['since_off_s']:+g} s"
     notified = f"{row['notifications']}, {row['notifications_missing']}"

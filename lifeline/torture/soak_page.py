@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lifeline.torture.catalogue import OUTAGES
+from lifeline.torture.processes import NAMES
 from lifeline.torture.slope import WARM_S
-from lifeline.torture.soak import FDS_HOUR, INFLIGHT, RSS_MIB_HOUR, untrue
+from lifeline.torture.soak import FDS_HOUR, INFLIGHT, RSS_MIB_HOUR, SPARED, untrue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECTION: Final = """## Soaked
 
-Slices at real speed with a random mix of all faults: kills of our processes and every outage
-above, which overlap. A run adds a slice to its state folder, and the section sums all of them:
+Slices at real speed with a random mix of faults, drawn from kills of our processes and all outages
+above, which overlap; {spared} processes of a slice are never killed, so that there are long lives
+too. A run adds a slice to its state folder, and the section sums all of them:
 
     lifeline soak --minutes 30 --state soak --seed {seed} --markdown docs/reliability.md
 
@@ -24,6 +27,8 @@ messages in flight at most.
 |---|--:|
 | slices, hours | {slices}, {hours:.2f} |
 | kills, outages | {kills}, {outages} |
+| never killed in any slice | {never} |
+| outages never drawn | {undrawn} |
 | readings acknowledged | {acknowledged} |
 | **readings, points or events lost** | **{lost}** |
 | **events, points or notifications twice or contradictory** | **{twice}** |
@@ -59,10 +64,18 @@ def section(total: Mapping[str, Any], *, seed: int) -> str:
         "processes": "\n".join(lines),
         "each": total["hours"] * 60 / total["slices"],
         "broken": BROKEN.format(said="; ".join(said)) if (said := untrue(total)) else "",
+        "never": ", ".join(n for n in NAMES if f"kill {n}" not in total["faults"]) or "none",
+        "undrawn": ", ".join(n for n in OUTAGES if n not in total["faults"]) or "none",
         "equal": "yes" if total["log_equal"] else "**no**",
     }
     return SECTION.format(
-        **given, seed=seed, inflight=INFLIGHT, warm=WARM_S, rss=RSS_MIB_HOUR, fds=FDS_HOUR
+        **given,
+        seed=seed,
+        inflight=INFLIGHT,
+        warm=WARM_S,
+        rss=RSS_MIB_HOUR,
+        spared=SPARED,
+        fds=FDS_HOUR,
     )
 
 
