@@ -56,6 +56,9 @@ RAW_DROPPED = Counter(
     "lifeline_raw_frames_dropped_total", "Raw frames the side log had no room for"
 )
 CONTROLS = Counter("lifeline_control_requests_total", "Control requests", ["result"])
+MQTT_DOWN_SINCE = Gauge(
+    "lifeline_mqtt_down_since_seconds", "Unix time since when not connected; 0 = connected"
+)
 MQTT_CONNECTED = Gauge("lifeline_mqtt_connected", "1 while the broker is connected and subscribed")
 MQTT_CONNECTS = Counter("lifeline_mqtt_connects_total", "Connections to the broker", ["result"])
 MQTT_PAUSES = Counter(

@@ -33,7 +33,7 @@ SINCE = Gauge(
     "Unix time of the oldest that a reader has not done; 0 = it has done all",
     ["reader"],
 )
-JOURNAL_READERS = ("engine", "store", "store-waveforms")
+JOURNAL_READERS = ("engine", "store", "store-live", "store-waveforms")
 _PENDING = "pending"
 
 
@@ -101,10 +101,22 @@ def _told(reader: str, data: Path, log: str, place: Callable[[], int]) -> Lag:
         at = place()
         end = durable_end(folder) if folder.is_dir() else 0
         behind = max(end - at, 0)
-        since_ns = _time_of(folder, at) if behind else 0
+        since_ns = _since(data, log, at) if behind else 0
     except (JournalError, ManifestDamaged, LedgerError, OSError) as error:
         return Lag(reader=reader, of=log, at=-1, behind=-1, trouble=str(error))
     return Lag(reader=reader, of=log, at=at, behind=behind, since_ns=since_ns)
+
+
+def _since(data: Path, log: str, at: int) -> int:
+    """Return the time of the oldest not done; of an engine's record, that of what it is about."""
+    if log == "journal":
+        return _time_of(data / log, at)
+    try:
+        with JournalReader(data / log, start=at) as reader:
+            found: Any = (reader.events if log == "events" else reader.series)(until=at + 1)
+    except OffsetGone as gone:
+        return _since(data, log, gone.oldest)
+    return _time_of(data / "journal", max(found[0][1].through - 1, 0)) if found else 0
 
 
 def _time_of(folder: Path, offset: int) -> int:

@@ -11,6 +11,10 @@ MISMATCHES = Counter(
 LEDGER_FAILURES = Counter(
     "lifeline_ledger_unavailable_total", "Times the ledger did not answer in its bounded wait"
 )
+LEDGER_DOWN_SINCE = Gauge(
+    "lifeline_ledger_down_since_seconds",
+    "Unix time since when the ledger cannot be written and a copy stands in; 0 = it can",
+)
 OPEN_ALARMS = Gauge("lifeline_alarms_open", "Alarms that are not over", ["severity", "word"])
 COMMANDS = Counter("lifeline_commands_total", "Operators' commands", ["type", "result"])
 MIRROR_PENDING = Gauge(

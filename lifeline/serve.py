@@ -102,6 +102,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         desk.stopping.set()
         server.should_exit = True
         crew.join()
+        desk.stand_in.close()
         desk.ledger.close()
         archive.close()
         listener.close()
@@ -196,10 +197,11 @@ def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
     with contextlib.closing(webhook):
         while not stop.is_set():
             try:
-                sent = webhook.deliver_due()
+                sent = webhook.deliver_due(ledger=desk.stand_in.current)
                 trouble = webhook.trouble
-            except LedgerError as error:
+            except LedgerError as error:  # a message may have gone, and nobody could note it
                 sent, trouble = 0, str(error)
+                desk.stand_in.wanted = trouble
             if trouble:
                 desk.flow.problems["webhook"] = f"webhook: {trouble}"
             else:

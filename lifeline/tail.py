@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ BACK_SEGMENTS = 3
 """How many journal segments are read at start to warm the hot buffer; the archive has the rest."""
 KEPT_BLINDS = 20
 REMEMBER_S = 30.0
+EVENT_ROWS = 2_000  # lines of events read at a time
 QUIET_S = 2.0
 """Records without events move the cursor this often, not with a transaction each."""
 
@@ -62,7 +64,8 @@ class Tail:
             while not self._stop.is_set():
                 try:
                     moved = self.step()
-                    desk.flow.problems.pop("ledger", None)
+                    if not desk.stand_in.active:
+                        desk.flow.problems.pop("ledger", None)
                 except Unavailable as error:
                     moved = False
                     desk.flow.problems["ledger"] = str(error)
@@ -78,6 +81,8 @@ class Tail:
 
         The journal goes first: an event's site and simulation mark stand in it before the event.
         """
+        if self._desk.stand_in.wanted:
+            self._stand_in(self._desk.stand_in.wanted)
         seen = self._follow_journal()
         self._calibration.look(self._desk.keeper.site)
         told = self._follow_events()
@@ -121,7 +126,11 @@ class Tail:
         if self._journal is not None:
             at = self._journal.next_offset
             self._remembered_s = time.monotonic()
-            desk.ledger.move_cursor("journal", through=at, position=at, extra=desk.keeper.state)
+            try:
+                desk.ledger.move_cursor("journal", through=at, position=at, extra=desk.keeper.state)
+            except Unavailable as error:
+                self._stand_in(str(error))
+                return
             Cursor(at).save_if_room(desk.data / "cursors" / "serve")  # for retention
 
     def _take(self, records: list[Record]) -> None:
@@ -161,36 +170,72 @@ class Tail:
         if self._events is None:
             start = desk.ledger.cursor("events").position
             self._events = JournalReader(self._events_folder, start=start)
+        if desk.stand_in.active and desk.stand_in.writable():
+            self._catch_up()
         reader = self._events
         came_from = reader.next_offset
-        found = reader.events(until=durable_end(self._events_folder), max_rows=2_000)
+        found = reader.events(until=durable_end(self._events_folder), max_rows=EVENT_ROWS)
         self._report(reader, "events")
         if not found:
             return 0
+        lines = [each for _, each in found]
         try:
-            self._apply([lines for _, lines in found], reader.next_offset)
+            try:
+                self._apply(lines, reader.next_offset)
+            except Unavailable as error:
+                if desk.stand_in.active:
+                    raise
+                self._stand_in(str(error))
+                self._apply(lines, reader.next_offset)
         except Unavailable:
             # Nothing was written: the same records come again.
             reader.close()
             self._events = JournalReader(self._events_folder, start=came_from)
             raise
         desk.flow.event_offset = reader.next_offset
-        return 2 if sum(len(lines.lines) for _, lines in found) >= 1_000 else 1
+        return 2 if sum(len(each.lines) for each in lines) >= EVENT_ROWS // 2 else 1
+
+    def _stand_in(self, cause: str) -> None:
+        """Go on from memory, and say so."""
+        self._desk.stand_in.begin(cause)
+        said = f"{cause}; notifications go on, commands wait 台账不可写：通知照常，操作暂不受理"
+        self._desk.flow.problems["ledger"] = said
+        self._desk.bell.ring()
+
+    def _catch_up(self) -> None:
+        """Give the ledger what its copy has taken; where it fails again the copy stays in force."""
+        desk = self._desk
+        at, until = desk.ledger.cursor("events").position, desk.flow.event_offset
+        with closing(JournalReader(self._events_folder, start=at)) as reader:
+            while reader.next_offset < until:
+                found = reader.events(until=until, max_rows=EVENT_ROWS)
+                if not found:
+                    break
+                through = max(lines.through for _, lines in found)
+                events = [event for _, lines in found for event in self._decoded(lines)]
+                desk.ledger.apply(
+                    events, through, position=reader.next_offset, simulation=desk.keeper.simulation
+                )
+        desk.stand_in.end()
+        desk.bell.ring()
+
+    def _decoded(self, lines: EventLines) -> list[Event]:
+        events: list[Event] = []
+        for line in lines.lines:
+            try:
+                events.append(decode(line))
+            except ValueError as error:
+                metrics.READER_DAMAGE.labels("event line").inc()
+                self._desk.flow.problems["event line"] = str(error)[:300]
+        return events
 
     def _apply(self, found: list[EventLines], next_offset: int) -> None:
         desk = self._desk
-        events: list[Event] = []
-        for lines in found:
-            for line in lines.lines:
-                try:
-                    events.append(decode(line))
-                except ValueError as error:
-                    metrics.READER_DAMAGE.labels("event line").inc()
-                    desk.flow.problems["event line"] = str(error)[:300]
+        events = [event for lines in found for event in self._decoded(lines)]
         if not events and time.monotonic() - self._applied_s < QUIET_S:
             return  # after a restart the same silence is read again
         self._applied_s = time.monotonic()
-        desk.ledger.apply(
+        desk.stand_in.current.apply(
             events,
             max(lines.through for lines in found),
             position=next_offset,

@@ -58,9 +58,9 @@ class MqttSettings:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
-    keepalive_s: int = 30
+    keepalive_s: int = 10  # a link that is dead without a word is noticed after 1.5 times that
     topics: tuple[str, ...] = (MQTT_FILTER,)
-    retry_max_s: float = 30.0
+    retry_max_s: float = 5.0  # how long after the broker's return alarms may still wait
 
     @property
     def address(self) -> str:
@@ -157,6 +157,8 @@ class MqttSource:
                 was_connected = self.connected.is_set()
                 self.connected.clear()
                 metrics.MQTT_CONNECTED.set(0)
+                if was_connected or not attempt:
+                    metrics.MQTT_DOWN_SINCE.set(time.time())
                 self._hand_over(beyond=True)
             if self._closing.is_set():
                 return
@@ -297,6 +299,7 @@ class MqttSource:
                 self._refused = f"the broker refused the subscription to {', '.join(refused)}"
                 return
             metrics.MQTT_CONNECTED.set(1)
+            metrics.MQTT_DOWN_SINCE.set(0)
             metrics.MQTT_CONNECTS.labels("connected").inc()
             self.connected.set()
         elif kind != wire.PINGRESP:

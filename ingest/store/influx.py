@@ -18,9 +18,7 @@ What an answer means (InfluxDB 2.x; 1.x and VictoriaMetrics give fewer kinds):
 from __future__ import annotations
 
 import re
-import threading
 import time
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
-import tenacity
 import urllib3
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -39,46 +36,26 @@ from isal import isal_zlib
 
 from ingest.secret_words import without_secrets
 from ingest.store import metrics
+from ingest.store.asking import (
+    SAY_EVERY_S,
+    Asker,
+    Misconfigured,
+    Refused,
+    Return,
+    TooLarge,
+    TryLater,
+)
 from ingest.store.errors import TokenUnreadable
 from ingest.tls import tls_trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import threading
 
     from ingest.store.settings import InfluxSettings
 
 log: Any = structlog.get_logger("store")
 
 GZIP_LEVEL = 1  # as small as zlib's, in a quarter of its time; the client's own level 9 is slow
-SAY_EVERY_S = 60.0
-STOP_WAIT_S = 2.0  # how long a stop waits for an answer that is under way
-STOP_LOOK_S = 0.25
-MOST_RETRY_AFTER_S = 600.0  # what we believe of a server's Retry-After
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """The program ends; the lines handed over may or may not be stored. Write them again."""
-
-
-class TryLater(Exception):  # noqa: N818 - says what to do
-    """The server cannot take it now; ``after_s`` is what it asked for, 0 if nothing."""
-
-    def __init__(self, reason: str, *, kind: str, after_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.after_s = after_s
-
-
-class Misconfigured(TryLater):
-    """The server refuses us, not the lines: a person must act, then it goes on."""
-
-
-class Refused(Exception):  # noqa: N818 - says what happened
-    """400: at least one line is malformed and none is stored."""
-
-
-class TooLarge(Exception):  # noqa: N818 - says what happened
-    """413: fewer lines at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +79,16 @@ class Written:
 class InfluxWriter:
     """Writes batches to one bucket, one at a time, for as long as it takes."""
 
-    def __init__(self, settings: InfluxSettings, *, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: InfluxSettings,
+        *,
+        stop: threading.Event,
+        waits: bool = True,
+        back: Return | None = None,
+    ) -> None:
         self._settings = settings
-        self._stop = stop
+        self._asker = Asker(settings, stop=stop, waits=waits, back=back or Return())
         client: Any = InfluxDBClient
         self._client = client(
             url=settings.url,
@@ -118,16 +102,18 @@ class InfluxWriter:
         service: Any = WriteService
         self._service = service(self._client.api_client)
         self._token_refused = False
-        self._said_at = self._said_drop_at = -SAY_EVERY_S
+        self._said_drop_at = -SAY_EVERY_S
         self._unsaid = 0  # dropped points
-        self._down_since_s = 0.0
-        self._down_since = metrics.DOWN_SINCE.labels(settings.bucket)
-        self._down_since.set(0)
 
     @property
     def down_since_s(self) -> float:
         """Return the Unix time since when no write succeeds, 0.0 when all is well."""
-        return self._down_since_s
+        return self._asker.down_since_s
+
+    @property
+    def rests(self) -> bool:
+        """Say whether `write` would not even ask now: one that does not wait, after a failure."""
+        return self._asker.rests
 
     def close(self) -> None:
         """Close the connections."""
@@ -140,6 +126,8 @@ class InfluxWriter:
         ------
         Stopped
             The stop event was set before the server had answered for all.
+        NotNow
+            From a writer that does not wait: some lines may be stored, write all of them later.
         """
         stored = dropped = 0
         reasons: list[str] = []
@@ -149,11 +137,11 @@ class InfluxWriter:
         while waiting:
             part, n = waiting.pop()
             try:
-                lost, reason = self._until_answered(partial(self._post, part))
+                lost, reason = self._asker.until_answered(partial(self._post, part))
             except (Refused, TooLarge) as error:
                 if isinstance(error, Refused) and not asked:
                     asked = True
-                    self._until_answered(
+                    self._asker.until_answered(
                         partial(self._post, b"")
                     )  # refused even then: not the lines, but we
                 if n == 1:
@@ -201,7 +189,7 @@ class InfluxWriter:
         """
         span = {"start": _rfc3339(from_ns), "stop": _rfc3339(to_ns), "predicate": predicate}
         try:
-            return self._until_answered(partial(self._delete, span))[1]
+            return self._asker.until_answered(partial(self._delete, span))[1]
         except Refused as error:
             return str(error)
 
@@ -221,73 +209,6 @@ class InfluxWriter:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TryLater(f"no answer: {error}", kind="no answer") from error
         return 0, ""
-
-    def _until_answered(self, post: Callable[[], tuple[int, str]]) -> tuple[int, str]:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TryLater),
-            wait=self._wait_s,
-            stop=tenacity.stop_when_event_set(self._stop),
-            sleep=tenacity.sleep_using_event(self._stop),
-            before_sleep=self._say,
-        )
-        try:
-            lost, reason = retrying(self._post_or_stop, post)
-        except tenacity.RetryError as error:
-            raise Stopped from error
-        if self._down_since_s:
-            log.info("the store answers again", url=self._settings.url)
-        self._down_since_s = 0.0
-        self._said_at = -SAY_EVERY_S
-        self._down_since.set(0)
-        return lost, reason
-
-    def _wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = _error_of(state)
-        if isinstance(error, Misconfigured):
-            return self._settings.refused_retry_s
-        backoff = tenacity.wait_random_exponential(
-            multiplier=self._settings.first_retry_s, max=self._settings.most_retry_s
-        )
-        wait = max(float(backoff(state)), self._settings.first_retry_s / 2)
-        return max(wait, min(error.after_s, MOST_RETRY_AFTER_S))
-
-    def _say(self, state: tenacity.RetryCallState) -> None:
-        error = _error_of(state)
-        metrics.RETRIES.labels(error.kind).inc()
-        self._down_since_s = self._down_since_s or time.time()
-        self._down_since.set(self._down_since_s)
-        now = time.monotonic()
-        if now - self._said_at < SAY_EVERY_S:
-            return
-        self._said_at = now
-        log.error(
-            "the store does not take points; nothing is lost, the journal holds them",
-            url=self._settings.url,
-            reason=str(error)[:500],
-            next_try_s=round(state.next_action.sleep if state.next_action else 0.0, 1),
-        )
-
-    def _post_or_stop(self, post: Callable[[], tuple[int, str]]) -> tuple[int, str]:
-        """Post in a thread of its own, which a stop does not wait for longer than STOP_WAIT_S.
-
-        A server that hangs would otherwise hold up the program's end for a whole time-out.
-        """
-        outcome: Future[tuple[int, str]] = Future()
-
-        def run() -> None:
-            try:
-                outcome.set_result(post())
-            except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-                outcome.set_exception(error)
-
-        threading.Thread(target=run, name="store-post", daemon=True).start()
-        stopping_at: float | None = None
-        while not wait([outcome], timeout=STOP_LOOK_S).done:
-            if self._stop.is_set():
-                stopping_at = stopping_at or time.monotonic()
-                if time.monotonic() - stopping_at >= STOP_WAIT_S:
-                    raise Stopped
-        return outcome.result()
 
     def _post(self, body: bytes) -> tuple[int, str]:
         """Post once; return (lines the server dropped, why). Other answers raise."""
@@ -342,13 +263,6 @@ class InfluxWriter:
             raise Misconfigured(str(error), kind="token") from error
         self._client.api_client.set_default_header("Authorization", f"Token {secret}")
         self._token_refused = False
-
-
-def _error_of(state: tenacity.RetryCallState) -> TryLater:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, TryLater):
-        raise TypeError(f"not a failure to be tried again: {error!r}")
-    return error
 
 
 def _halves(body: bytes, lines: int) -> list[tuple[bytes, int]]:

@@ -1,27 +1,34 @@
-"""The journal's readings as points of their bucket."""
+"""The journal's readings as points of their bucket: live ones first, what was missed beside them.
+
+While the server takes all, there is one cursor, ``store``. What it does not take at once is left
+behind as a backlog, from that cursor to where the live reader then is: the live reader goes on
+with a cursor of its own, ``store-live``, and the backlog (backlog.py) is written by another thread
+in the journal's order. So after an outage a chart shows what is now within seconds, and the past
+fills up behind it. There is one backlog: what is missed while it is open makes it longer, and what
+is written twice by that is the same points again.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import structlog
 
 from ingest.journal import Cursor
 from ingest.store import metrics
-from ingest.store.corrections import TYPE as CORRECTION
-from ingest.store.corrections import load
-from ingest.store.follow import Follower, RowJudge, collect, registry_at
-from ingest.store.lines import LineEncoder, Lines
+from ingest.store.asking import NotNow
+from ingest.store.follow import collect
+from ingest.store.journal_rows import JournalRows
 from ingest.store.sending import Tally
-from rules.judge import JUDGED, LATE
-from rules.readings import Control, Readings, texts_named
 
 if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from ingest.store.backlog import Backlog
+    from ingest.store.follow import Follower
+    from ingest.store.lines import Lines
     from ingest.store.sending import Sender
     from ingest.store.settings import InfluxSettings
     from rules.readings import Record
@@ -29,34 +36,46 @@ if TYPE_CHECKING:
 
 log: Any = structlog.get_logger("store")
 
-MEND_ROWS = 10_000
 SKIPPED = ("not_finite", "unknown", "duplicates", "conflicts")
 SAVE_EVERY_S = 1.0  # a cursor costs a sync; what was sent since is only sent again
+LIVE_LAG_S = 4.0  # behind for longer, the live reader leaves the rest to the backlog
+PASS_ROWS = 100_000  # read at a time where rows are only judged
 
 
 class ReadingsInput:
-    """The journal's rows as lines; ``cursor`` is what is answered for."""
+    """The live reader. Without a ``backlog`` it writes all in order, however far behind it is."""
 
-    def __init__(self, data: Path, registry: Registry) -> None:
-        self._data = data
-        self._path = data / "cursors" / "store"
-        self._cursor = Cursor.load(self._path)
-        saved = self._cursor.extra
-        named = str(saved.get("registry", registry.content_hash))
-        self._encoder = LineEncoder(registry_at(data, named, known=registry))
-        self._judge = RowJudge(len(self.registry.channels.id), saved)
-        self.follower = Follower(
-            data / "journal", start=self._cursor.offset, wake=data / "run" / "journal.sock"
-        )
+    def __init__(self, data: Path, registry: Registry, *, backlog: Backlog | None = None) -> None:
+        self._store, self._live = data / "cursors" / "store", data / "cursors" / "store-live"
+        self._backlog = backlog
+        cursor = Cursor.load(self._store)
+        if backlog is not None:
+            cursor = backlog.found(cursor, Cursor.load(self._live))
+        self._rows = JournalRows(data, registry, cursor)
         self._saved_at = time.monotonic()
-        self._unsaved = self._in_flight = False
-        self._named: list[str] = []  # corrections that come after the lines read last
-        self.newest_ns = 0  # judged time written
+        self._apart = self._unsaved = self._live.exists()
+        self._in_flight = False
+        self._behind_s: float | None = None  # since when it has not caught up
         self._told = Tally()
 
     def close(self) -> None:
         """Give the files back."""
-        self.follower.close()
+        self._rows.close()
+
+    @property
+    def follower(self) -> Follower:
+        """Return what reads the journal."""
+        return self._rows.follower
+
+    @property
+    def newest_ns(self) -> int:
+        """Return the newest judged time written."""
+        return self._rows.newest_ns
+
+    @property
+    def registry(self) -> Registry:
+        """Return the registry in force at the cursor."""
+        return self._rows.registry
 
     def pump(self, sender: Sender, settings: InfluxSettings, stop: threading.Event) -> None:
         """Write what is new, or wait for more.
@@ -67,45 +86,65 @@ class ReadingsInput:
             Before the server had answered for all; the cursor stands where it was.
         """
         first = self.follower.offset
+        far = self._backlog is not None and self._far_behind
+        leaves = far or (self._backlog is not None and sender.rests)
         records = collect(
             self.follower,
-            max_rows=settings.batch_rows,
+            max_rows=PASS_ROWS if leaves else settings.batch_rows,
             interval_s=settings.flush_interval_s,
             stop=stop,
         )
         if not records:
             self.save()
             return
+        self._looked(records)
+        leaves = far or (leaves and sender.rests)  # the server may be back since
         self._in_flight = True  # until it is answered for, the cursor must not move
-        lines = self.lines(records)
-        sender.send(lines, f"journal {first}..{self.follower.offset - 1}")
-        self._count(lines)
-        while self._named:
-            self.mend(self._named.pop(0), sender)
-        self.done()
-        if stop.is_set():
+        if leaves:
+            self._rows.pass_over(records)
+            self._leave(first)
+        else:
+            self._write(records, first, sender)
+        self._unsaved, self._in_flight = True, False
+        if stop.is_set() or time.monotonic() - self._saved_at >= SAVE_EVERY_S:
             self.save()
 
-    def mend(self, name: str, sender: Sender) -> None:
-        """Write a correction's points anew; InfluxDB keeps the last of a series and time.
+    def _looked(self, records: list[Record]) -> None:
+        """Take note whether more waits than was read at a time: since when it is behind."""
+        if self.follower.lag() <= len(records):
+            self._behind_s = None
+        elif self._behind_s is None:
+            self._behind_s = time.monotonic()
 
-        Where a measurement became none, or the other way, the point is of another series (tag
-        ``faulty``): then the channel's points of that time are deleted first.
-        """
-        held = load(self._data, name)
-        ids = self.registry.channels.id
-        for row in np.unique(held.channel[held.crossed]).tolist():
-            if row >= len(ids):
-                continue
-            times = held.judged_ns[held.channel == row]
-            sender.remove(f'channel="{ids[row]}"', int(times.min()), int(times.max()) + 1)
-        rows = held.readings()
-        verdict = np.where(held.late, LATE, JUDGED).astype(np.uint8)
-        for begin in range(0, len(held), MEND_ROWS):
-            part = slice(begin, begin + MEND_ROWS)
-            lines = self._encoder.encode(rows.take(part), verdict[part])
-            sender.send(lines, f"correction {name[:12]}")
-        log.info("correction written", hash=name, rows=len(held))
+    @property
+    def _far_behind(self) -> bool:
+        return self._behind_s is not None and time.monotonic() - self._behind_s > LIVE_LAG_S
+
+    def _write(self, records: list[Record], first: int, sender: Sender) -> None:
+        lines = self._rows.lines(records)
+        try:
+            sender.send(lines, f"journal {first}..{self.follower.offset - 1}")
+            self._count(lines)
+            for named in self._rows.named:
+                self._rows.mend(named, sender)
+        except NotNow:
+            if self._backlog is None:
+                raise
+            self._leave(first)
+        self._noted()
+
+    def _leave(self, first: int) -> None:
+        """Leave what was read since ``first`` to the backlog."""
+        if self._backlog is not None:
+            self._apart = True
+            self._backlog.leave(first, self.follower.offset)
+            self._noted()
+
+    def _noted(self) -> None:
+        """Let the backlog make corrections again: it may write old points over them."""
+        if self._backlog is not None:
+            self._backlog.correct_again(self._rows.named)
+        self._rows.named.clear()
 
     def _count(self, lines: Lines) -> None:
         for reason in SKIPPED:
@@ -117,48 +156,25 @@ class ReadingsInput:
         """Return rows that are no line, by reason, and late ones, since the last call."""
         return self._told.taken((*SKIPPED, "late"))
 
-    @property
-    def registry(self) -> Registry:
-        """Return the registry in force at the cursor."""
-        return self._encoder.registry
-
-    def lines(self, records: list[Record]) -> Lines:
-        """Return the lines of records, each run of rows named by the registry of its time."""
-        done: list[Lines] = []
-        run: list[tuple[int, Readings]] = []
-        for record in records:
-            body = record.body
-            if isinstance(body, Readings):
-                run.append((record.offset, body))
-            elif isinstance(body, Control) and (named := texts_named(body).get("registry")):
-                done.append(self._encode(run))
-                run = []
-                self._change(named)
-            elif isinstance(body, Control) and body.type == CORRECTION:
-                self._named.append(str(body.data["hash"]))
-        done.append(self._encode(run))
-        return Lines.sum(done)
-
-    def _encode(self, run: list[tuple[int, Readings]]) -> Lines:
-        rows, _, verdicts = self._judge.mark(run)
-        self.newest_ns = max(self.newest_ns, int(rows.judged_ns.max(initial=0)))
-        return self._encoder.encode(rows, verdicts.verdict)
-
-    def _change(self, content_hash: str) -> None:
-        changed = registry_at(self._data, content_hash, known=self.registry)
-        if changed is not self.registry:
-            self._encoder = LineEncoder(changed)
-
-    def done(self) -> None:
-        """All that was read is answered for: the cursor may move; saved now and then."""
-        self._unsaved, self._in_flight = True, False
-        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
-            self.save()
-
     def save(self) -> None:
         """Save the cursor if it moved and nothing is under way."""
+        if self._apart and self._backlog is not None and not self._backlog.is_open:
+            self._save_together()
+            return
         if not self._unsaved or self._in_flight:
             return
-        extra = self._judge.saved() | {"registry": self.registry.content_hash}
-        self._unsaved = not Cursor(self.follower.offset, extra).save_if_room(self._path)
+        cursor, path = self._rows.cursor(), self._store
+        if self._apart and self._backlog is not None:
+            cursor, path = self._backlog.noted_in(cursor), self._live
+        self._unsaved = not cursor.save_if_room(path)
+        self._saved_at = time.monotonic()
+
+    def _save_together(self) -> None:
+        """Go on with one cursor: the backlog is done."""
+        if self._in_flight:
+            return
+        if self._rows.cursor().save_if_room(self._store):
+            self._live.unlink(missing_ok=True)
+            self._apart = self._unsaved = False
+            log.info("the store has caught up: all of the journal is written")
         self._saved_at = time.monotonic()

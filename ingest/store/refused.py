@@ -11,7 +11,7 @@ import structlog
 
 from ingest.journal import ALL_READ, Frames, JournalFull, JournalWriter, retain
 from ingest.store import metrics
-from ingest.store.influx import Stopped
+from ingest.store.asking import Stopped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -56,6 +56,11 @@ class Sender:
         self._bucket, self._most_lines = bucket, most_lines
         self._told = Tally()
 
+    @property
+    def rests(self) -> bool:
+        """Say whether the writer would not even ask now: see `InfluxWriter.rests`."""
+        return self._writer.rests
+
     def send(self, lines: Lines, place: str) -> None:
         """Write lines made already; returns when all are answered for.
 

@@ -1,5 +1,6 @@
 """The store: journal and engine's logs into InfluxDB, each point once.
 
+Readings have two, so that live ones do not wait for an outage's backlog: readings_input.py.
 Each input has a thread, a cursor and a bucket of its own, so that none waits for another: readings
 go on while the bucket of features is missing, alarms while a backlog of readings is written. An
 input's cursor moves only after the server's answer for all of a batch, together with its state at
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +21,10 @@ import structlog
 
 from ingest.store import metrics
 from ingest.store.alarms_input import AlarmsInput
+from ingest.store.asking import Return, Stopped
+from ingest.store.backlog import Backlog
 from ingest.store.follow import WAIT_S
-from ingest.store.influx import InfluxWriter, Stopped
+from ingest.store.influx import InfluxWriter
 from ingest.store.points import point
 from ingest.store.readings_input import ReadingsInput
 from ingest.store.refused import RefusedLines
@@ -71,34 +75,51 @@ def run_store(
         refused = RefusedLines(data / "quarantine" / "store")
         stack.callback(refused.close)
 
-        def to(bucket: str) -> Sender:
-            writer = InfluxWriter(settings.model_copy(update={"bucket": bucket}), stop=stop)
+        backs: dict[str, Return] = defaultdict(Return)  # by bucket
+
+        def to(bucket: str, *, waits: bool = True) -> Sender:
+            named = settings.model_copy(update={"bucket": bucket})
+            writer = InfluxWriter(named, stop=stop, waits=waits, back=backs[bucket])
             stack.callback(writer.close)
             return Sender(writer, refused, bucket=bucket, most_lines=settings.batch_rows, stop=stop)
 
-        readings = ReadingsInput(data, registry)
+        backlog = Backlog(data, registry)
+        stack.callback(backlog.close)
+        readings = ReadingsInput(data, registry, backlog=backlog)
         alarms = AlarmsInput(data, registry, say=say)
-        others: dict[str, tuple[Other, str]] = {
-            "events": (alarms, settings.bucket),
-            # before series: where it has no cursor yet, it begins at that one's
-            "features": (FeaturesInput(data, alarms.site), settings.features_bucket),
-            "series": (SeriesInput(data, alarms.site), settings.bucket),
+        others = _others(data, alarms, settings)
+        parts: dict[str, tuple[Source, Sender]] = {
+            "readings": (readings, to(settings.bucket, waits=False))
         }
-        if settings.waveforms:
-            waves = WaveformInput(data, alarms.site)
-            others["waveforms"] = (waves, settings.waveforms_bucket)
-        parts: dict[str, tuple[Source, Sender]] = {"readings": (readings, to(settings.bucket))}
         parts |= {name: (source, to(bucket)) for name, (source, bucket) in others.items()}
         pumps: dict[str, Callable[[], None]] = {
             "readings": lambda: readings.pump(parts["readings"][1], settings, stop),
+            "backlog": partial(backlog.pump, to(settings.bucket), settings, stop),
         }
         pumps |= {n: partial(other.pump, parts[n][1], WAIT_S) for n, (other, _) in others.items()}
         for name, (source, _) in parts.items():
             stack.callback(source.close)
             metrics.LAG.labels(name).set_function(source.follower.lag)
+        metrics.LAG.labels("backlog").set_function(backlog.lag)
         health = _Health(to(settings.bucket), alarms.site, parts, now_ns)
         _run_all(pumps | {"pipeline": lambda: health.pump(stop)}, stop)
         readings.save()
+
+
+def _others(
+    data: Path, alarms: AlarmsInput, settings: InfluxSettings
+) -> dict[str, tuple[Other, str]]:
+    """Return the inputs that read one after the other in order, and their buckets."""
+    others: dict[str, tuple[Other, str]] = {
+        "events": (alarms, settings.bucket),
+        # before series: where it has no cursor yet, it begins at that one's
+        "features": (FeaturesInput(data, alarms.site), settings.features_bucket),
+        "series": (SeriesInput(data, alarms.site), settings.bucket),
+    }
+    if settings.waveforms:
+        waves = WaveformInput(data, alarms.site)
+        others["waveforms"] = (waves, settings.waveforms_bucket)
+    return others
 
 
 def _run_all(pumps: Mapping[str, Callable[[], None]], stop: threading.Event) -> None:

@@ -37,8 +37,9 @@ class InfluxSettings(BaseModel):
     """None: only where the server is on another machine; the loopback is faster than any gzip."""
     timeout_s: float = Field(default=10.0, gt=0, le=300)
     first_retry_s: float = Field(default=0.5, gt=0, le=60)
-    most_retry_s: float = Field(default=60.0, gt=0, le=3600)
-    refused_retry_s: float = Field(default=30.0, gt=0, le=3600)
+    most_retry_s: float = Field(default=5.0, gt=0, le=3600)
+    """So long after the server's return live readings may still wait: one request, cheap."""
+    refused_retry_s: float = Field(default=5.0, gt=0, le=3600)
     """Between tries while the server refuses us (401, 404): a person has to act first."""
 
     @property

@@ -17,10 +17,12 @@ from lifeline.cli import (
     influx,
     keeping,
     mending,
+    outages,
     registry,
     reload,
     rules,
     site,
+    soak,
     support,
     torture,
 )
@@ -77,3 +79,5 @@ app.add_typer(mending.quarantine, name="quarantine")
 app.command("support-bundle")(support.support_bundle)
 app.add_typer(bench.app, name="bench")
 app.command("torture")(torture.torture)
+app.command("outages")(outages.outages)
+app.command("soak")(soak.soak)

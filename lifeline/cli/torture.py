@@ -44,6 +44,7 @@ def torture(
     from lifeline.torture.campaign import SHORT, Campaigns, broken
     from lifeline.torture.page import page
     from lifeline.torture.schedule import MOST
+    from lifeline.torture.sections import carried_over
 
     asked = {"kills": kills, "power_cuts": power_cuts, "flips": flips}
     if 0 < (kills or 0) < len(MOST):
@@ -68,7 +69,8 @@ def torture(
     if stop.is_set():
         screen.print("stopped before its end: these are the figures of what was done")
     elif markdown is not None:
-        markdown.write_text(page(rows), encoding="utf-8")
+        old = markdown.read_text(encoding="utf-8") if markdown.exists() else ""
+        markdown.write_text(carried_over(page(rows), old), encoding="utf-8")
     if said := broken(rows):
         screen.print(f"broken: {', '.join(said)}", style="bold red")
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.ledger import StandIn
 from rules.flood import Flood
 
 if TYPE_CHECKING:
@@ -106,3 +107,7 @@ class Desk:
     drawing: threading.Lock = field(default_factory=threading.Lock)
     live: tuple[float, dict[str, Any]] = (-1e9, {})  # (monotonic s, what channels say now)
     drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)
+    stand_in: StandIn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stand_in = StandIn(self.ledger)

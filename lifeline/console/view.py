@@ -155,7 +155,7 @@ def state(desk: Desk) -> dict[str, Any]:
     """Return the whole first screen; many pages that ask at once get the one made for the first."""
     with desk.drawing:
         revision = desk.bell.revision
-        if desk.drawn is None or desk.drawn[0] != revision or "ledger" in desk.flow.problems:
+        if desk.drawn is None or desk.drawn[0] != revision or "alarms" in desk.flow.problems:
             desk.drawn = (revision, _draw(desk, revision))
         return {**desk.drawn[1], **pulse(desk)}
 
@@ -163,11 +163,11 @@ def state(desk: Desk) -> dict[str, Any]:
 def _draw(desk: Desk, revision: int) -> dict[str, Any]:
     site, settings = desk.keeper.site, desk.settings
     try:
-        held = desk.ledger.list(limit=settings.max_listed + 1)
-        desk.flood = desk.ledger.flood()
-        desk.flow.problems.pop("ledger", None)
+        held = desk.stand_in.current.list(limit=settings.max_listed + 1)
+        desk.flood = desk.stand_in.current.flood()
+        desk.flow.problems.pop("alarms", None)
     except Unavailable as error:
-        desk.flow.problems["ledger"] = str(error)
+        desk.flow.problems["alarms"] = str(error)
         held = []
     listed = held[: settings.max_listed]
     alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]

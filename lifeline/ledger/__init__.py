@@ -5,6 +5,7 @@ from lifeline.ledger.cursors import Cursor
 from lifeline.ledger.errors import Conflict, LedgerError, Refused, Unavailable, Unknown
 from lifeline.ledger.ledger import Applied, Ledger
 from lifeline.ledger.mirror import mirror
+from lifeline.ledger.stand_in import StandIn
 
 __all__ = [
     "Applied",
@@ -14,6 +15,7 @@ __all__ = [
     "LedgerError",
     "Outlet",
     "Refused",
+    "StandIn",
     "Unavailable",
     "Unknown",
     "mirror",

@@ -9,6 +9,8 @@ LedgerError
 
 from __future__ import annotations
 
+HELD = "the ledger takes what came while it could not be written; try again 台账补记中，请稍后再试"
+
 
 class LedgerError(Exception):
     """Root of the tree."""

@@ -7,17 +7,18 @@ an alarm of its own. SQLite in WAL mode by default; PostgreSQL by another URL.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from ingest.crash_points import reach
 from lifeline import metrics
-from lifeline.ledger import commands, own
+from lifeline.ledger import commands, outbox, own
 from lifeline.ledger.book import (
     Compose,
     Outlet,
@@ -28,7 +29,7 @@ from lifeline.ledger.book import (
     facts,
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
-from lifeline.ledger.errors import Unavailable
+from lifeline.ledger.errors import HELD, Unavailable
 from lifeline.ledger.floods import USUAL_FLOOD, load
 from lifeline.ledger.rerun import new_and_differing
 from lifeline.ledger.tables import (
@@ -90,9 +91,34 @@ class Ledger:
         self.writing = Writing(
             outlets=outlets, compose=compose, outbox_limit=outbox_limit, flood=flood
         )
+        self._gate = threading.RLock()  # one writer at a time; `hold` keeps it for long
         self._engine = open_database(url, wait_s=wait_s)
-        with self.write() as connection:
-            METADATA.create_all(connection)
+        try:
+            with self.write() as connection:
+                METADATA.create_all(connection)
+        except Unavailable:
+            self.counts()  # made before, and can be read: it may be written later
+
+    def like(self, url: str) -> Ledger:
+        """Return another ledger that writes as this one does."""
+        return Ledger(
+            url,
+            wait_s=self._wait_s,
+            now_ns=self.now_ns,
+            wall_ns=self.wall_ns,
+            outlets=self.writing.outlets,
+            compose=self.writing.compose,
+            outbox_limit=self.writing.outbox_limit,
+            flood=self.writing.flood,
+        )
+
+    def hold(self) -> None:
+        """Let only this thread write until it calls `release`."""
+        self._gate.acquire()
+
+    def release(self) -> None:
+        """Let everybody write again."""
+        self._gate.release()
 
     def close(self) -> None:
         """Close all connections."""
@@ -105,8 +131,10 @@ class Ledger:
         Raises
         ------
         Unavailable
-            The database is locked, full or gone.
+            The database is locked, full or gone; or it is held by another thread.
         """
+        if not self._gate.acquire(timeout=self._wait_s):
+            raise Unavailable(HELD)
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -114,6 +142,8 @@ class Ledger:
             reach("ledger-after-commit")
         except DBAPIError as error:
             raise self._unavailable(error) from error
+        finally:
+            self._gate.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -315,16 +345,17 @@ class Ledger:
             return commands.acknowledge(
                 connection,
                 self.writing,
-                commands.Order(
+                self._order(
                     alarm_id=alarm_id,
                     by=by,
                     comment=comment,
                     expected_seq=expected_seq,
                     command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
                 ),
             )
+
+    def _order(self, **said: Any) -> commands.Order:
+        return commands.Order(**said, now_ns=self.now_ns(), wall_ns=self.wall_ns())
 
     def revoke(self, alarm_id: str, by: str, command: str) -> Alarm:
         """Undo an acknowledgement within `commands.UNDO_S`; errors as `acknowledge`."""
@@ -332,13 +363,7 @@ class Ledger:
             return commands.revoke(
                 connection,
                 self.writing,
-                commands.Order(
-                    alarm_id=alarm_id,
-                    by=by,
-                    command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
-                ),
+                self._order(alarm_id=alarm_id, by=by, command=command),
             )
 
     def reset(self, alarm_id: str, by: str, reason: str, command: str) -> Alarm:
@@ -346,14 +371,7 @@ class Ledger:
         with self.write() as connection:
             return commands.reset(
                 connection,
-                commands.Order(
-                    alarm_id=alarm_id,
-                    by=by,
-                    comment=reason,
-                    command=command,
-                    now_ns=self.now_ns(),
-                    wall_ns=self.wall_ns(),
-                ),
+                self._order(alarm_id=alarm_id, by=by, comment=reason, command=command),
             )
 
     def call(
@@ -371,27 +389,19 @@ class Ledger:
 
     def due(self, *, limit: int = 100) -> tuple[Any, ...]:
         """Return pending outbox rows whose time has come, oldest first."""
-        query = (
-            select(OUTBOX)
-            .where(OUTBOX.c.status == "pending", OUTBOX.c.next_wall_ns <= self.wall_ns())
-            .order_by(OUTBOX.c.seq)
-            .limit(limit)
-        )
         with self.read() as connection:
-            return tuple(connection.execute(query).all())
+            return outbox.due(connection, wall_ns=self.wall_ns(), limit=limit)
+
+    def due_again(self, channel: str) -> None:
+        """Let all that was put off be due: its receiver is there again."""
+        with self.write() as connection:
+            outbox.due_again(connection, channel)
 
     def settle(
         self, seq: int, channel: str, *, status: str, reason: str = "", next_wall_ns: int = 0
     ) -> None:
         """Note what became of one attempt: delivered, given_up, or pending until a time."""
         with self.write() as connection:
-            connection.execute(
-                update(OUTBOX)
-                .where(and_(OUTBOX.c.seq == seq, OUTBOX.c.channel == channel))
-                .values(
-                    status=status,
-                    reason=reason[:500],
-                    next_wall_ns=next_wall_ns,
-                    attempts=OUTBOX.c.attempts + 1,
-                )
+            outbox.settle(
+                connection, seq, channel, status=status, reason=reason, next_wall_ns=next_wall_ns
             )

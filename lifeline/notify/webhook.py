@@ -45,7 +45,7 @@ class WebhookSettings:
     ca_file: str | None = None  # an authority beside the machine's
     min_severity: int = 2
     timeout_s: float = 10.0
-    max_attempts: int = 50
+    max_attempts: int = 2_000  # a week of longest waits: a receiver may be gone for days
     longest_wait_s: float = 300.0
 
     @property
@@ -82,6 +82,7 @@ class Webhook:
     def __init__(self, ledger: Ledger, settings: WebhookSettings) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._waiting = False  # something was put off since the receiver last took a message
         self.trouble = ""
         self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
         self._client = httpx.Client(
@@ -95,11 +96,14 @@ class Webhook:
         """Close the connections."""
         self._client.close()
 
-    def deliver_due(self, *, limit: int = 50) -> int:
+    def deliver_due(self, *, limit: int = 50, ledger: Ledger | None = None) -> int:
         """Try every row that is due, oldest first; return how many were delivered.
 
-        After a failure that may pass (server away), the rest of this round waits too.
+        After a failure that may pass (server away), the rest of this round waits too. As soon as
+        the receiver takes something again, all that was put off is due, and goes out in order.
+        ``ledger`` is the one in force, where another stands in.
         """
+        self._ledger = ledger or self._ledger
         delivered = 0
         for row in self._ledger.due(limit=limit):
             reason, final = self._post(row.seq, row.body.encode())
@@ -107,6 +111,10 @@ class Webhook:
                 reach("notified")
                 self._settle(row, "delivered")
                 delivered += 1
+                if self._waiting:
+                    self._waiting = False
+                    self._ledger.due_again(row.channel)
+                    break
             elif final or row.attempts + 1 >= self._settings.max_attempts:
                 LOG.warning("webhook given up", seq=row.seq, reason=reason)
                 self._settle(row, "given_up", reason=reason)
@@ -114,6 +122,7 @@ class Webhook:
                 metrics.OUTBOX_RETRIES.inc()
                 wait_ns = int(self._wait_s(row.attempts + 1) * 1e9)
                 self._settle(row, "pending", reason=reason, wait_ns=wait_ns)
+                self._waiting = True
                 break
         return delivered
 

@@ -41,7 +41,7 @@ class Campaigns:
             It cannot be run, or a process of ours did not stand it.
         """
         began_s = time.monotonic()
-        with _quiet():
+        with quiet():
             if name == "kills":
                 row = self._kills(count, told)
             elif name == "power_cuts":
@@ -69,7 +69,7 @@ class Campaigns:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let what works under the faults in this process say nothing: they are meant."""
     before = structlog.get_config()
     structlog.configure(

@@ -13,8 +13,10 @@ from sqlalchemy import select
 
 from lifeline.engine_process import SiteTexts, empty_site
 from lifeline.ledger import Ledger
+from lifeline.ledger.book import append
 from lifeline.ledger.tables import EVENT
 from lifeline.notify import WebhookSettings
+from lifeline.time_source import STEP_RULE, UNSYNCHRONISED_RULE
 from lifeline.torture.journaled import (
     MS,
     event_lines,
@@ -27,7 +29,7 @@ from lifeline.torture.journaled import (
 from lifeline.torture.processes import NAMES, log_of
 from lifeline.torture.site import GATEWAYS, LEAST_SEVERITY, MODULES
 from rules.engine import Engine
-from rules.events import decode, encode
+from rules.events import EventType, decode, encode
 from rules.judge import JUDGED, LATE, Judge
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from sqlalchemy import Connection
 
     from lifeline.torture.journaled import Sample
     from lifeline.torture.kills import Tortured
@@ -126,25 +129,32 @@ def _store(
 ) -> tuple[int, int, set[Sample]]:
     """Return (points too many, judged rows that are no point, samples stored).
 
-    A sample of the store has no sequence, which is 0 here.
+    A point stands at its judged time, which is the sensor's unless that lay in our future. A sample
+    of the store has no sequence, which is 0 here.
     """
     verdict = Judge(len(registry.channels.id)).mark(rows, g).verdict
-    judged = (verdict == JUDGED) & (rows.channel >= 0)
-    wanted = Counter(
-        (registry.channels.id[c], t, v)
-        for c, t, v in zip(
-            rows.channel[judged].tolist(),
-            rows.event_ns[judged].tolist(),
-            rows.value[judged].tolist(),
-            strict=True,
-        )
-    )
+    known = rows.channel >= 0
+    ids, devices = registry.channels.id, registry.devices.id
+    wanted: Counter[tuple[str, int, float]] = Counter()
+    said_at: dict[tuple[str, int, float], set[int]] = {}
+    for c, event_ns, judged_ns, value, judged in zip(
+        rows.channel[known].tolist(),
+        rows.event_ns[known].tolist(),
+        rows.judged_ns[known].tolist(),
+        rows.value[known].tolist(),
+        (verdict[known] == JUDGED).tolist(),
+        strict=True,
+    ):
+        key = (ids[c], judged_ns, value)
+        said_at.setdefault(key, set()).add(event_ns // MS)
+        if judged:
+            wanted[key] += 1
     found = Counter((channel, ns, value) for channel, late, ns, value in points if not late)
     stored = set()
     for channel, _, ns, value in points:
         row = registry.channel_row[channel]
-        device = registry.devices.id[int(registry.channels.device[row])]
-        stored.add((device, 0, int(registry.channels.port[row]), ns // MS, value))
+        device, port = devices[int(registry.channels.device[row])], int(registry.channels.port[row])
+        stored |= {(device, 0, port, ms, value) for ms in said_at.get((channel, ns, value), ())}
     return (found - wanted).total(), (wanted - found).total(), stored
 
 
@@ -183,13 +193,40 @@ def _ledger(data: Path, events: list[Event]) -> tuple[int, int, dict[int, dict[s
     kept = Ledger(f"sqlite:///{data / 'ledger.sqlite'}")
     with tempfile.TemporaryDirectory() as name:
         fresh = Ledger(f"sqlite:///{Path(name) / 'fresh.sqlite'}", outlets=(outlet,))
-        if events:
-            fresh.apply(events, max(e.offset for e in events) + 1, position=1)
+        _fill(fresh, events, _of_the_clock(kept))
         wanted = {int(row.seq): json.loads(row.body) for row in fresh.due(limit=ALL)}
         should, has = _all_events(fresh), _all_events(kept)
         fresh.close()
     kept.close()
     return (should - has).total(), (has - should).total(), wanted
+
+
+def _of_the_clock(ledger: Ledger) -> list[tuple[int, Event]]:
+    """Return what the ledger itself has said about our clock, with its numbers."""
+    query = select(EVENT.c.seq, EVENT.c.body).order_by(EVENT.c.seq)
+    told = query.where(
+        EVENT.c.rule.in_((STEP_RULE, UNSYNCHRONISED_RULE)),
+        EVENT.c.type.in_((EventType.RAISED.value, EventType.CLEARED.value)),
+    )
+    with ledger.read() as connection:
+        return [(int(r.seq), decode(r.body.encode())) for r in connection.execute(told)]
+
+
+def _fill(fresh: Ledger, events: list[Event], own: list[tuple[int, Event]]) -> None:
+    """Write events, and each of its own where its number is due."""
+    alarming = iter([event for event in events if not event.shadow])
+    with fresh.write() as connection:
+        last = 0
+        for seq, told in own:
+            while last < seq - 1 and (event := next(alarming, None)):
+                last = _append(fresh, connection, event)
+            last = _append(fresh, connection, told)
+        for event in alarming:
+            _append(fresh, connection, event)
+
+
+def _append(ledger: Ledger, connection: Connection, event: Event) -> int:
+    return append(connection, [event], simulation=False, writing=ledger.writing).last_seq
 
 
 def _all_events(ledger: Ledger) -> Counter[tuple[int, str]]:

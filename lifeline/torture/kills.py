@@ -22,7 +22,7 @@ from lifeline.torture.journaled import said, seen
 from lifeline.torture.processes import City, until
 from lifeline.torture.schedule import draw_schedule
 from lifeline.torture.senders import Gateway, Module
-from lifeline.torture.servers import Receiver, mosquitto
+from lifeline.torture.servers import Mosquitto, Receiver
 from lifeline.torture.site import GATEWAYS, MODULES, Ports, write_site
 from rules.readings import Readings
 
@@ -89,16 +89,16 @@ def run_kills(
     data = folder / "data"
     left = Tortured(data, seed)
     began_s = time.monotonic()
-    with mosquitto(folder / "broker") as broker:
+    with Mosquitto(folder / "broker") as broker:
         coap = free_port(socket.SOCK_DGRAM)
-        ports = Ports(broker, coap, free_port(), store.url, receiver.url)
+        ports = Ports(broker.port, coap, free_port(), store.url, receiver.url)
         write_site(folder / "site", ports)
         with City(folder / "site", data) as city:
             for process in city.processes.values():
                 process.start()
-            gateways = [Gateway(d, broker, seed=seed, every_s=EVERY_S) for d in GATEWAYS]
+            gateways = [Gateway(d, broker.port, seed=seed, every_s=EVERY_S) for d in GATEWAYS]
             modules = [Module(d, coap, seed=seed, every_s=EVERY_S) for d in MODULES]
-            until(lambda: _is_heard(gateways[0], data), "ingest hears the broker")
+            until(lambda: is_heard(gateways[0], data), "ingest hears the broker")
             senders: list[Gateway | Module] = [*gateways, *modules]
             for sender in senders:
                 sender.start()
@@ -107,12 +107,12 @@ def run_kills(
             for sender in senders:
                 sender.finish()
             left.kept = {sender.name: sender.kept for sender in senders}
-            _settle(city, left)
+            settle(city, left)
     left.wall_s = time.monotonic() - began_s
     return left
 
 
-def _is_heard(gateway: Gateway, data: Path) -> bool:
+def is_heard(gateway: Gateway, data: Path) -> bool:
     """Say hello; return whether the journal heard one.
 
     The broker keeps messages only for a session it knows: what comes before is nobody's.
@@ -195,7 +195,7 @@ class _Torture:
         self._told(self._left.kills.total())
 
 
-def _settle(city: City, left: Tortured) -> None:
+def settle(city: City, left: Tortured) -> None:
     """Let everything arrive, then end the processes one after another, cleanly."""
     data = left.data
     wanted = said(message for messages in left.kept.values() for message in messages)

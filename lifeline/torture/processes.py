@@ -18,16 +18,24 @@ from lifeline.data_folder import DataFolder
 from lifeline.errors import Crashed
 from lifeline.processes.__main__ import main as run_process
 from lifeline.processes.context import Context, command
+from lifeline.torture import forked
+from lifeline.torture.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
     from types import TracebackType
 
 NAMES: Final = ("ingest", "engine", "serve", "archive", "store")
 CHECKPOINT_S: Final = 0.4
 _FORKS: Final = multiprocessing.get_context("forkserver")
-_PRELOAD: Final = ["__main__", "lifeline.torture.processes", "paho.mqtt.client", "aiocoap"]
+_PRELOAD: Final = [
+    "__main__",
+    forked.__name__,
+    "lifeline.torture.processes",
+    "paho.mqtt.client",
+    "aiocoap",
+]
 _KILLED: Final = -signal.SIGKILL
 
 
@@ -36,6 +44,7 @@ def become(name: str, site: Path, data: Path, crash_at: str) -> None:
     with log_of(name, data).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    Faults(data).arm()
     if crash_at:
         os.environ[VARIABLE] = crash_at
     context = Context(site=site, data=data, checkpoint_s=CHECKPOINT_S)
@@ -107,6 +116,11 @@ class Process:
             raise Crashed(f"{self.name} does not stop within {timeout_s:g} s", self.tail())
         return int(self._process.exitcode)
 
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return int(self._process.pid)
+
     def tail(self) -> str:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
@@ -122,6 +136,18 @@ class City:
         imported = [f"lifeline.processes.{name}" for name in NAMES]
         _FORKS.set_forkserver_preload([*_PRELOAD, *imported])
         self.processes = {name: Process(name, site, data) for name in NAMES}
+
+    def check(self, *, but: Collection[str] = ()) -> None:
+        """Look whether all live, ``but`` those who were killed.
+
+        Raises
+        ------
+        Crashed
+            One has ended by itself; with the end of its log.
+        """
+        for process in self.processes.values():
+            if process.name not in but and not process.runs:
+                raise Crashed(f"{process.name} ended by itself; its log ends:", process.tail())
 
     def __enter__(self) -> Self:
         return self

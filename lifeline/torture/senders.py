@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,10 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest.codecs.compact import Series, encode
 from lifeline.torture.site import LEVELS, PORTS
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import MQTTMessageInfo
-
 BOOT: Final = 7
+RECONNECT_S: Final = 1  # whole seconds, paho's least
+ACKNOWLEDGED_WITHIN_S: Final = 10.0
 CHANGED: Final = 0x44  # CoAP 2.04
 
 
@@ -37,10 +36,13 @@ class Message:
 
 
 class Signal:
-    """A seeded device: its values stay at a level for some messages, then jump to another."""
+    """A seeded device: its values stay at a level for some messages, then jump to another.
 
-    def __init__(self, device: str, seed: int) -> None:
-        self._device = device
+    A message has one sample of a port, or ``most``, a millisecond apart.
+    """
+
+    def __init__(self, device: str, seed: int, *, most: int = 2) -> None:
+        self._device, self._most = device, most
         self._random = random.Random(f"{seed}/{device}")
         self._sequence = 0
         self._level = dict.fromkeys(PORTS, LEVELS[0])
@@ -49,13 +51,13 @@ class Signal:
     def next(self) -> Message:
         """Return the next message: one or two samples of each port, stamped now."""
         draw = self._random
-        base_ms = max(time.time_ns() // 1_000_000, self._last_ms + 2)
+        base_ms = max(time.time_ns() // 1_000_000, self._last_ms + self._most)
         samples: list[tuple[int, int, float]] = []
         blocks = []
         for port in PORTS:
             if draw.random() < 0.12:
                 self._level[port] = draw.choice(LEVELS)
-            count = draw.choice((1, 1, 2))
+            count = draw.choice((1, 1, self._most))
             offsets = list(range(1 - count, 1))
             values = [round(self._level[port] + draw.uniform(0, 0.05), 2) for _ in offsets]
             blocks.append(Series(port=port, offsets_ms=offsets, values=values))
@@ -75,14 +77,19 @@ class Signal:
 class Gateway(threading.Thread):
     """Publishes at QoS 1 until stopped; ``kept`` is what the broker acknowledged."""
 
-    def __init__(self, device: str, port: int, *, seed: int, every_s: float) -> None:
+    def __init__(self, device: str, port: int, *, seed: int, every_s: float, most: int = 2) -> None:
         super().__init__(name=device, daemon=True)
-        self._signal = Signal(device, seed)
+        self._signal = Signal(device, seed, most=most)
         self._topic = f"lifeline/v1/{device}/up"
         self._every_s = every_s
-        self._sent: list[tuple[MQTTMessageInfo, Message]] = []
+        self._waiting: dict[int, Message] = {}  # by packet id
+        self._early: set[int] = set()  # acknowledged before `publish` had told its packet id
+        self._kept: list[Message] = []
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=False)
+        self._client.reconnect_delay_set(RECONNECT_S, RECONNECT_S)
+        self._client.on_publish = self._acknowledged
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
@@ -93,21 +100,39 @@ class Gateway(threading.Thread):
 
     def run(self) -> None:
         """Publish on and on."""
+        self._early.clear()
         while not self._stopping.wait(self._every_s):
             message = self._signal.next()
-            self._sent.append((self._client.publish(self._topic, message.frame, qos=1), message))
+            # While there is no connection the client keeps it, and sends it then. Our lock is not
+            # held here: the client calls back under its own.
+            mid = self._client.publish(self._topic, message.frame, qos=1).mid
+            with self._lock:
+                if mid in self._early:
+                    self._early.remove(mid)
+                    self._kept.append(message)
+                else:
+                    self._waiting[mid] = message
+
+    def _acknowledged(self, _client: Any, _data: Any, mid: int, *_: Any) -> None:
+        with self._lock:
+            if message := self._waiting.pop(mid, None):
+                self._kept.append(message)
+            else:
+                self._early.add(mid)
 
     @property
     def kept(self) -> list[Message]:
         """Return what the broker acknowledged."""
-        return [message for info, message in self._sent if info.is_published()]
+        with self._lock:
+            return list(self._kept)
 
     def finish(self) -> None:
         """Publish no more; wait for the acknowledgements on their way."""
         self._stopping.set()
         self.join()
-        for info, _ in self._sent[-20:]:
-            info.wait_for_publish(5)
+        give_up_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        while self._waiting and time.monotonic() < give_up_s:
+            time.sleep(0.02)
         self._client.disconnect()
         self._client.loop_stop()
 

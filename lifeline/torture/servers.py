@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -18,9 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lifeline.broker import free_port, wait_until_up
+from lifeline.broker import wait_until_up
 from lifeline.errors import Missing
 from lifeline.notify.webhook import verify
+from lifeline.torture.links import quiet_port
 from lifeline.torture.site import SECRET, TOKEN
 
 if TYPE_CHECKING:
@@ -29,15 +33,15 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "mosquitto"
 START_S: Final = 20.0
+NO_ANSWER: Final = 0  # a status: the connection is reset
 _SPACE: Final = re.compile(rb"(?<!\\) ")
 
 Point = tuple[str, str, int, float]
 """(channel, "1" of a late one else "", Unix ns, value) as the store holds it."""
 
 
-@contextlib.contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    """Run Debian's mosquitto in ``folder``, with persistence; give its port.
+class Mosquitto:
+    """Debian's mosquitto in a folder of its own, with persistence; a block starts and ends it.
 
     Raises
     ------
@@ -46,27 +50,56 @@ def mosquitto(folder: Path) -> Iterator[int]:
     Unreachable
         It does not come up.
     """
-    program = shutil.which(PROGRAM, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        raise Missing(f"{PROGRAM} is not installed: apt-get install {PROGRAM}")
-    folder.mkdir(parents=True)
-    folder.chmod(0o777)  # started by root, it drops to its own user and writes here
-    port = free_port()
-    config = folder / "mosquitto.conf"
-    config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-        f"persistence_location {folder}/\nautosave_interval 1\nmax_inflight_messages 400\n"
-        "max_queued_messages 100000\nlog_dest stderr\n",
-        encoding="utf-8",
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
-    try:
-        wait_until_up(port, timeout_s=START_S, alive=lambda: process.poll() is None, what=PROGRAM)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
+
+    def __init__(self, folder: Path, *, inflight: int = 400) -> None:
+        program = shutil.which(PROGRAM, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+        if program is None:
+            raise Missing(f"{PROGRAM} is not installed: apt-get install {PROGRAM}")
+        folder.mkdir(parents=True)
+        self.port = quiet_port()
+        config = folder / "mosquitto.conf"
+        config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {folder}/\nautosave_interval 1\nlog_dest stderr\n"
+            f"max_inflight_messages {inflight}\nmax_queued_messages 100000\n"
+            # Started by root it would become a user of its own, who may not write here.
+            + ("user root\n" if os.geteuid() == 0 else ""),
+            encoding="utf-8",
+        )
+        self._log, self._command = folder / "log", [program, "-c", str(config)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        self._process = process
+        wait_until_up(
+            self.port, timeout_s=START_S, alive=lambda: process.poll() is None, what=PROGRAM
+        )
+
+    def stop(self) -> None:
+        """End it by SIGTERM: it saves what it keeps."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,14 +112,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take points or a notification."""
         wanted = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(wanted)
-        if len(body) < wanted:  # its sender was killed while it spoke: nobody waits, nothing counts
+        body = self.rfile.read(min(wanted, self.server.most_read))
+        if len(body) < min(
+            wanted, self.server.most_read
+        ):  # its sender was killed while it spoke: nobody waits, nothing counts
             self.server.cut_short += 1
             self.close_connection = True
             return
         status, said = self.server.answer(self.path, self.headers, body)
+        if status == NO_ANSWER:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+            return
         text = json.dumps({"message": said}).encode() if said else b""
         self.send_response(status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -99,11 +141,18 @@ class _Server(ThreadingHTTPServer, ABC):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.lock = threading.Lock()
         self.cut_short = 0  # requests
+        self.headers: dict[str, str] = {}  # sent with every answer
+        self.most_read = 1 << 40  # bytes of a body
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def port(self) -> int:
+        """Return where it listens."""
+        return int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a client that was killed is what this is about."""

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ingest.store import influx, settings
+from ingest.store import asking, influx, metrics, settings
 from ingest.store.errors import TokenUnreadable
 from ingest.store.lines import LineEncoder
 from rules.readings import Readings
@@ -41,7 +41,7 @@ def _writing(writer, *batch):
     result = []
 
     def run():
-        with contextlib.suppress(influx.Stopped):
+        with contextlib.suppress(asking.Stopped):
             result.append(writer.write(*batch))
 
     thread = threading.Thread(target=run)
@@ -146,7 +146,7 @@ def test_a_wrong_token_or_bucket_is_said_with_its_remedy_and_loses_nothing(
     server, options, status, remedy, monkeypatch
 ):
     said = []
-    monkeypatch.setattr(influx.log, "error", lambda event, **k: said.append(k["reason"]))
+    monkeypatch.setattr(asking.log, "error", lambda event, **k: said.append(k["reason"]))
     stop = threading.Event()
     writer = _writer(server, stop, **options)
     thread, result = _writing(writer, *_lines(5))
@@ -188,19 +188,19 @@ def test_a_stop_ends_the_waiting_without_an_answer(server):
     writer = _writer(server, stop, first_retry_s=5.0)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(influx.Stopped):
+    with pytest.raises(asking.Stopped):
         writer.write(*_lines(5))
     assert time.monotonic() - began < 2
 
 
 def test_a_server_that_hangs_does_not_hold_up_a_stop(server, monkeypatch):
-    monkeypatch.setattr(influx, "STOP_WAIT_S", 0.1)
+    monkeypatch.setattr(asking, "STOP_WAIT_S", 0.1)
     stop = threading.Event()
     server.script = ["hang"]
     writer = _writer(server, stop, timeout_s=30.0)
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
-    with pytest.raises(influx.Stopped):
+    with pytest.raises(asking.Stopped):
         writer.write(*_lines(5))
     assert time.monotonic() - began < 3
 
@@ -282,3 +282,43 @@ def test_no_name_however_odd_breaks_a_line_in_real_influxd():
         found = store_server.query(influxd, "SELECT value FROM gas GROUP BY district")
         times = {series["tags"]["district"]: series["values"][0][0] for series in found}
     assert times == {back: when for when, back in enumerate(names.values())}
+
+
+def test_who_waits_for_a_server_is_woken_when_another_finds_it_back():
+    back, stop = asking.Return(), threading.Event()
+    waited = []
+
+    def wait():
+        began = time.monotonic()
+        back.wait(30, stop)
+        waited.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.1)
+    back.tell()
+    thread.join(10)
+    assert waited[0] < 10
+    stop.set()
+    back.wait(30, stop)  # returns at once: the program ends
+
+
+def test_several_that_write_to_a_bucket_tell_since_when_it_is_down_for_the_first(server):
+    given = settings.InfluxSettings(
+        url=server.url, bucket="b", token=store_server.TOKEN, first_retry_s=0.02
+    )
+    back, stop = asking.Return(), threading.Event()
+    server.script = [(503, "down")] * 2
+    first, second = (
+        influx.InfluxWriter(given, stop=stop, waits=False, back=back) for _ in range(2)
+    )
+    began = time.time()
+    for writer in (first, second):
+        with pytest.raises(asking.NotNow):
+            writer.write(*_lines(1))
+        time.sleep(0.3)
+    assert began <= metrics.DOWN_SINCE.labels("b")._value.get() < began + 0.3
+    second.write(*_lines(1))
+    assert metrics.DOWN_SINCE.labels("b")._value.get() == 0
+    for writer in (first, second):
+        writer.close()

@@ -10,33 +10,16 @@ import pytest
 from ingest.journal import Cursor, CursorAhead, JournalReader, durable_end
 from ingest.store import follow, service
 from ingest.store.errors import RegistryMissing
-from rules.judge import Judge
-from rules.readings import Readings, Tick, position
-from tests import servers, store_data, store_server, store_twin
-from tests.store_run import cursor_of, registry_of, running, settings_of
-
-
-def _expected(bodies, registry):
-    """The points by the slow way: one record and one Point at a time, last one wins."""
-    judge, points = Judge(len(registry.channels.id)), {}
-    for offset, body in enumerate(bodies):
-        if not isinstance(body, Readings):
-            continue
-        verdict = judge.mark(body, position(offset) + np.arange(len(body))).verdict
-        for point in store_twin.points(body, verdict, registry):
-            head, when = point.to_line_protocol().rsplit(" ", 1)
-            series, fields = head.rsplit(" ", 1)
-            points[series, int(when)] = float(fields.rpartition("value=")[2])
-        assert set(np.unique(verdict)) <= {0, 1, 2, 3, 4}
-    return points
-
-
-def _of_server(server):
-    return {
-        (series.decode(), when): float(fields.rpartition(b"value=")[2])
-        for (series, when), fields in server.points.items()
-        if series.partition(b",")[0] in (b"gas", b"hydraulic")
-    }
+from rules.readings import Readings, Tick
+from tests import servers, store_data, store_server
+from tests.store_run import (
+    cursor_of,
+    expected_of,
+    points_of,
+    registry_of,
+    running,
+    settings_of,
+)
 
 
 @pytest.mark.parametrize("batch_rows", [7, 90, 100_000])
@@ -50,10 +33,10 @@ def test_every_judged_and_late_row_is_stored_once_at_any_cut(tmp_path, batch_row
     with store_server.answering() as server:
         with running(tmp_path, registry, settings_of(server, batch_rows=batch_rows)):
             store_data.until(lambda: cursor_of(tmp_path) == end)
-        expected = _expected(bodies, registry)
-        assert _of_server(server) == expected
+        expected = expected_of(bodies, registry)
+        assert points_of(server) == expected
         assert any(",late=1," in series for series, _ in expected)
-        assert [v for (_, when), v in _of_server(server).items() if when == last + 5] == [1.0]
+        assert [v for (_, when), v in points_of(server).items() if when == last + 5] == [1.0]
 
 
 def test_rows_are_named_by_the_registry_of_their_time_also_after_a_restart(tmp_path):
@@ -87,7 +70,7 @@ def test_an_outage_is_only_lag_and_the_server_s_return_brings_all(tmp_path):
         server.script = [(503, "down"), "reset", (429, "slow"), "stored, then reset"] * 3
         with running(tmp_path, registry, settings_of(server, batch_rows=200)):
             store_data.until(lambda: cursor_of(tmp_path) == end)
-        assert _of_server(server) == _expected(bodies, registry)
+        assert points_of(server) == expected_of(bodies, registry)
 
 
 def test_a_refused_line_is_in_quarantine_with_the_server_s_reason_before_the_cursor_moves(tmp_path):
@@ -168,7 +151,7 @@ def test_killed_in_the_middle_of_writing_each_reading_is_in_influxd_once(tmp_pat
         with running(tmp_path, registry, settings_of(proxy, batch_rows=5_000)):
             store_data.until(lambda: cursor_of(tmp_path) == end)
             store_data.until(lambda: cursor_of(tmp_path, "store-events") == 40)
-        expected = _expected(bodies, registry)
+        expected = expected_of(bodies, registry)
         found = {}
         for measurement in ("gas", "hydraulic"):
             text = f'SELECT value FROM "{measurement}" GROUP BY channel, late'  # noqa: S608

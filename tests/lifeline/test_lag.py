@@ -58,6 +58,7 @@ def test_each_reader_says_how_far_behind_it_is_and_since_when(data: Path, ledger
     assert held["store-events"].behind == 0
     assert (held["ledger"].behind, held["serve"].behind) == (3, 10)
     assert held["serve"].since_ns == T0
+    assert held["ledger"].since_ns == T0, "of the journal's record that its events are about"
     assert (held["notifier"].behind, held["commands"].behind) == (0, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -238,6 +239,8 @@ def test_the_page_names_every_point_and_what_is_not_promised(world):
 
 def test_docs_reliability_is_such_a_page():
     text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    # Other campaigns' sections have tests of their own.
+    text = re.sub(r"<!-- (outages|soak) -->.*?<!-- end of \1 -->", "", text, flags=re.DOTALL)
     assert all(f"| {point} |" in text for point in POINTS)
     assert "lifeline torture --kills 500" in text
     assert "more than 64 others of its channel" in text

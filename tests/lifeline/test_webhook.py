@@ -155,3 +155,25 @@ def test_only_the_configured_severities_are_told(sender, receiver):
     ledger.apply([raised(1, severity=1), raised(2, severity=2)], 3)
     assert webhook.deliver_due() == 1
     assert json.loads(receiver.requests[0][1])["severity"] == 2
+
+
+def test_what_was_put_off_goes_out_as_soon_as_the_receiver_is_there_again(sender, receiver):
+    ledger, webhook, _ = sender
+    ledger.apply([raised(1), raised(2)], 3)
+    receiver.answers = [503, 503]
+    webhook.deliver_due()  # 1 is put off, 2 not tried
+    webhook.deliver_due()  # 2 is put off
+    ledger.apply([raised(3)], 4)
+    assert webhook.deliver_due() == 1, "a new alarm does not wait for older ones"
+    assert webhook.deliver_due() == 2, "they are due at once, without a wait"
+    assert [h["Lifeline-Id"] for h, _ in receiver.requests] == ["1", "2", "3", "1", "2"]
+
+
+def test_a_clock_set_back_does_not_put_messages_off_for_as_long(sender, receiver):
+    ledger, webhook, wall = sender
+    ledger.apply([raised(1)], 2)
+    receiver.answers = [503]
+    wall.ns += 86_400 * 10**9
+    webhook.deliver_due()
+    wall.ns -= 86_400 * 10**9
+    assert webhook.deliver_due() == 1

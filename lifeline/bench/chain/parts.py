@@ -79,6 +79,8 @@ class FixedTexts:
 class Counting:
     """Stands where lines go to InfluxDB, and counts them."""
 
+    rests = False
+
     def __init__(self, shared: Any) -> None:
         self._shared = shared
 
