@@ -138,6 +138,13 @@ class WebhookEntry(Strict):
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
 
 
+class AlarmsEntry(Strict):
+    """When announcements are too many for a person: in ten minutes, for all outlets together."""
+
+    flood_begins: Annotated[int, Field(ge=1, le=1_000_000)] = 10  # more than these
+    flood_ends: Annotated[int, Field(ge=1, le=1_000_000)] = 5  # fewer than these
+
+
 class HeartbeatEntry(Strict):
     """Where a sign of life is sent while all is well; who waits there calls people without it."""
 
@@ -164,6 +171,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
+    alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
     reload: ReloadEntry = ReloadEntry()

@@ -72,20 +72,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         archive=archive,
     )
     crew = _Crew(stop)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(desk),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,  # who is near is told by the connection, never by a header
-            timeout_graceful_shutdown=2,
-            http=Patient,
-            limit_concurrency=MAX_CONNECTIONS,
-            **_certificate(settings),
-        )
-    )
+    server = _web_server(desk)
     try:
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
@@ -107,6 +94,23 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         archive.close()
         listener.close()
     crew.report()
+
+
+def _web_server(desk: Desk) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(desk),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,  # who is near is told by the connection, never by a header
+            timeout_graceful_shutdown=2,
+            http=Patient,
+            limit_concurrency=MAX_CONNECTIONS,
+            **_certificate(desk.settings),
+        )
+    )
 
 
 def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
@@ -157,6 +161,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
         now_ns=clock.now_ns,
         outlets=(settings.webhook.outlet,) if settings.webhook is not None else (),
         compose=compose,
+        flood=settings.flood,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.ledger import StandIn
-from rules.flood import Flood
+from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ class ServeSettings:
     simulation: bool = False  # the data folder holds a demo or a replay
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
+    flood: FloodLimits = field(default_factory=FloodLimits)
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500

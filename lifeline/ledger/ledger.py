@@ -342,37 +342,23 @@ class Ledger:
         Unknown, Conflict, Refused, Unavailable
         """
         with self.write() as connection:
-            return commands.acknowledge(
-                connection,
-                self.writing,
-                self._order(
-                    alarm_id=alarm_id,
-                    by=by,
-                    comment=comment,
-                    expected_seq=expected_seq,
-                    command=command,
-                ),
-            )
+            order = self._order(alarm_id, by, command, comment=comment, expected_seq=expected_seq)
+            return commands.acknowledge(connection, self.writing, order)
 
-    def _order(self, **said: Any) -> commands.Order:
-        return commands.Order(**said, now_ns=self.now_ns(), wall_ns=self.wall_ns())
+    def _order(self, alarm_id: str, by: str, command: str, **said: Any) -> commands.Order:
+        times: dict[str, Any] = {"now_ns": self.now_ns(), "wall_ns": self.wall_ns()}
+        return commands.Order(alarm_id=alarm_id, by=by, command=command, **times, **said)
 
     def revoke(self, alarm_id: str, by: str, command: str) -> Alarm:
         """Undo an acknowledgement within `commands.UNDO_S`; errors as `acknowledge`."""
         with self.write() as connection:
-            return commands.revoke(
-                connection,
-                self.writing,
-                self._order(alarm_id=alarm_id, by=by, command=command),
-            )
+            order = self._order(alarm_id, by, command)
+            return commands.revoke(connection, self.writing, order)
 
     def reset(self, alarm_id: str, by: str, reason: str, command: str) -> Alarm:
         """Order the RESET of an over-range alarm after a re-test; errors as `acknowledge`."""
         with self.write() as connection:
-            return commands.reset(
-                connection,
-                self._order(alarm_id=alarm_id, by=by, comment=reason, command=command),
-            )
+            return commands.reset(connection, self._order(alarm_id, by, command, comment=reason))
 
     def call(
         self, alarm_id: str, step: CallStep, *, number: int, call_seq: int, simulation: bool

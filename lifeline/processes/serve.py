@@ -10,6 +10,7 @@ from lifeline.console.guard import Proxy
 from lifeline.notify.sign_of_life import SignOfLifeSettings
 from lifeline.notify.webhook import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
+from rules.flood import FloodLimits
 
 if TYPE_CHECKING:
     from lifeline.config import CityConfig
@@ -28,6 +29,9 @@ def run(context: Context) -> None:
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
+        flood=FloodLimits(
+            begins=config.entry.alarms.flood_begins, ends=config.entry.alarms.flood_ends
+        ),
         sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",
         folder=context.site,

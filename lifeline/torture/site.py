@@ -10,6 +10,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rules.flood import FloodLimits
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,6 +22,8 @@ LEVELS: Final = (0.2, 0.7, 1.1, 1.3, 3.0)  # %vol: from nothing to red
 TOKEN: Final = "torture-token"  # noqa: S105 - of a server that lives as long as the campaign
 SECRET: Final = "torture-secret-of-thirty-two-characters"  # noqa: S105 - likewise
 LEAST_SEVERITY: Final = 1
+NO_FLOOD: Final = FloodLimits(begins=1_000_000)
+"""Every announcement goes out: that none is missing is what the campaigns ask."""
 
 RULES: Final = """
 version: 1
@@ -134,6 +138,8 @@ def write_site(folder: Path, ports: Ports) -> None:
             url = "{ports.influx_url}"
             bucket = "b"
             token_file = "token"
+            [alarms]
+            flood_begins = {NO_FLOOD.begins}
             [webhook]
             url = "{ports.webhook_url}"
             secret_file = "secret"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 0.1  # between messages of a sender
 MOST: Final = 4  # samples of a port in a message
-INFLIGHT: Final = 60  # see docs/reliability.md: a message that comes again after 64 others
+INFLIGHT: Final = 400
 SAMPLE_S: Final = 2.0
 LOOK_S: Final = 0.1
 CALM_S: Final = (2.0, 12.0)  # between faults
