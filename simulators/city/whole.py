@@ -51,7 +51,7 @@ def bridges(b: Builder, layout: Layout, plan: Plan, random: Random) -> None:
                     "length_m": length,
                     "order": float(k),
                     "strain_per_t": round(1.4 * (30 / length) ** 0.5, 3),
-                    "deflection_per_t": round(0.08 * length / 30, 3),
+                    "deflection_per_t": round(0.08 * min(length / 30, 1.3), 3),
                     "f1_hz": round(95 * length**-0.93, 3),
                     "design_strain": 150.0,
                     "design_deflection": 10.0,
@@ -110,7 +110,11 @@ def water(b: Builder, layout: Layout, plan: Plan, random: Random) -> None:
         nodes = network.lived_in(area).tolist()
         inlet = nodes[0]
         gw = b.gateway("water", at(inlet), (f"{label[0]} RTU", f"{label[1]}终端"), codec="json")
-        shared = {"area": float(area), "inflow_m3_h": round(network.inflow(area), 1)}
+        shared = {
+            "area": float(area),
+            "network": float(copy),
+            "inflow_m3_h": round(network.inflow(area), 1),
+        }
         _water_point(b, "dma", "dm", inlet, at(inlet), label, zone, shared,
                      [(gw, s.DMA_Q), (gw, s.WATER_P)], people=4000)  # fmt: skip
         for k in range(1, min(plan.points, len(nodes))):
@@ -186,7 +190,8 @@ def drains(b: Builder, layout: Layout, plan: Plan, random: Random) -> None:
         gw = b.gateway("drain", at, (f"{label[0]} RTU", f"{label[1]}终端"), codec="compact")
         b.place("drain", "pump_station", b.new_id("drain", "ps"), at, label,
                 zone=f"z-drain-{i + 1:03d}",
-                sensors=[(gw, x) for x in (s.LEVEL, s.H2S, s.CH4, s.RAIN)],
+                sensors=[(gw, x) for x in (s.LEVEL, s.H2S, s.CH4, s.RAIN,
+                                           *(s.SEWAGE if i % 2 == 0 else ()))],
                 attributes={"diameter_m": 2.0, "depth": 8.0, "peak_min": 35.0})  # fmt: skip
     for i in range(plan.underpasses):
         row = i % len(layout.rows_m)

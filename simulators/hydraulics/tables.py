@@ -27,6 +27,7 @@ AREAS: Final = 6  # district metered areas the network is cut into
 BURST_DEMAND: Final = (0.4, 1.4)
 BURST_M3_H: Final = (20.0, 60.0, 150.0, 400.0)
 LEAST_KPA, MOST_KPA = 230.0, 700.0  # junctions where people live
+APART_KPA = 50.0  # of a metered area, which lies on one height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +69,11 @@ class Network:
         return held
 
     def lived_in(self, area: int) -> NDArray[np.int64]:
-        """Return the junctions of an area with a usual pressure at every demand, most first."""
+        """Return the junctions of an area where people live, on ground of one height, rising."""
         low, high = self.pressure_kpa.min(axis=(0, 1)), self.pressure_kpa.max(axis=(0, 1))
         fit = (self.area == area) & (low >= LEAST_KPA) & (high <= MOST_KPA)
+        usual = self.pressure_kpa[0, DEMAND.index(0.9)]
+        fit &= np.abs(usual - np.median(usual[fit])) <= APART_KPA
         return np.flatnonzero(fit)
 
     def share_at(self, node: int) -> tuple[float, float]:

@@ -103,6 +103,7 @@ MODELS: dict[tuple[str, ...], Model] = {
 }
 ANYWHERE: dict[str, Model] = {
     "battery": anywhere.battery,
+    "heartbeat": anywhere.heartbeat,
     "rssi": anywhere.signal_strength,
 }
 

@@ -63,7 +63,7 @@ class Drivers:
         self.haze = Grid(self._haze)
         """Fine particles, ug/m3: median 35, more in winter, washed out by rain."""
         self.lake_pump = Grid(self._lake_pump)
-        """The waterworks' second pump, 0 off … 1 on: by day, brought up in three minutes."""
+        """The waterworks' second pump, 0 off … 1 on: by day, brought up in a quarter of an hour."""
         self._felt = [Grid(self._routed_by(k), 1) for k in RUNOFF_MIN]
 
     def hour(self, t_s: Floats) -> Floats:
@@ -170,7 +170,7 @@ class Drivers:
 
     def _lake_pump(self, t_s: Floats) -> Floats:
         h = self.hour(t_s)
-        ramp = 0.05  # h
+        ramp = 0.25  # h
         on: Floats = np.clip((h - 5.5) / ramp, 0, 1) * np.clip((22.5 - h) / ramp, 0, 1)
         return on
 

@@ -146,9 +146,13 @@ def _messages(
     kind = coap.astype(np.int64)
     wait = np.minimum(JITTER_NS, unit // 3) * uniform(key, sequence) ** 4
     latency = np.where(coap, COAP_NS + wait.astype(np.int64), MQTT_NS)
-    lost = uniform(key + 1, sequence) < np.array(links.lost)[kind]
+    share = np.array(links.lost)[kind]
+    before = sequence - schedule.report_ns[device] // unit
+    # what did not come is followed by one that does: a link of this quality is not a dead device
+    lost = (uniform(key + 1, sequence) < share) & (uniform(key + 1, before) >= share)
     twice = uniform(key + 2, sequence) < np.array(links.duplicate)[kind]
     overtaken = uniform(key + 3, sequence) < np.array(links.out_of_order)[kind]
+    overtaken &= uniform(key + 1, before) >= share
     late = schedule.report_ns[device] + COAP_NS + JITTER_NS  # after the next regular one
     return Messages(
         device=device,

@@ -31,8 +31,7 @@ class Schedule:
 
     def __init__(self, registry: Registry, seed: int) -> None:
         c, d = registry.channels, registry.devices
-        heartbeat = np.array([q == "heartbeat" for q in c.quantity], np.bool_)
-        self.sampled = np.flatnonzero(c.alive & ~heartbeat).astype(np.int32)
+        self.sampled = np.flatnonzero(c.alive).astype(np.int32)
         self.every_ns = np.maximum(c.interval_ns, 1)
         self.device = c.device
         self.coap = np.array([t == "coap" for t in d.transport], np.bool_)
