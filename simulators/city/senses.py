@@ -123,6 +123,7 @@ T_WELL = sense("temp", "air", "temperature", "Cel", -40, 85, 0.1, klass="info", 
 BATTERY_SLOW = sense("bat", "level", "battery", "%", 0, 100, 0.1, klass="maintenance", every="6h")
 BATTERY_DAILY = sense("bat", "level", "battery", "%", 0, 100, 0.1, klass="maintenance", every="1d")
 WATER_P_SLOW = sense("p", "mean", "pressure", "kPa", 0, 1600, 0.1, every="5m")
+VOLUME = sense("vol", "total", "volume", "m3", 0, 1e9, 1, klass="info", every="15m")
 DMA_Q = sense("q", "mean", "flow", "m3/h", 0, 10_000, 0.1)
 QUALITY = (TURBIDITY, CHLORINE, ACIDITY, CONDUCTIVITY)
 LEVEL_SLOW = sense("lvl", "level", "level", "m", 0, 10, 0.01, every="5m")

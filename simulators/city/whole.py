@@ -116,7 +116,7 @@ def water(b: Builder, layout: Layout, plan: Plan, random: Random) -> None:
             "inflow_m3_h": round(network.inflow(area), 1),
         }
         _water_point(b, "dma", "dm", inlet, at(inlet), label, zone, shared,
-                     [(gw, s.DMA_Q), (gw, s.WATER_P)], people=4000)  # fmt: skip
+                     [(gw, s.DMA_Q), (gw, s.WATER_P), (gw, s.VOLUME)], people=4000)  # fmt: skip
         for k in range(1, min(plan.points, len(nodes))):
             node = nodes[k * len(nodes) // max(plan.points, 1) % len(nodes)]
             hydrant = k % 8 == 1
@@ -257,4 +257,4 @@ def environment(b: Builder, layout: Layout, plan: Plan, random: Random) -> None:
         b.place("env", "station", b.new_id("env", "es"), at, label,
                 zone=f"z-env-{i + 1:03d}", sensors=[(gw, x) for x in s.ENV],
                 attributes={"roadside": roadside},
-                tags={"area_class": "4a" if roadside else "2"})  # fmt: skip
+                tags={"noise_class": "4a" if roadside else "2"})  # fmt: skip

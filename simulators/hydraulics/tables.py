@@ -72,8 +72,9 @@ class Network:
         """Return the junctions of an area where people live, on ground of one height, rising."""
         low, high = self.pressure_kpa.min(axis=(0, 1)), self.pressure_kpa.max(axis=(0, 1))
         fit = (self.area == area) & (low >= LEAST_KPA) & (high <= MOST_KPA)
-        usual = self.pressure_kpa[0, DEMAND.index(0.9)]
-        fit &= np.abs(usual - np.median(usual[fit])) <= APART_KPA
+        for load in (0, DEMAND.index(0.9), -1):
+            held = self.pressure_kpa[0, load]
+            fit &= np.abs(held - np.median(held[fit])) <= APART_KPA
         return np.flatnonzero(fit)
 
     def share_at(self, node: int) -> tuple[float, float]:

@@ -66,6 +66,7 @@ MODELS: dict[tuple[str, ...], Model] = {
     ("tunnel", "level"): tunnel.seepage,
     ("water", "pressure"): water.pressure,
     ("water", "flow"): water.flow,
+    ("water", "volume"): water.volume,
     ("water", "leak_noise"): water.noise,
     ("water", "turbidity"): water.turbidity,
     ("water", "chlorine"): water.chlorine,

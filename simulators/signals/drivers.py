@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 from scipy.signal import lfilter
 
 from simulators.noise import key_of, normal, uniform, wander
@@ -31,6 +32,11 @@ RUNOFF_MIN = (10.0, 20.0, 35.0)  # catchments: when a short rain is felt most
 # domain curve of water use: least 0.35 at 03:30, peaks 1.5 at 07:30 and 1.6 at 19:30, mean 1
 _DEMAND_H = np.array([0, 2, 3.5, 5, 6.5, 7.5, 9, 12, 15, 17.5, 19.5, 21.5, 24])
 _DEMAND = np.array([0.62, 0.42, 0.35, 0.5, 1.2, 1.5, 1.2, 1.1, 0.9, 1.25, 1.6, 1.1, 0.62])
+_SUMMED_H = np.linspace(0, 24, 481)
+_SUMMED = cumulative_trapezoid(
+    np.interp(_SUMMED_H, _DEMAND_H, _DEMAND), _SUMMED_H / 24, initial=0.0
+)
+USUAL_FROM_S = 1_699_920_000.0  # 2023-11-14T00:00, local time
 # gas: peaks at the three meals, little at night
 _GAS_H = np.array([0, 5, 7, 8.5, 11, 12, 14, 17, 18.5, 20.5, 24])
 _GAS = np.array([0.3, 0.3, 1.5, 0.8, 1.5, 1.5, 0.7, 1.0, 1.8, 0.9, 0.3])
@@ -86,6 +92,14 @@ class Drivers:
         """Return sunshine, 0…1, a half sine from 6 to 18 o'clock, dimmer when it rains."""
         height: Floats = np.sin(np.pi * (self.hour(t_s) - 6) / 12)
         return np.maximum(0.0, height) * np.where(self.rain(t_s) > 0.2, 0.3, 1.0)
+
+    def usual_days(self, t_s: Floats) -> Floats:
+        """Return a weekday's water demand summed since late 2023, in mean days; it only rises."""
+        local = t_s + self.offset_h * 3600 - USUAL_FROM_S
+        day = np.floor(local / DAY_S)
+        hour = (local - day * DAY_S) / 3600
+        held: Floats = day * _SUMMED[-1] + np.interp(hour, _SUMMED_H, _SUMMED)
+        return held
 
     def runoff(self, t_s: Floats, peak_min: float = 20.0) -> Floats:
         """Return rain as sewers feel it, mm/h: two linear reservoirs whose response peaks then.

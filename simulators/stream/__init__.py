@@ -18,6 +18,8 @@ import numpy as np
 
 from rules.readings import Readings, Record, Tick
 from simulators.city import registry_of_city
+from simulators.faults.links import silence
+from simulators.incidents import Incident
 from simulators.signals import Signals
 from simulators.stream.delivery import USUAL, Links, Rowwise, assign, sent
 from simulators.stream.laid import of_link, of_sensor
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.registry import Registry
+    from simulators.faults import Fault
     from simulators.signals import Change
-    from simulators.stream.laid import LinkFault, SensorFault
 
     Rows = NDArray[np.int32]
     Times = NDArray[np.int64]
@@ -52,7 +54,7 @@ class City:
         *,
         registry: Registry | None = None,
         incidents: Sequence[Change] = (),
-        faults: Sequence[SensorFault | LinkFault] = (),
+        faults: Sequence[Fault] = (),
         links: Links = USUAL,
     ) -> None:
         self.profile = profile
@@ -62,14 +64,14 @@ class City:
         self.schedule = Schedule(self.registry, seed)
         self.links = links
         self.incidents: tuple[Change, ...] = ()
-        self.faults: tuple[SensorFault | LinkFault, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
         self._lay(incidents, faults)
 
     def under(
         self,
         *,
         incidents: Sequence[Change] = (),
-        faults: Sequence[SensorFault | LinkFault] = (),
+        faults: Sequence[Fault] = (),
         links: Links | None = None,
     ) -> City:
         """Return the same city with incidents and faults laid over it; this one stays as it is."""
@@ -79,17 +81,21 @@ class City:
         other._lay(incidents, faults)
         return other
 
-    def _lay(self, incidents: Sequence[Change], faults: Sequence[SensorFault | LinkFault]) -> None:
+    def _lay(self, incidents: Sequence[Change], faults: Sequence[Fault]) -> None:
         self.incidents, self.faults = tuple(incidents), tuple(faults)
         self.signals = self.signals.under(self.incidents)
-        self._sensor_faults = [f for f in faults if of_sensor(f)]
-        self._link_faults = [f for f in faults if of_link(f)]
+        parts = [part for fault in faults for part in fault.parts]
+        for incident in incidents:  # one that silences devices is a loss of power too
+            if isinstance(incident, Incident) and len(incident.silenced):
+                parts += silence(incident.silenced, incident.begin_ns, incident.end_ns)
+        self._sensor_faults = [part for part in parts if of_sensor(part)]
+        self._link_faults = [part for part in parts if of_link(part)]
         d = self.schedule
         reach = d.report_ns.copy()
         if any(self.links.out_of_order):
             reach *= 2
         for fault in self._link_faults:
-            reach[fault.devices] = np.maximum(reach[fault.devices], fault.delay_ns(d))
+            reach[fault.devices] += fault.delay_ns(d)
         self._reach = reach + SLACK_NS
         # channels by how far back their samples may still be on their way, so that one device that
         # sends a day late does not make all others be drawn for a day

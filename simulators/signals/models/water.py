@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PUMP_SHARE = 0.5  # the second pump runs at half its speed's effect
 BACKGROUND = 0.12  # of inflow: leakage at joints
+METER_SET_S = 1_700_000_000.0  # when meters showed nothing
 
 
 def pressure(v: View, rows: Rows, t: Floats) -> Floats:
@@ -45,6 +46,13 @@ def flow(v: View, rows: Rows, t: Floats) -> Floats:
     load = v.drivers.demand(t)
     leaks = BACKGROUND * (1.15 - 0.15 * load)
     return base * (load * (1 + 0.01 * v.slow(rows, t, 300, of="zone")) + leaks)
+
+
+def volume(v: View, rows: Rows, t: Floats) -> Floats:
+    """Return an inlet meter's total, m3: the day's usual curve summed, which only rises."""
+    base = v.design("inflow_m3_h", 250.0)[rows]
+    drawn = v.drivers.usual_days(t) * 24 + BACKGROUND * (t - METER_SET_S) / 3600
+    return base * drawn
 
 
 def noise(v: View, rows: Rows, t: Floats) -> Floats:
