@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
+from simulators.incidents import KINDS, Onset
 from simulators.noise import key_of
 from simulators.physics.bridges import first_frequency, softened
 from simulators.physics.water import shock_kpa
 from simulators.signals.waveforms import surge, swinging
+from simulators.stream import City
+from simulators.stream.waves import acceleration, fast_pressure
 
 RATE = 50
 KEY = key_of(1, "sensor")
@@ -66,3 +69,53 @@ def test_a_burst_sends_a_steep_front_and_settles_lower():
     assert wave[-1] == pytest.approx(-30, abs=0.5)
     first = t[wave < 0.9 * wave.min()][0]
     assert 0 < first < 0.1
+
+
+def test_blocks_of_a_city_agree_with_its_scalars_incidents_included():
+    city = City("demo", seed=3)
+    begin_ns = 1_773_100_800_000_000_000
+    span = "410100-bridge-sp-000001"
+    lost = KINDS["stiffness_loss"](
+        city.registry,
+        Onset(
+            id="x", place=span, begin_ns=begin_ns - 10**12, lasts_s=86_400, options={"shift": 0.1}
+        ),
+    )
+    for under, factor in ((city, 1.0), (city.under(incidents=[lost]), 0.9)):
+        minutes = [begin_ns // 60_000_000_000 + m for m in range(20)]
+        blocks = [acceleration(under, f"{span}/ac-01/rms", m) for m in minutes]
+        wave = np.concatenate([b.samples[0] for b in blocks])
+        f1 = (
+            3.2
+            * factor
+            * float(softened(city.signals.drivers.structure(np.array([begin_ns / 1e9])))[0])
+        )
+        assert peak(wave, 2, 5) == pytest.approx(f1, rel=0.02)
+        assert blocks[0].receive_ns > blocks[0].event_ns
+
+
+def test_the_front_of_a_burst_comes_later_further_off_and_weaker():
+    city = City("demo", seed=3)
+    begin_ns = 1_773_100_800_000_000_000 + 5 * 10**9
+    burst = KINDS["pipe_burst"](
+        city.registry,
+        Onset(
+            id="x",
+            place="410100-water-hy-000001",
+            begin_ns=begin_ns,
+            lasts_s=1800,
+            options={"flow_m3_h": 60.0, "drop_kpa": 30.0},
+        ),
+    )
+    under = city.under(incidents=[burst])
+    minute = begin_ns // 60_000_000_000
+    came, deep = [], []
+    for place in ("hy-000001", "hy-000002"):
+        wave = fast_pressure(under, f"410100-water-{place}/p-01/mean", minute).samples[0]
+        calm = fast_pressure(city, f"410100-water-{place}/p-01/mean", minute).samples[0]
+        change = wave - calm
+        came.append(np.flatnonzero(change < 0.5 * change.min())[0] / 250)
+        deep.append(-change.min())
+    assert 5.0 <= came[0] < 5.2
+    assert came[1] > came[0]
+    assert deep[0] > deep[1] > 20
