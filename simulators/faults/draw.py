@@ -9,6 +9,7 @@ import numpy as np
 
 from simulators.faults import FAULTS, make
 from simulators.faults.truth import SECOND_NS, Break
+from simulators.noise import key_of, normal, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ USUAL_RATES: Final = (
          options=(("range", -0.05, 0.05),)),
     Rate(kind="stuck", of="sensor", a_year=0.2, median_s=12 * HOUR),
     Rate(kind="noise", of="sensor", a_year=0.05, median_s=24 * HOUR,
-         options=(("range", 0.002, 0.02),)),
+         options=(("steps", 5, 40),)),
     Rate(kind="dropout", of="sensor", a_year=0.2, median_s=6 * HOUR,
          options=(("share", 0.1, 0.9), ("code", 0, 1))),
     Rate(kind="saturation", of="sensor", a_year=0.005, median_s=2 * HOUR),
@@ -92,31 +93,32 @@ def _drawn(rate: Rate, names: list[str], seed: int, begin_ns: int, end_ns: int) 
     """Yield what befalls each thing: exponential waits, lognormal lengths."""
     span_s = (end_ns - begin_ns) / SECOND_NS
     mean_s = YEAR_S / rate.a_year
-    for name in names:
-        random = _random(seed, rate, name)
-        at_s = random.exponential(mean_s)
-        count = 0
+    keys = np.array([key_of(seed, rate.kind, name) for name in names], np.int64)
+    first_s = -mean_s * np.log(uniform(keys, 0))
+    for place in np.flatnonzero(first_s < span_s).tolist():
+        name, key, at_s, count = names[place], int(keys[place]), float(first_s[place]), 0
         while at_s < span_s:
-            lasts = rate.median_s * float(np.exp(rate.spread * random.standard_normal()))
-            options = {n: float(random.uniform(low, high)) for n, low, high in rate.options}
-            options = {n: round(x) if n in ("stored", "code") else x for n, x in options.items()}
-            begin = begin_ns + int(at_s * 1000) * 1_000_000
             count += 1
+            # counters of one thing's stream: sixteen an event, the first of each is its wait
+            length = float(normal(key, 16 * count + 1))
+            lasts = rate.median_s * float(np.exp(rate.spread * length))
             yield Break(
                 id=f"{rate.kind}-{name}-{count}",
                 kind=rate.kind,
                 place=name,
-                begin_ns=begin,
+                begin_ns=begin_ns + int(at_s * 1000) * 1_000_000,
                 lasts_s=min(lasts, span_s - at_s),
-                options=options,
+                options=_options(rate, key, 16 * count + 2),
             )
-            at_s += lasts + random.exponential(mean_s)
+            at_s += lasts - mean_s * float(np.log(uniform(key, 16 * count)))
 
 
-def _random(seed: int, rate: Rate, name: str) -> np.random.Generator:
-    """Return a counter-based generator of one thing and kind."""
-    words = np.frombuffer(f"{rate.kind} {name}".encode().ljust(64, b"\0")[:64], np.uint32)
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *words.tolist()])))
+def _options(rate: Rate, key: int, counter: int) -> dict[str, float]:
+    held = {
+        name: low + (high - low) * float(uniform(key, counter + i))
+        for i, (name, low, high) in enumerate(rate.options)
+    }
+    return {n: round(x) if n in ("stored", "code") else x for n, x in held.items()}
 
 
 def _things(registry: Registry, of: str) -> list[str]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from simulators.faults.sensors import ChannelFault
-from simulators.faults.truth import FOREVER_NS, SECOND_NS, Break, Fault, channels_at, device_at
+from simulators.faults.truth import (
+    FOREVER_NS,
+    SECOND_NS,
+    Break,
+    Fault,
+    channels_at,
+    device_at,
+    places_of,
+)
 from simulators.noise import key_of, uniform
 
 if TYPE_CHECKING:
@@ -46,10 +54,10 @@ class DeviceFault:
         return int(2 * schedule.report_ns[self.devices].max()) + self.late_ns
 
     def apply(self, messages: Messages, schedule: Schedule) -> None:
-        """Change messages in place."""
-        mine = np.isin(messages.device, self.devices)
-        mine &= (messages.report_ns >= self.begin_ns) & (messages.report_ns < self.end_ns)
-        at = np.flatnonzero(mine)
+        """Change messages in place; they lie device by device."""
+        at, _ = places_of(messages.device, self.devices)
+        report = messages.report_ns[at]
+        at = at[(report >= self.begin_ns) & (report < self.end_ns)]
         if len(at):
             self.change(messages, at, schedule)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from simulators.faults.truth import Break, Fault, Unfit, channels_at
+from simulators.faults.truth import Break, Fault, Unfit, channels_at, places_of
 from simulators.noise import key_of, normal, uniform, wander
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ class ChannelFault:
     def apply(
         self, city: City, rows: Rows, t_ns: Times, value: Floats, usable: NDArray[np.bool_]
     ) -> None:
-        """Change samples in place: only those of its channels and its time."""
-        inside = np.flatnonzero((t_ns >= self.begin_ns) & (t_ns < self.end_ns))
-        place = np.minimum(np.searchsorted(self.rows, rows[inside]), len(self.rows) - 1)
-        mine = self.rows[place] == rows[inside]
-        at, place = inside[mine], place[mine]
+        """Change samples in place: only those of its channels and its time. ``rows`` rise."""
+        at, place = places_of(rows, self.rows)
+        inside = (t_ns[at] >= self.begin_ns) & (t_ns[at] < self.end_ns)
+        at, place = at[inside], place[inside]
         if not len(at):
             return
         shown, fit = value[at], usable[at]
@@ -98,10 +97,32 @@ def span_of(registry: Registry, rows: Rows) -> Floats:
     return held
 
 
+def steps_of(registry: Registry, rows: Rows) -> Floats:
+    """Return each channel's resolution, canonical; a thousandth of its range where unknown."""
+    step = registry.channels.resolution[rows]
+    held: Floats = np.where(step > 0, step, span_of(registry, rows) / 1000)
+    return held
+
+
+def resting(registry: Registry, rows: Rows) -> Floats:
+    """Return 1 for what a wrong zero shifts, 0 for what is measured from its own rest.
+
+    Peaks and rms of live load, frequencies and weights have no zero that could wander.
+    """
+    c = registry.channels
+    return np.array(
+        [
+            0.0 if c.id[r].endswith(("/peak", "/rms")) or c.quantity[r] in ("frequency", "gvw")
+            else 1.0
+            for r in rows
+        ]
+    )  # fmt: skip
+
+
 def drift(registry: Registry, told: Break) -> Fault:
     """Zero and span wander off evenly. Options: ``range_day`` 0.002, ``span_day`` 0."""
     rows = channels_at(registry, told.place)
-    zero = told.option("range_day", 0.002) * span_of(registry, rows)
+    zero = told.option("range_day", 0.002) * span_of(registry, rows) * resting(registry, rows)
     gain = told.option("span_day", 0.0)
 
     def hit(i: NDArray[np.int64], since: Floats, value: Floats, _: NDArray[np.bool_]) -> None:
@@ -113,7 +134,7 @@ def drift(registry: Registry, told: Break) -> Fault:
 def bias(registry: Registry, told: Break) -> Fault:
     """Step aside, as after service. Options: ``range`` 0.05."""
     rows = channels_at(registry, told.place)
-    size = told.option("range", 0.05) * span_of(registry, rows)
+    size = told.option("range", 0.05) * span_of(registry, rows) * resting(registry, rows)
 
     def hit(i: NDArray[np.int64], _s: Floats, value: Floats, _: NDArray[np.bool_]) -> None:
         value += size[i]
@@ -143,9 +164,9 @@ def spikes(registry: Registry, told: Break) -> Fault:
 
 
 def noise(registry: Registry, told: Break) -> Fault:
-    """Loosen a contact: more noise. Options: ``range`` 0.01 standard deviation."""
+    """Loosen a contact: more noise. Options: ``steps`` 20 of its resolution, standard deviation."""
     rows = channels_at(registry, told.place)
-    size = told.option("range", 0.01) * span_of(registry, rows)
+    size = told.option("steps", 20.0) * steps_of(registry, rows)
     key = _keys(rows, told)
 
     def hit(i: NDArray[np.int64], since: Floats, value: Floats, _: NDArray[np.bool_]) -> None:
@@ -249,13 +270,14 @@ def counter_wrap(registry: Registry, told: Break) -> Fault:
 
 
 def ageing(registry: Registry, told: Break) -> Fault:
-    """All sensors wander a little between calibrations: ``range_month`` 0.003, ``every_days`` 180.
+    """Let all wander between calibrations: ``steps_month`` 5 of resolution, ``every_days`` 180.
 
     Half of it is a slow wander, half an even drift that calibration takes back. ``place`` may be
     ``*``: the whole city.
     """
     rows = everywhere(registry, told)
-    size = told.option("range_month", 0.003) * span_of(registry, rows) / 30
+    size = told.option("steps_month", 5.0) * steps_of(registry, rows) / 30
+    size = size * resting(registry, rows)
     every = told.option("every_days", 180.0)
     key = _keys(rows, told)
     own = normal(key, 7)
@@ -271,13 +293,13 @@ def ageing(registry: Registry, told: Break) -> Fault:
 
 
 def sprinkled(registry: Registry, told: Break) -> Fault:
-    """Sprinkle single spikes and gaps: ``spikes`` 1e-4 and ``missing`` 0.01 of samples.
+    """Sprinkle single spikes and gaps: ``spikes`` 1e-4, ``missing`` 0.01 of samples.
 
-    Spikes never point to danger by themselves for long: a sample each. ``place`` may be ``*``.
+    A spike is one sample, ``steps`` 30 of resolution by standard deviation. ``place`` may be ``*``.
     """
     rows = everywhere(registry, told)
     spiky, missing = told.option("spikes", 1e-4), told.option("missing", 0.01)
-    size = told.option("range", 0.02) * span_of(registry, rows)
+    size = told.option("steps", 30.0) * steps_of(registry, rows)
     key = _keys(rows, told)
 
     def hit(i: NDArray[np.int64], since: Floats, value: Floats, _: NDArray[np.bool_]) -> None:

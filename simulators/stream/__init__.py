@@ -110,18 +110,20 @@ class City:
     def samples(self, begin_ns: int, end_ns: int, channels: Rows | None = None) -> Rowwise:
         """Return what sensors show in [begin, end) of their own true time, faults in.
 
-        Regular samples come channel by channel, then those of alarmed modules.
+        Regular samples come channel by channel, then those of alarmed modules. ``channels`` rise.
         """
-        rows, t_ns = self.schedule.due(begin_ns, end_ns, channels)
-        value = self.signals.sample(rows, t_ns)
+        held = self._shown(*self.schedule.due(begin_ns, end_ns, channels))
         more = self._alarmed(begin_ns, end_ns, channels)
-        if more is not None:
-            rows, t_ns = np.concatenate((rows, more[0])), np.concatenate((t_ns, more[1]))
-            value = np.concatenate((value, self.signals.sample(*more)))
-        usable = np.ones(len(rows), np.bool_)
-        for fault in self._sensor_faults:
-            if fault.end_ns > begin_ns and fault.begin_ns < end_ns:
-                fault.apply(self, rows, t_ns, value, usable)
+        return held if more is None else _joined((held, self._shown(*more)))
+
+    def _shown(self, rows: Rows, t_ns: Times) -> Rowwise:
+        """Return what sensors show at instants, faults in; ``rows`` rise."""
+        value, usable = self.signals.sample(rows, t_ns), np.ones(len(rows), np.bool_)
+        if len(rows) and self._sensor_faults:
+            begin_ns, end_ns = int(t_ns.min()), int(t_ns.max())
+            for fault in self._sensor_faults:
+                if fault.end_ns > begin_ns and fault.begin_ns <= end_ns:
+                    fault.apply(self, rows, t_ns, value, usable)
         return Rowwise(rows, t_ns, value, usable)
 
     def _alarmed(

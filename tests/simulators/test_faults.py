@@ -65,6 +65,13 @@ def test_drift_grows_and_bias_stands():
     assert value - quiet == pytest.approx(0.25, abs=1e-9)
 
 
+def test_a_wrong_zero_shifts_no_peak_of_live_load():
+    _, quiet, value, _ = quiet_and_broken("bias", "410100-bridge-sp-000001/st-01/peak", range=0.05)
+    assert np.array_equal(value, quiet)
+    _, quiet, value, _ = quiet_and_broken("bias", "410100-bridge-sp-000001/st-01/mean", range=0.05)
+    assert value - quiet == pytest.approx(150, abs=0.1)
+
+
 def test_a_stuck_sensor_repeats_what_it_showed_last():
     t, _, value, _ = quiet_and_broken("stuck", "410100-gas-rg-000001/plp-01/mean")
     assert len(np.unique(value)) == 1
@@ -75,7 +82,7 @@ def test_a_stuck_sensor_repeats_what_it_showed_last():
 def test_spikes_noise_gaps_and_codes_come_in_their_shares():
     _, quiet, value, _ = quiet_and_broken("spikes", share=0.2, range=0.3)
     assert 0.05 < np.mean(np.abs(value - quiet) > 0.1) < 0.4
-    _, quiet, value, _ = quiet_and_broken("noise", "410100-gas-rg-000001/plp-01/mean", range=0.01)
+    _, quiet, value, _ = quiet_and_broken("noise", "410100-gas-rg-000001/plp-01/mean", steps=10)
     assert np.std(value - quiet) == pytest.approx(0.1, rel=0.25)
     _, _, value, usable = quiet_and_broken("dropout", share=0.4)
     assert 0.2 < np.isnan(value).mean() < 0.6
