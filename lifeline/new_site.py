@@ -62,6 +62,10 @@ port = 8480
 # [reload]
 # watch = true                # reload when files of registry/ or rules/ change: docs/reload.md
 
+# [alarms]                    # an alarm flood: only red is announced one by one (docs/alarms.md)
+# flood_begins = 10           # more than these in ten minutes
+# flood_ends = 5              # fewer than these
+
 # [webhook]                   # alarms, signed with HMAC-SHA-256
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"

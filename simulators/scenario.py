@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
 from rules.yaml_text import Document, raise_errors, read_yaml
+from simulators.city import PROFILES
 from simulators.incidents import KINDS, SECOND_NS, SEVERITY, Misplaced, Onset
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ Share = Annotated[float, Field(ge=0, le=0.5)]
 def _kind(name: str) -> str:
     if name not in KINDS:
         raise ValueError(f"unknown incident {name!r}{nearest(name, KINDS)}; {', '.join(KINDS)}")
+    return name
+
+
+def _profile(name: str) -> str:
+    if name not in PROFILES:
+        raise ValueError(
+            f"unknown profile {name!r}{nearest(name, PROFILES)}; {', '.join(PROFILES)}"
+        )
     return name
 
 
@@ -86,7 +95,7 @@ class ScenarioEntry(Strict):
     name: str
     title: str = ""
     title_zh: str = ""
-    profile: Literal["demo"] = "demo"
+    profile: Annotated[str, AfterValidator(_profile)] = "demo"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 20260301
     factor: Annotated[float | int, Field(gt=0, le=10_000)] = 60.0
     start: Annotated[str, AfterValidator(_instant)] | None = None

@@ -226,3 +226,26 @@ def registry_import(
         )
     if any(took["first_cpu_s"] > LIMIT_S for took in found):
         raise typer.Exit(1)
+
+
+@app.command("simulation")
+def simulation(
+    profile: Annotated[
+        str, typer.Option(help="demo, bozhou or hefei; all of them unless said.")
+    ] = "",
+    hours: Annotated[int, typer.Option(min=1, help="Of city time.")] = 2,
+    json_file: Json = None,
+) -> None:
+    """Measure how fast cities are generated; exit code 1 below 200 times real time."""
+    from lifeline.bench.simulation import WANTED, measure
+    from simulators.city import PROFILES
+
+    if profile and profile not in PROFILES:
+        raise typer.BadParameter(f"profile {profile!r}: there is {', '.join(PROFILES)}")
+    rows = measure((profile,) if profile else PROFILES, hours=hours, tell=print)
+    if json_file is not None:
+        text = json.dumps({"bench": "simulation", "rows": rows}, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if any(row["times_real_time"] < WANTED for row in rows):
+        print(f"slower than {WANTED} times real time")
+        raise typer.Exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulators.city.layout import BRIDGE_COLUMNS, TUNNEL_COLUMN
+from simulators.city.layout import TUNNEL_COLUMN
 from simulators.city.senses import (
     BATTERY,
     CH4,
@@ -100,7 +100,7 @@ def gas(b: Builder, layout: Layout, random: Random) -> None:
 
 def bridge(b: Builder, layout: Layout, random: Random) -> None:
     """Add four river bridges of two spans each, two bridges a gateway."""
-    for i, column in enumerate(BRIDGE_COLUMNS):
+    for i, column in enumerate(layout.bridges):
         street = layout.ns[column]
         x = layout.columns_m[column]
         y = layout.river_y(x)

@@ -47,8 +47,12 @@ class Sense:
 
 @dataclass(slots=True)
 class Builder:
-    """A registry under construction; ``documents`` gives it as plain data, a file a domain."""
+    """A registry under construction; ``documents`` gives it as plain data, a file a domain.
 
+    ``area`` is the GB/T 2260 code all ids begin with.
+    """
+
+    area: str = AREA
     devices: list[dict[str, Any]] = field(default_factory=list)
     assets: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     _serials: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -57,10 +61,12 @@ class Builder:
     def new_id(self, domain: str, code: str) -> str:
         """Return the next id ``area-domain-code-serial``."""
         self._serials[f"{domain}-{code}"] += 1
-        return f"{AREA}-{domain}-{code}-{self._serials[f'{domain}-{code}']:06d}"
+        return f"{self.area}-{domain}-{code}-{self._serials[f'{domain}-{code}']:06d}"
 
-    def gateway(self, domain: str, at: Point, name: tuple[str, str], *, codec: str) -> str:
-        """Add an MQTT gateway that reports every minute and its cabinet; return its id."""
+    def gateway(
+        self, domain: str, at: Point, name: tuple[str, str], *, codec: str, every: str = "60s"
+    ) -> str:
+        """Add an MQTT gateway and its cabinet; return its id."""
         identifier = self.new_id(domain, "gw")
         self.devices.append(
             {
@@ -69,7 +75,7 @@ class Builder:
                 "transport": "mqtt",
                 "codec": codec,
                 "asset": identifier,
-                "every": "60s",
+                "every": every,
             }
         )
         self.place(domain, "gateway", identifier, at, name, zone=f"z-{domain}-01", sensors=())
@@ -101,7 +107,7 @@ class Builder:
         *,
         zone: str,
         sensors: Sequence[tuple[str, Sense]],
-        attributes: dict[str, float] | None = None,
+        attributes: dict[str, Any] | None = None,
         tags: dict[str, Any] | None = None,
         exposed_people: int = 0,
     ) -> None:
@@ -111,7 +117,7 @@ class Builder:
             {
                 "id": identifier,
                 "type": kind,
-                "site": f"{AREA}-st-{district:06d}",
+                "site": f"{self.area}-st-{district:06d}",
                 "name": name[0],
                 "name_zh": name[1],
                 "district": DISTRICTS[district - 1][0],
@@ -152,7 +158,7 @@ class Builder:
     def documents(self) -> dict[str, dict[str, Any]]:
         """Return file stem → registry document; merged by the loader."""
         sites = [
-            {"id": f"{AREA}-st-{i + 1:06d}", "name": name, "name_zh": zh}
+            {"id": f"{self.area}-st-{i + 1:06d}", "name": name, "name_zh": zh}
             for i, (name, zh) in enumerate(DISTRICTS)
         ]
         held: dict[str, dict[str, Any]] = {

@@ -15,7 +15,8 @@ import numpy as np
 CENTRE = (113.62, 34.75)  # degrees; a plausible place on the North China Plain
 M_PER_DEG_LAT = 110_940.0
 M_PER_DEG_LON = 91_500.0  # at 34.75 degrees north
-HALF_M = 2600.0
+DEMO_STREETS = 9  # each way; a larger city has more of the same blocks
+BLOCK_M = 650.0
 
 Point = tuple[float, float]
 
@@ -41,8 +42,7 @@ NS_NAMES = (
     ("Zhongzhou", "中州"),
     ("Dongfeng", "东风"),
 )
-BRIDGE_COLUMNS = (1, 3, 5, 7)  # the north-south streets that cross the river
-TUNNEL_COLUMN = 4  # this one crosses below it
+TUNNEL_COLUMN = 4  # crosses below the river
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,16 @@ class Layout:
     river: tuple[Point, ...]
     railway: tuple[Point, ...]
 
+    @property
+    def half_m(self) -> float:
+        """Half the length of a street."""
+        return BLOCK_M * (len(self.rows_m) - 1) / 2
+
+    @property
+    def bridges(self) -> tuple[int, ...]:
+        """The north-south streets that cross the river on bridges: every other one."""
+        return tuple(range(1, len(self.columns_m), 2))
+
     def river_y(self, x_m: float) -> float:
         """Return where the river is at ``x_m``."""
         xs, ys = zip(*self.river, strict=True)
@@ -86,48 +96,56 @@ def lonlat(point: Point) -> list[float]:
     ]
 
 
-def metres(lon: float, lat: float) -> Point:
-    """Undo lonlat."""
+def metres(lon: Any, lat: Any) -> tuple[Any, Any]:
+    """Undo lonlat, of numbers or columns."""
     return ((lon - CENTRE[0]) * M_PER_DEG_LON, (lat - CENTRE[1]) * M_PER_DEG_LAT)
 
 
-def draw(seed: int) -> Layout:
-    """Return the layout of a seed."""
+def draw(seed: int, streets: int = DEMO_STREETS) -> Layout:
+    """Return the layout of a seed with so many streets each way."""
     random = Random(f"layout {seed}")
-    spacing = 2 * HALF_M / (len(EW_NAMES) - 1)
-    rows = tuple(
-        round(-HALF_M + i * spacing + random.uniform(-60, 60), 1) for i in range(len(EW_NAMES))
-    )
-    columns = tuple(
-        round(-HALF_M + i * spacing + random.uniform(-60, 60), 1) for i in range(len(NS_NAMES))
-    )
+    half = BLOCK_M * (streets - 1) / 2
+    rows = tuple(round(-half + i * BLOCK_M + random.uniform(-60, 60), 1) for i in range(streets))
+    columns = tuple(round(-half + i * BLOCK_M + random.uniform(-60, 60), 1) for i in range(streets))
     phase, swing = random.uniform(-0.4, 0.4), random.uniform(120, 170)
-    middle = (rows[5] + rows[6]) / 2
+    at = streets // 2 + 1
+    middle = (rows[at] + rows[at + 1]) / 2
+    outer = int(half + 1000)
     river = tuple(
         (float(x), round(middle + swing * float(np.sin(x / 1500 + phase)), 1))
-        for x in range(-3600, 3601, 150)
+        for x in range(-outer, outer + 1, 150)
     )
     lean = random.uniform(0.12, 0.2)
-    rail_x = (columns[3] + columns[4]) / 2
-    railway = tuple((round(rail_x + lean * y, 1), float(y)) for y in range(-3600, 3601, 400))
+    rail_x = (columns[at - 2] + columns[at - 1]) / 2
+    railway = tuple((round(rail_x + lean * y, 1), float(y)) for y in range(-outer, outer + 1, 400))
     bare = Layout((), (), rows, columns, (), river, railway)
     ew = tuple(
-        Street(f"{name} Rd", f"{zh}路", True, (((-HALF_M, y), (HALF_M, y)),))
-        for (name, zh), y in zip(EW_NAMES, rows, strict=True)
+        Street(f"{name} Rd", f"{zh}路", True, (((-half, y), (half, y)),))
+        for (name, zh), y in zip(_named(EW_NAMES, streets), rows, strict=True)
     )
-    ns = tuple(_north_south(bare, i) for i in range(len(NS_NAMES)))
-    rings = (_ring(1500.0, 1500.0), _ring(3100.0, 3000.0))
+    ns = tuple(_north_south(bare, i, name) for i, name in enumerate(_named(NS_NAMES, streets)))
+    rings = (_ring(1500.0, 1500.0), _ring(half + 500, half + 400))
     return Layout(ew, ns, rows, columns, rings, river, railway)
 
 
-def _north_south(layout: Layout, i: int) -> Street:
-    name, zh = NS_NAMES[i]
-    x = layout.columns_m[i]
-    if i in BRIDGE_COLUMNS or i == TUNNEL_COLUMN:
-        pieces: tuple[tuple[Point, ...], ...] = (((x, -HALF_M), (x, HALF_M)),)
+def _named(names: tuple[tuple[str, str], ...], count: int) -> list[tuple[str, str]]:
+    """Return so many street names: the known ones, then numbered."""
+    return [
+        names[i]
+        if i < len(names)
+        else (f"{names[i % 9][0]} {i // 9 + 1}", f"{names[i % 9][1]}{i // 9 + 1}")
+        for i in range(count)
+    ]
+
+
+def _north_south(layout: Layout, i: int, named: tuple[str, str]) -> Street:
+    name, zh = named
+    x, half = layout.columns_m[i], layout.half_m
+    if i in layout.bridges or i == TUNNEL_COLUMN:
+        pieces: tuple[tuple[Point, ...], ...] = (((x, -half), (x, half)),)
     else:
         bank = layout.river_y(x)
-        pieces = (((x, -HALF_M), (x, bank - 60)), ((x, bank + 60), (x, HALF_M)))
+        pieces = (((x, -half), (x, bank - 60)), ((x, bank + 60), (x, half)))
     return Street(f"{name} St", f"{zh}街", False, pieces)
 
 
@@ -142,13 +160,13 @@ def _ring(a_m: float, b_m: float) -> tuple[Point, ...]:
 
 def mains(layout: Layout) -> dict[str, list[tuple[Point, ...]]]:
     """Return the pipes by kind: each runs along a street, a few metres from its middle."""
-    w = HALF_M - 100
+    w = layout.half_m - 100
     drawn: dict[str, list[tuple[Point, ...]]] = {k: [] for k in ("gas", "water", "drain", "heat")}
     for i, y in enumerate(layout.rows_m):
         drawn["gas" if i % 2 else "water"].append(((-w, y + 6), (w, y + 6)))
         drawn["drain"].append(((-w, y - 6), (w, y - 6)))
     for i, x in enumerate(layout.columns_m):
-        if i in BRIDGE_COLUMNS:
+        if i in layout.bridges:
             drawn["gas"].append(((x + 8, -w), (x + 8, w)))
         elif i % 2 == 0 and i != TUNNEL_COLUMN:
             bank = layout.river_y(x) - 80

@@ -29,7 +29,9 @@ MAX_KEPT: Final = 5_000  # readings a device keeps while it cannot send; then th
 OCTETS, SENML_JSON, JSON = 42, 110, 50  # CoAP content formats
 
 # What a module itself finds worth an early report, canonical units: (quantity, low side, limit)
-WAKE_AT: Final = {"ch4": (1, 0.4), "h2s": (1, 8.0), "ponding": (1, 2.5), "pressure": (-1, 205.0)}
+WAKE_AT: Final = {"ch4": (1, 0.4), "h2s": (1, 8.0), "ponding": (1, 2.5), "pressure": (-1, 205.0),
+    "tilt": (1, 8.0), "vibration": (1, 2.0),
+}  # fmt: skip
 
 Kind = Literal["good", "lost", "duplicate", "malformed", "off"]
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.codecs import compact
 from ingest.frame import Frame
-from rules.registry_file import load_registry
-from simulators.city import write_registry
+from simulators.city import registry_of_city
 from simulators.devices.counters import Stats
 from simulators.devices.fleet import Fleet, count_delivered, count_emitted
 from simulators.recording.folder import write_recording
@@ -20,6 +17,7 @@ from simulators.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rules.registry import Registry
     from simulators.scenario import Scenario
@@ -30,9 +28,7 @@ TICK_NS = 10_000_000_000
 
 def city_registry(scenario: Scenario) -> Registry:
     """Return the registry of the city a scenario plays in."""
-    with tempfile.TemporaryDirectory(prefix="lifeline-city-") as name:
-        write_registry(Path(name), scenario.entry.profile, scenario.seed)
-        return load_registry(Path(name))
+    return registry_of_city(scenario.entry.profile, scenario.seed)
 
 
 def simulate(

@@ -6,14 +6,25 @@ same numbers. Incidents lay their changes over the quiet values.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS, factor
-from simulators.signals import models as m
 from simulators.signals.channels import View
 from simulators.signals.drivers import Drivers
+from simulators.signals.models import (
+    anywhere,
+    bridge,
+    drain,
+    env,
+    gallery,
+    gas,
+    heat,
+    tunnel,
+    water,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,62 +32,81 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.registry import Registry
+    from simulators.signals.models import Model
 
 __all__ = ["Change", "Signals"]
 
 # (domain, quantity) or (domain, quantity, sensor/channel start) → model; the longer key wins
-MODELS: dict[tuple[str, ...], m.Model] = {
-    ("gas", "ch4"): m.gas_space,
-    ("gas", "ch4", "regulator"): m.station_gas,
-    ("gas", "pressure", "pmp"): m.gas_medium,
-    ("gas", "pressure", "plp"): m.gas_low,
-    ("gas", "flow"): m.gas_flow,
-    ("gas", "temperature"): m.below_ground,
-    ("bridge", "strain", "peak"): m.strain_peak,
-    ("bridge", "strain", "mean"): m.strain_mean,
-    ("bridge", "deflection"): m.deflection_peak,
-    ("bridge", "accel"): m.accel_rms,
-    ("bridge", "frequency"): m.first_frequency,
-    ("bridge", "displacement"): m.joint,
-    ("bridge", "tilt"): m.tilt,
-    ("bridge", "gvw"): m.trucks,
-    ("bridge", "wind"): m.outdoor_wind,
-    ("bridge", "temperature"): m.air_temperature,
-    ("bridge", "temperature", "struct"): m.deck_temperature,
-    ("tunnel", "co"): m.tunnel_co,
-    ("tunnel", "visibility"): m.tunnel_visibility,
-    ("tunnel", "wind"): m.tunnel_wind,
-    ("tunnel", "temperature"): m.tunnel_heat,
-    ("tunnel", "level"): m.seepage,
-    ("water", "pressure"): m.water_pressure,
-    ("water", "flow"): m.water_flow,
-    ("water", "turbidity"): m.turbidity,
-    ("water", "chlorine"): m.chlorine,
-    ("water", "ph"): m.acidity,
-    ("water", "conductivity"): m.conductivity,
-    ("drain", "level"): m.sewer_level,
-    ("drain", "ch4"): m.biogas,
-    ("drain", "h2s"): m.h2s,
-    ("drain", "rain"): m.gauge,
-    ("drain", "ponding"): m.puddle,
-    ("heat", "temperature"): m.below_ground,
-    ("heat", "temperature", "supply"): m.heat_supply,
-    ("heat", "temperature", "return"): m.heat_return,
-    ("heat", "pressure", "supply"): m.heat_pressure_supply,
-    ("heat", "pressure", "return"): m.heat_pressure_return,
-    ("heat", "flow"): m.heat_flow,
-    ("heat", "makeup"): m.makeup,
-    ("heat", "humidity"): m.gallery_humidity,
-    ("gallery", "o2"): m.oxygen,
-    ("gallery", "ch4"): m.gas_space,
-    ("gallery", "co"): m.gallery_co,
-    ("gallery", "h2s"): m.gallery_h2s,
-    ("gallery", "temperature"): m.below_ground,
-    ("gallery", "temperature", "cable"): m.cable,
-    ("gallery", "humidity"): m.gallery_humidity,
-    ("gallery", "level"): m.seepage,
+MODELS: dict[tuple[str, ...], Model] = {
+    ("gas", "ch4"): gas.space,
+    ("gas", "ch4", "regulator"): gas.room,
+    ("gas", "ch4", "user_point"): gas.kitchen,
+    ("gas", "pressure", "pmp"): gas.medium,
+    ("gas", "pressure", "plp"): gas.low,
+    ("gas", "flow"): gas.flow,
+    ("gas", "vibration"): gas.shaking,
+    ("gas", "temperature"): anywhere.below_ground,
+    ("bridge", "strain", "peak"): bridge.strain_peak,
+    ("bridge", "strain", "mean"): bridge.strain_mean,
+    ("bridge", "deflection"): bridge.deflection_peak,
+    ("bridge", "accel"): bridge.accel_rms,
+    ("bridge", "frequency"): bridge.first_frequency,
+    ("bridge", "displacement"): bridge.opening,
+    ("bridge", "tilt"): bridge.tilt,
+    ("bridge", "gvw"): bridge.trucks,
+    ("bridge", "wind"): bridge.wind,
+    ("bridge", "cable_force"): bridge.cable,
+    ("bridge", "crack"): bridge.crack,
+    ("bridge", "temperature"): anywhere.air_temperature,
+    ("bridge", "temperature", "struct"): bridge.deck_temperature,
+    ("tunnel", "co"): tunnel.co,
+    ("tunnel", "visibility"): tunnel.visibility,
+    ("tunnel", "wind"): tunnel.wind,
+    ("tunnel", "temperature"): tunnel.heat,
+    ("tunnel", "level"): tunnel.seepage,
+    ("water", "pressure"): water.pressure,
+    ("water", "flow"): water.flow,
+    ("water", "volume"): water.volume,
+    ("water", "leak_noise"): water.noise,
+    ("water", "turbidity"): water.turbidity,
+    ("water", "chlorine"): water.chlorine,
+    ("water", "ph"): water.acidity,
+    ("water", "conductivity"): water.conductivity,
+    ("drain", "level"): drain.level,
+    ("drain", "flow"): drain.flow,
+    ("drain", "ch4"): drain.methane,
+    ("drain", "h2s"): drain.h2s,
+    ("drain", "rain"): drain.gauge,
+    ("drain", "ponding"): drain.puddle,
+    ("drain", "tilt"): drain.cover,
+    ("drain", "ph"): drain.acidity,
+    ("drain", "conductivity"): drain.conductivity,
+    ("heat", "temperature"): anywhere.below_ground,
+    ("heat", "temperature", "supply"): heat.supplied,
+    ("heat", "temperature", "return"): heat.back,
+    ("heat", "pressure", "supply"): heat.pressure_supply,
+    ("heat", "pressure", "return"): heat.pressure_return,
+    ("heat", "flow"): heat.flow,
+    ("heat", "makeup"): heat.makeup,
+    ("heat", "humidity"): heat.humidity,
+    ("gallery", "o2"): gallery.oxygen,
+    ("gallery", "ch4"): gallery.methane,
+    ("gallery", "co"): gallery.co,
+    ("gallery", "h2s"): gallery.h2s,
+    ("gallery", "temperature"): anywhere.below_ground,
+    ("gallery", "temperature", "cable"): gallery.cable,
+    ("gallery", "humidity"): gallery.humidity,
+    ("gallery", "level"): gallery.floor,
+    ("gallery", "state"): anywhere.still,
+    ("env", "pm25"): env.pm25,
+    ("env", "pm10"): env.pm10,
+    ("env", "noise_laeq"): env.laeq,
 }
-ANYWHERE: dict[str, m.Model] = {"battery": m.battery, "rssi": m.signal_strength}
+ANYWHERE: dict[str, Model] = {
+    "battery": anywhere.battery,
+    "heartbeat": anywhere.heartbeat,
+    "rssi": anywhere.signal_strength,
+}
 
 
 class Change(Protocol):
@@ -110,17 +140,29 @@ class Signals:
         offset_h: float = 8.0,
     ) -> None:
         self.registry = registry
-        self.changes = tuple(changes)
+        self.changes: tuple[Change, ...] = ()
         self._view = View(registry, seed, Drivers(seed, offset_h))
-        self._models: list[m.Model] = []
+        self._models: list[Model] = []
         self._model = self._resolve()
+        self._touched: list[NDArray[np.bool_]] = []
+        self._lay(changes)
         c = registry.channels
-        self._touched = [np.isin(np.arange(len(c.id)), x.channels) for x in self.changes]
         factors = [
             _factor(q, u, b) for q, u, b in zip(c.quantity, c.unit, c.lel_basis, strict=True)
         ]
         self._scale = np.array([f[0] for f in factors], np.float64)
         self._offset = np.array([f[1] for f in factors], np.float64)
+
+    def under(self, changes: Sequence[Change]) -> Signals:
+        """Return the same signals with other incidents laid over them."""
+        other = copy(self)
+        other._lay(changes)  # noqa: SLF001 - its own class
+        return other
+
+    def _lay(self, changes: Sequence[Change]) -> None:
+        self.changes = tuple(changes)
+        n = len(self.registry.channels.id)
+        self._touched = [np.isin(np.arange(n), change.channels) for change in self.changes]
 
     @property
     def drivers(self) -> Drivers:
@@ -129,7 +171,7 @@ class Signals:
 
     def _resolve(self) -> NDArray[np.int32]:
         """Return the number of each channel's model, filling the list of models."""
-        numbers: dict[m.Model, int] = {}
+        numbers: dict[Model, int] = {}
         r = self.registry
         held = np.zeros(len(r.channels.id), np.int32)
         for row, (identifier, quantity) in enumerate(
@@ -184,7 +226,7 @@ class Signals:
         return np.where(step > 0, step, 1e-6) / np.abs(self._scale[rows])
 
 
-def _model_of(domain: str, asset_type: str, quantity: str, identifier: str) -> m.Model:
+def _model_of(domain: str, asset_type: str, quantity: str, identifier: str) -> Model:
     if quantity in ANYWHERE:
         return ANYWHERE[quantity]
     parts = identifier.split("/")
@@ -192,7 +234,7 @@ def _model_of(domain: str, asset_type: str, quantity: str, identifier: str) -> m
     for word in (parts[-1], sensor, asset_type):
         if (domain, quantity, word) in MODELS:
             return MODELS[domain, quantity, word]
-    return MODELS.get((domain, quantity), m.steady)
+    return MODELS.get((domain, quantity), anywhere.steady)
 
 
 def _factor(quantity: str, unit: str, basis: float) -> tuple[float, float]:

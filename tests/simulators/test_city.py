@@ -71,5 +71,5 @@ def test_places_turn_into_degrees_and_back():
 
 
 def test_an_unknown_profile_is_refused_by_name():
-    with pytest.raises(ValueError, match="there is demo"):
-        generate("hefei")
+    with pytest.raises(ValueError, match="there is demo, bozhou, hefei"):
+        generate("atlantis")

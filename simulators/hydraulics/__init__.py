@@ -1,0 +1,1 @@
+"""Water networks by real hydraulics, solved ahead: ``tables`` reads what ``solve`` wrote."""
