@@ -66,7 +66,8 @@ function row(alarm, { selected, levels, choose, now_ms, now }) {
   const w = alarm.words[lang()];
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
-    ...alarm.held.map((held) => say(held.hold, held.cause)), !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
+    ...alarm.held.map((held) => say(held.hold, held.cause)), !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"), alarm.chattering && say("care.chatters"),
+    alarm.assigned_to && say("care.with", alarm.assigned_to),
   ].filter(Boolean);
   const chosen = alarm.id === selected;
   return h("li", {
