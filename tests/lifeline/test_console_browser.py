@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from lifeline.ledger import Ledger
+from rules.flood import FloodLimits
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, RULES, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
@@ -282,3 +283,20 @@ def test_an_alarm_is_shelved_noted_assigned_and_judged_by_keyboard(browser, city
     assert (alarm.assigned_to, alarm.verdict, alarm.cause, alarm.comments) == (
         "wang", "false", "biogas", 1,
     )  # fmt: skip
+
+
+def test_a_flood_stands_across_the_page_and_names_its_first_alarm(browser, city):
+    with serving(city.data, flood=FloodLimits(begins=2, ends=1)) as http:
+        page = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 850})
+        page.goto(f"{http.base_url}")
+        city.send(OTHER_GAS, 0.6)
+        expect(page.get_by_role("option")).to_have_count(1)
+        expect(page.locator("#flood")).not_to_be_visible()
+        city.send(LEVEL, 0.7)
+        city.send(GAS, 0.6)
+        expect(page.locator("#flood")).to_contain_text("ALARM FLOOD since")
+        expect(page.get_by_role("option")).to_have_count(3)  # alarms themselves are never folded
+        first = page.get_by_role("option").filter(has_text="FIRST OUT")
+        expect(first).to_have_count(1)
+        expect(first).to_contain_text("Tongbai Rd manhole 124")
+        page.close()
