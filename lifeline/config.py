@@ -18,6 +18,7 @@ from pydantic import Field
 
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
+from lifeline.ledger_address import server_url
 from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
@@ -145,6 +146,13 @@ class AlarmsEntry(Strict):
     flood_ends: Annotated[int, Field(ge=1, le=1_000_000)] = 5  # fewer than these
 
 
+class LedgerEntry(Strict):
+    """Where the ledger is kept, if not in the data folder: a PostgreSQL of your own."""
+
+    url_file: str | None = None  # postgresql://user:password@host/database: a secret
+    url_env: str | None = None
+
+
 class HeartbeatEntry(Strict):
     """Where a sign of life is sent while all is well; who waits there calls people without it."""
 
@@ -171,6 +179,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
+    ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
@@ -239,6 +248,12 @@ class CityConfig:
     def path(self, text: str) -> Path:
         """Return a path of the file, taken from its folder."""
         return self.folder / Path(text).expanduser()
+
+    @property
+    def ledger_url(self) -> str:
+        """Return where the ledger is kept, "" for the data folder."""
+        entry = self.entry.ledger
+        return server_url(self.secret(entry.url_file, entry.url_env))
 
     def secret(self, file: str | None, variable: str | None) -> str:
         """Return what a ``…_file`` or else a ``…_env`` key names, "" where both are absent."""
@@ -343,7 +358,7 @@ def _check_page(config: CityConfig, document: TomlDocument) -> None:
 
 def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
     """Yield (table, key, value) of every key that names a file or a variable."""
-    for table in ("mqtt", "influx", "page", "webhook", "heartbeat"):
+    for table in ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat"):
         part = getattr(entry, table)
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)

@@ -20,7 +20,8 @@ from lifeline.coverage import overdue_channels, today_of
 from lifeline.data_folder import holder_pid
 from lifeline.errors import Failure, Missing
 from lifeline.lag import Lag, lags
-from lifeline.ledger import Ledger, LedgerError
+from lifeline.ledger import LedgerError
+from lifeline.ledger.open import open_ledger
 from lifeline.migrations import steps_of, version_of
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
@@ -39,7 +40,6 @@ PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap
 LEAST_FREE_BYTES = 2 << 30
 FAR_BEHIND = 10_000  # records
 LONG_BEHIND_S = 300
-LEDGER = "ledger.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +218,12 @@ def _readers(data: Path) -> Iterator[Finding]:
     for room, end in ends.items():
         yield Finding("ok", f"{room} ends at", str(end))
     ledger = None
-    if (data / LEDGER).exists():
-        try:
-            ledger = Ledger(f"sqlite:///{data / LEDGER}")
-        except LedgerError as error:
-            yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
+    try:
+        ledger = open_ledger(data)
+    except Missing:
+        pass  # nothing has run here yet
+    except LedgerError as error:
+        yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
     try:
         for lag in lags(data, ledger):
             yield _lag(lag)

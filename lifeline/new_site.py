@@ -62,6 +62,9 @@ port = 8480
 # [reload]
 # watch = true                # reload when files of registry/ or rules/ change: docs/reload.md
 
+# [ledger]                    # in a PostgreSQL of yours; left out: ledger.sqlite in the data folder
+# url_file = "secrets/ledger" # postgresql://user:password@host/database
+
 # [alarms]                    # an alarm flood: only red is announced one by one (docs/alarms.md)
 # flood_begins = 10           # more than these in ten minutes
 # flood_ends = 5              # fewer than these

@@ -29,6 +29,7 @@ def run(context: Context) -> None:
         zone=site.timezone,
         simulation=site.simulation,
         webhook=_webhook(config),
+        ledger_url=config.ledger_url,
         flood=FloodLimits(
             begins=config.entry.alarms.flood_begins, ends=config.entry.alarms.flood_ends
         ),
