@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
     from lifeline.notify import SignOfLifeSettings, WebhookSettings
+    from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
 
@@ -34,12 +35,18 @@ class ServeSettings:
     simulation: bool = False  # the data folder holds a demo or a replay
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
+    outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
+
+    @property
+    def told(self) -> tuple[OutletSettings, ...]:
+        """Return every outlet, the webhook first."""
+        return (*((self.webhook,) if self.webhook is not None else ()), *self.outlets)
 
     @property
     def scheme(self) -> str:

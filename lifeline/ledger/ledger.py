@@ -12,19 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from ingest.crash_points import reach
 from lifeline import metrics
-from lifeline.ledger import commands, own
+from lifeline.ledger import commands, outbox, own
 from lifeline.ledger.book import (
+    Choose,
     Compose,
     Outlet,
     Writing,
     Written,
     append,
     called,
+    everyone,
     facts,
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
@@ -80,6 +82,7 @@ class Ledger:
         wall_ns: Callable[[], int] = time.time_ns,
         outlets: tuple[Outlet, ...] = (),
         compose: Compose = facts,
+        choose: Choose = everyone,
         outbox_limit: int = 100_000,
         flood: FloodLimits = USUAL_FLOOD,
     ) -> None:
@@ -88,7 +91,11 @@ class Ledger:
         self.wall_ns = wall_ns
         self._wait_s = wait_s
         self.writing = Writing(
-            outlets=outlets, compose=compose, outbox_limit=outbox_limit, flood=flood
+            outlets=outlets,
+            compose=compose,
+            choose=choose,
+            outbox_limit=outbox_limit,
+            flood=flood,
         )
         self._engine = open_database(url, wait_s=wait_s)
         with self.write() as connection:
@@ -369,29 +376,12 @@ class Ledger:
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────
 
-    def due(self, *, limit: int = 100) -> tuple[Any, ...]:
+    def due(self, *, channel: str = "", limit: int = 100) -> tuple[Any, ...]:
         """Return pending outbox rows whose time has come, oldest first."""
-        query = (
-            select(OUTBOX)
-            .where(OUTBOX.c.status == "pending", OUTBOX.c.next_wall_ns <= self.wall_ns())
-            .order_by(OUTBOX.c.seq)
-            .limit(limit)
-        )
-        with self.read() as connection:
-            return tuple(connection.execute(query).all())
+        return outbox.due(self, channel=channel, limit=limit)
 
     def settle(
         self, seq: int, channel: str, *, status: str, reason: str = "", next_wall_ns: int = 0
     ) -> None:
         """Note what became of one attempt: delivered, given_up, or pending until a time."""
-        with self.write() as connection:
-            connection.execute(
-                update(OUTBOX)
-                .where(and_(OUTBOX.c.seq == seq, OUTBOX.c.channel == channel))
-                .values(
-                    status=status,
-                    reason=reason[:500],
-                    next_wall_ns=next_wall_ns,
-                    attempts=OUTBOX.c.attempts + 1,
-                )
-            )
+        outbox.settle(self, seq, channel, status=status, reason=reason, next_wall_ns=next_wall_ns)
