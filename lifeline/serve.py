@@ -1,8 +1,9 @@
 """The serve process: event log → ledger → page, API and outlets; operators' commands → journal.
 
-Threads: *tail* reads the event log and the journal, *outside*, one an outlet, sends the outbox, *mirror* puts
-commands into the journal, and the web server. What one of them cannot do is shown on the page and
-tried again; one that dies takes the process with it, so that the supervisor starts a whole one.
+Threads: *tail* reads the event log and the journal, *outside*, one an outlet, sends the outbox,
+*mirror* puts commands into the journal, and the web server. What one of them cannot do is shown on
+the page and tried again; one that dies takes the process with it, so that the supervisor starts a
+whole one.
 """
 
 from __future__ import annotations
