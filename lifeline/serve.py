@@ -24,7 +24,7 @@ from lifeline.console.patience import MAX_CONNECTIONS, Patient
 from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
-from lifeline.ledger.book import facts
+from lifeline.ledger.book import everyone, facts
 from lifeline.ledger.people import People
 from lifeline.notify import Escalator, Post, SignOfLife, labelled
 from lifeline.notify.sign_of_life import send_signs
@@ -163,6 +163,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
         now_ns=clock.now_ns,
         outlets=tuple(each.outlet for each in settings.told),
         compose=compose,
+        choose=settings.routing(keeper) if settings.routing is not None else everyone,
     )
 
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lifeline.cli.cap import cap
 from lifeline.cli.explain_alarm import explain
 
 if TYPE_CHECKING:
@@ -99,3 +100,4 @@ def open_ledger(folder: Path) -> Ledger:
 
 
 app.command("explain")(explain)
+app.command("cap")(cap)

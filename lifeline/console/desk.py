@@ -7,16 +7,18 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.notify.cap import CapSender
 from rules.flood import Flood
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lifeline.clock import Clock
     from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
+    from lifeline.ledger.book import Choose
     from lifeline.notify import SignOfLifeSettings, WebhookSettings
     from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
@@ -36,6 +38,10 @@ class ServeSettings:
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
+    routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
+    cap: CapSender = field(default_factory=CapSender)
+    work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
+    public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500
