@@ -231,6 +231,8 @@ class CityConfig:
         found = [self.entry.mqtt.host] if self.entry.mqtt else []
         urls = [part.url for part in (self.entry.influx, self.entry.webhook) if part]
         urls += [self.entry.page.origin or ""]
+        urls += [part.url for part in self.entry.outlet.alertmanager.values()]
+        found += [part.host for part in self.entry.outlet.mqtt.values()]
         found += [urlsplit(url).hostname or "" for url in urls]
         return [host for host in dict.fromkeys(found) if host]
 
