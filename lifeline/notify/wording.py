@@ -31,19 +31,6 @@ TYPE_WORDS: Final = {
     "FLOOD_OVER": ("flood over", "报警泛滥结束"),
     "ENDED": ("over", "结束"),
 }
-DEPARTMENTS: Final = {
-    "emergency": ("emergency management", "应急管理"),
-    "fire": ("fire and rescue", "消防救援"),
-    "police": ("police", "公安"),
-    "traffic": ("traffic", "交通运输"),
-    "weather": ("weather", "气象"),
-    "urban-management": ("urban management", "城市管理"),
-    "utilities": ("utilities", "公用事业"),
-    "water-affairs": ("water affairs", "水务"),
-    "housing": ("housing and construction", "住房城乡建设"),
-    "health": ("health", "卫生健康"),
-}
-"""What the usual departments are called, where ``city.toml`` does not say it."""
 
 
 def title(body: Mapping[str, Any], language: Language) -> str:
@@ -74,8 +61,6 @@ def lines(body: Mapping[str, Any], language: Language) -> list[str]:
     book = body.get("runbook_title", {}).get(language) or body.get("runbook")
     if book:
         held.append(f"{'处置预案' if zh else 'runbook'}: {one_line(str(book))}")
-    if body.get("page"):
-        held.append(f"{'平台' if zh else 'console'}: {body['page']}")
     held.append(f"{'消息编号' if zh else 'message'}: {body.get('id')} {body.get('alarm', '')}")
     return held
 
