@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lifeline.cli import alarm_orders
+from lifeline.cli.cap import cap
 from lifeline.cli.explain_alarm import explain
 
 app = typer.Typer(help="Alarms in the ledger.", no_args_is_help=True)
@@ -98,3 +99,4 @@ for order in (
     alarm_orders.truth,
 ):
     app.command(order.__name__)(order)
+app.command("cap")(cap)
