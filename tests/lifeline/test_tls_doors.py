@@ -14,7 +14,8 @@ import pytest
 import structlog
 
 from ingest.sources.mqtt import MqttSettings, MqttSource
-from ingest.store.influx import InfluxWriter, Stopped
+from ingest.store.asking import Stopped
+from ingest.store.influx import InfluxWriter
 from ingest.store.settings import InfluxSettings
 from ingest.tls import client_context, tls_trouble
 from lifeline.config import config_of
