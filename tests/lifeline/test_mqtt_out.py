@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from paho.mqtt.client import Client
@@ -21,15 +23,16 @@ ACL = "user out\ntopic readwrite {prefix}/#\nuser in\ntopic read #\n"
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    acl = tmp_path_factory.mktemp("acl") / "acl"
-    acl.write_text(ACL.format(prefix="city/alarms"))
-    acl.parent.chmod(0o755)
-    acl.chmod(0o644)
-    for folder in acl.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o055)
-    with servers.mosquitto(users=WHO, extra=f"acl_file {acl}") as held:
-        yield held
+def broker():
+    # Started by root it becomes a user of its own, who comes through to no folder of pytest's.
+    with TemporaryDirectory(prefix="lifeline-acl-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        acl = folder / "acl"
+        acl.write_text(ACL.format(prefix="city/alarms"))
+        acl.chmod(0o644)
+        with servers.mosquitto(users=WHO, extra=f"acl_file {acl}") as held:
+            yield held
 
 
 @contextmanager
