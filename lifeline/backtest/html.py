@@ -116,11 +116,11 @@ def _table(report: Report, against: str) -> str:
         )
         if line.rule == ALL:
             zh[0] = _ALL
-        both = (
+        told = (
             both({"en": a, "zh": b}) if a != b else html.escape(a)
             for a, b in zip(en, zh, strict=True)
         )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in both) + "</tr>")
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in told) + "</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
@@ -176,13 +176,13 @@ def _limits(
             continue
         for at in np.flatnonzero(rule.channel == row).tolist():
             turns = {t for each in rule.schedules for t in each.switches(*span)}
-            times = np.array(sorted({*span, *turns}))
-            along = rule.along("raise_at", at, times)
+            turning = np.array(sorted({*span, *turns}))
+            along = rule.along("raise_at", at, turning)
             for column, level in enumerate(plan.levels):
                 if np.isnan(along[0, column]):
                     continue
                 traces.append(
-                    {"x": times(times), "y": along[:, column].tolist(), "mode": "lines",
+                    {"x": times(turning), "y": along[:, column].tolist(), "mode": "lines",
                      "line": {"color": COLOURS[level.severity], "dash": "dash", "width": 1,
                               "shape": "hv"},
                      "name_en": LEVEL_WORDS["en"][level.severity],
