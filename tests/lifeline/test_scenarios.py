@@ -46,7 +46,7 @@ def bench():
 
 WRONG = {
     "  incidents:\n  - {id: x, kind: gas_leek, place: y, lasts: 1h}\n": (
-        "s.yaml:8:18: kind: unknown incident 'gas_leek', did you mean \"gas_leak\""
+        "s.yaml:8:19: kind: unknown incident 'gas_leek' (did you mean"
     ),
     "  incidents:\n  - {id: x, kind: gas_leak, place: y, lasts: [2h, 1h]}\n": (
         "lasts: the range falls: write [1h, 2h]"
