@@ -21,6 +21,7 @@ def check_addresses(config: CityConfig, document: TomlDocument) -> None:
         if part is not None and "@" in urlsplit(part.url).netloc:
             said = "url: a user or password stands in it, and it is shown; name a file instead"
             document.problem((table, "url"), said, noun="key")
+    _check_ledger(config, document)
     heartbeat = config.entry.heartbeat
     if heartbeat is None:
         return
@@ -38,3 +39,14 @@ def check_addresses(config: CityConfig, document: TomlDocument) -> None:
     elif config.entry.tls is not None and not url.startswith("https://"):
         said = f"{key}: with [tls] only https:// is spoken; ask the service for such an address"
         document.problem(("heartbeat", key), said, noun="key")
+
+
+def _check_ledger(config: CityConfig, document: TomlDocument) -> None:
+    entry = config.entry.ledger
+    if entry.url_file and not os.access(config.path(entry.url_file), os.R_OK):
+        return  # told where all files are looked at
+    try:
+        config.ledger_url  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        key = "url_file" if entry.url_file else "url_env"
+        document.problem(("ledger", key), f"{key}: {error}", noun="key")

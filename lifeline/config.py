@@ -18,6 +18,18 @@ from pydantic import Field
 
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
+from lifeline.ledger_address import server_url
+from lifeline.ledger_entries import AlarmsEntry, LedgerEntry
+from lifeline.outlet_checks import check_outlets, note_robot
+from lifeline.outlet_entries import (
+    CapEntry,
+    DepartmentEntry,
+    OutletName,
+    OutletsEntry,
+    RouteEntry,
+    WorkOrdersEntry,
+)
+from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
 from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
@@ -30,12 +42,11 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "city.toml"
 DAY_NS: Final = 86_400 * 10**9
 HOUR_NS: Final = 3_600 * 10**9
-Key = tuple[str, str]  # (table, key)
+Key = tuple[str, ...]  # (table, key), or (table, kind, name, key)
 _REMEDIES: Final[dict[Key, str]] = {
     ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
 }
 LEAST_TOKEN: Final = 32  # characters of the token a proxy shows to the page
-_SECRETS: Final = {"password": "password_file", "token": "token_file", "secret": "secret_file"}
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -138,13 +149,6 @@ class WebhookEntry(Strict):
     min_severity: Annotated[int, Field(ge=1, le=4)] = 2
 
 
-class AlarmsEntry(Strict):
-    """When announcements are too many for a person: in ten minutes, for all outlets together."""
-
-    flood_begins: Annotated[int, Field(ge=1, le=1_000_000)] = 10  # more than these
-    flood_ends: Annotated[int, Field(ge=1, le=1_000_000)] = 5  # fewer than these
-
-
 class HeartbeatEntry(Strict):
     """Where a sign of life is sent while all is well; who waits there calls people without it."""
 
@@ -171,9 +175,15 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
+    ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
+    outlet: OutletsEntry = OutletsEntry()
+    department: dict[OutletName, DepartmentEntry] = Field(default={})
+    route: list[RouteEntry] = Field(default=[])
+    work_orders: WorkOrdersEntry | None = None
+    cap: CapEntry | None = None
     reload: ReloadEntry = ReloadEntry()
 
 
@@ -225,6 +235,8 @@ class CityConfig:
         found = [self.entry.mqtt.host] if self.entry.mqtt else []
         urls = [part.url for part in (self.entry.influx, self.entry.webhook) if part]
         urls += [self.entry.page.origin or ""]
+        urls += [part.url for part in self.entry.outlet.alertmanager.values()]
+        found += [part.host for part in self.entry.outlet.mqtt.values()]
         found += [urlsplit(url).hostname or "" for url in urls]
         return [host for host in dict.fromkeys(found) if host]
 
@@ -239,6 +251,12 @@ class CityConfig:
     def path(self, text: str) -> Path:
         """Return a path of the file, taken from its folder."""
         return self.folder / Path(text).expanduser()
+
+    @property
+    def ledger_url(self) -> str:
+        """Return where the ledger is kept, "" for the data folder."""
+        entry = self.entry.ledger
+        return server_url(self.secret(entry.url_file, entry.url_env))
 
     def secret(self, file: str | None, variable: str | None) -> str:
         """Return what a ``…_file`` or else a ``…_env`` key names, "" where both are absent."""
@@ -272,7 +290,7 @@ def config_of(
     """Return the configuration of a text; see load_config."""
     document = read_toml(name, text)
     raise_errors(document.problems)
-    _refuse_secrets(document)
+    refuse_secrets(document, FILE_NAME)
     entry = validated(CityEntry, document.value, document, (), noun="key")
     if entry is not None:
         config = CityConfig(folder, entry)
@@ -280,21 +298,12 @@ def config_of(
         _check_folders(config, document)
         _check_page(config, document)
         check_addresses(config, document)
+        check_outlets(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)
         return CityConfig(folder, with_tls(entry))
     raise Invalid(document.problems)
-
-
-def _refuse_secrets(document: TomlDocument) -> None:
-    """Take secrets out with a word of their own: "unknown key" would invite a guess."""
-    for table, keys in document.value.items():
-        for key in [k for k in keys if k in _SECRETS] if isinstance(keys, dict) else []:
-            said = f'"{key}": secrets do not stand in {FILE_NAME}; put it into a file and '
-            said += f'name that file: {_SECRETS[key]} = "…" (or a variable: {key}_env = "…")'
-            document.problem((table, key), said, noun="key", key=True)
-            del keys[key]
 
 
 def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozenset[Key]) -> None:
@@ -306,16 +315,17 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
         document.problem(("site", "timezone"), said, noun="key")
     if config.entry.mqtt is None and config.entry.coap is None:
         document.problem((), "needs [mqtt] or [coap]: nothing would ever arrive", noun="key")
-    for table, key, value in _named(config.entry):
+    for path, value in _named(config.entry):
+        key = path[-1]
         if key.endswith("_file") and not os.access(config.path(value), os.R_OK):
-            if (table, key) in to_be_made and not config.path(value).exists():
+            if path in to_be_made and not config.path(value).exists():
                 continue
-            remedy = _REMEDIES.get((table, key), "make it, for this user only")
+            remedy = _REMEDIES.get(path, "make it, for this user only")
             said = f"{key}: {config.path(value)} cannot be read; {remedy}"
-            document.problem((table, key), said, noun="key")
+            document.problem(path, said, noun="key")
         if key.endswith("_env") and not os.environ.get(value):
             said = f"{key}: the environment variable {value} is not set; export it first"
-            document.problem((table, key), said, noun="key")
+            document.problem(path, said, noun="key")
 
 
 def _check_page(config: CityConfig, document: TomlDocument) -> None:
@@ -341,23 +351,28 @@ def _check_page(config: CityConfig, document: TomlDocument) -> None:
         document.problem(("page", key), f"{key}: {said}", noun="key")
 
 
-def _named(entry: CityEntry) -> Iterator[tuple[str, str, str]]:
-    """Yield (table, key, value) of every key that names a file or a variable."""
-    for table in ("mqtt", "influx", "page", "webhook", "heartbeat"):
-        part = getattr(entry, table)
+def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:
+    """Yield (place, value) of every key that names a file or a variable."""
+    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders")
+    parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in tables]
+    parts += [(("outlet", kind, name), part) for kind, name, part in entry.outlet.each()]
+    for path, part in parts:
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)
             if key.endswith(("_file", "_env")) and value is not None:
-                yield table, key, value
+                yield (*path, key), value
 
 
 def _note_secrets(config: CityConfig) -> None:
     """Let this process know every secret, also those it has no use for: it may be told one."""
-    for _, key, value in _named(config.entry):
-        if key.endswith("_env"):
-            config.secret(None, value)
-        elif key != "ca_file" and config.path(value).is_file():
-            config.secret(value, None)
+    for path, value in _named(config.entry):
+        told = ""
+        if path[-1].endswith("_env"):
+            told = config.secret(None, value)
+        elif path[-1] != "ca_file" and config.path(value).is_file():
+            told = config.secret(value, None)
+        if path[:2] in ROBOT_TABLES:
+            note_robot(told)
 
 
 def shadow_folder(folder: Path) -> Path | None:

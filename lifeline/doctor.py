@@ -20,8 +20,10 @@ from lifeline.coverage import overdue_channels, today_of
 from lifeline.data_folder import holder_pid
 from lifeline.errors import Failure, Missing
 from lifeline.lag import Lag, lags
-from lifeline.ledger import Ledger, LedgerError
+from lifeline.ledger import LedgerError
+from lifeline.ledger.open import open_ledger
 from lifeline.migrations import steps_of, version_of
+from lifeline.notify import examined
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
 from lifeline.reload.outcome import last
@@ -39,7 +41,6 @@ PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap
 LEAST_FREE_BYTES = 2 << 30
 FAR_BEHIND = 10_000  # records
 LONG_BEHIND_S = 300
-LEDGER = "ledger.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
     channels, rules = len(site.registry.channels.id), len(site.plan.channel_rules)
     said = f"{channels} channels, {rules + len(site.plan.deadman_rules)} compiled rules"
     yield Finding("ok", "registry and rules", said)
+    for each in examined.told_to_nobody(config, site.registry, site.plan):
+        yield Finding(*each)
     today = today_of(Clock(), config.entry.site.timezone)
     overdue = overdue_channels(site.registry, site.plan, today=today)
     if len(overdue):
@@ -170,6 +173,8 @@ def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
             yield Finding("trouble", name, trouble)
         else:
             yield Finding("ok", name, "reachable, takes us")
+    for each in examined.answering(config):
+        yield Finding(*each)
     if mqtt is not None and mqtt.user and open_to_all(config, mqtt):
         told = "takes anybody without an account 允许匿名连接: and anybody speaks for any device"
         remedy = "allow_anonymous false; lifeline registry broker-acl makes accounts and the list"
@@ -218,14 +223,20 @@ def _readers(data: Path) -> Iterator[Finding]:
     for room, end in ends.items():
         yield Finding("ok", f"{room} ends at", str(end))
     ledger = None
-    if (data / LEDGER).exists():
-        try:
-            ledger = Ledger(f"sqlite:///{data / LEDGER}")
-        except LedgerError as error:
-            yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
+    try:
+        ledger = open_ledger(data)
+    except Missing:
+        pass  # nothing has run here yet
+    except LedgerError as error:
+        yield Finding("trouble", "ledger", str(error), "docs/runbook.md: Ledger fails")
     try:
         for lag in lags(data, ledger):
             yield _lag(lag)
+        if ledger is not None:
+            for each in examined.waiting_rows(ledger):
+                yield Finding(*each)
+    except LedgerError as error:
+        yield Finding("trouble", "outbox", str(error), "docs/runbook.md: Ledger fails")
     finally:
         if ledger is not None:
             ledger.close()

@@ -21,7 +21,12 @@ MIRROR_PENDING = Gauge(
     "lifeline_commands_not_in_journal", "Commands accepted, not yet answered by ingest"
 )
 OUTBOX = Counter("lifeline_outbox_total", "Outbox rows by what became of them", ["status"])
-OUTBOX_RETRIES = Counter("lifeline_webhook_retries_total", "Webhook attempts that failed")
+OUTBOX_RETRIES = Counter(
+    "lifeline_outbox_retries_total", "Attempts to tell the outside that failed", ["outlet"]
+)
+OUTBOX_PACED = Counter(
+    "lifeline_outbox_paced_total", "Times an outlet waited for its messages a minute", ["outlet"]
+)
 BLIND = Gauge(
     "lifeline_blind", "1 when no heartbeat came through the whole chain for 3 of its intervals"
 )

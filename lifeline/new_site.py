@@ -21,7 +21,7 @@ name = "My city"
 name_zh = "我的城市"
 timezone = "Asia/Shanghai"
 # shadow_rules = "trial"      # a folder of rules on trial beside rules/: docs/reload.md
-simulation = false            # true marks everything as an exercise (演练) and sends no webhooks
+simulation = false            # true marks everything as an exercise (演练) and tells nobody outside
 
 # [tls]                       # TLS at every door: broker, page, InfluxDB, webhook: docs/security.md
 # folder = "secrets/tls"      # `lifeline site certificates` makes what is in it
@@ -62,6 +62,9 @@ port = 8480
 # [reload]
 # watch = true                # reload when files of registry/ or rules/ change: docs/reload.md
 
+# [ledger]                    # in a PostgreSQL of yours; left out: ledger.sqlite in the data folder
+# url_file = "secrets/ledger" # postgresql://user:password@host/database
+
 # [alarms]                    # an alarm flood: only red is announced one by one (docs/alarms.md)
 # flood_begins = 10           # more than these in ten minutes
 # flood_ends = 5              # fewer than these
@@ -70,6 +73,10 @@ port = 8480
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"
 # min_severity = 2            # 1 blue, 2 yellow, 3 orange, 4 red
+
+# [outlet.dingtalk.gas]       # also alertmanager, mqtt, email, wecom, feishu; departments, routes,
+# url_file = "secrets/dingtalk-gas"         # work orders back: docs/notification.md
+# secret_file = "secrets/dingtalk-gas-sign"
 
 # [heartbeat]                 # a sign of life, sent while all is well; whoever waits for it outside
 # url_file = "secrets/heartbeat"            # calls people when it stays away: docs/security.md

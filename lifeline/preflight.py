@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING
 from ingest.codecs.mapping_file import load_mappings
 from ingest.control import recover
 from ingest.journal import durable_end
-from lifeline.config import load_config
+from lifeline.config import FILE_NAME, load_config
 from lifeline.errors import Failure, Missing, Unreachable
+from lifeline.outlet_checks import check_routes
 from lifeline.reachable import check_servers
+from lifeline.toml_text import read_toml
 from rules.language import check, compile_plan, load_rules, rules_bytes, rules_from_bytes
 from rules.plan import Plan
 from rules.problems import Invalid
 from rules.registry import Registry
 from rules.registry_codec import content_hash, registry_bytes, registry_from_bytes
 from rules.registry_file import load_registry
+from rules.yaml_text import raise_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.codecs.json_mapping import Mapping
     from lifeline.config import CityConfig
-    from rules.language import Problem
+from rules.language import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     Raises
     ------
     Invalid
-        Every mistake in registry, rules and mappings.
+        Every mistake in registry, rules and mappings, and routes that name what is in neither.
     """
     problems: list[Problem] = []
     registry = rules = None
@@ -90,6 +93,7 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
     if registry is None or rules is None or problems:
         raise Invalid(problems)
     plan, warnings = compile_plan(rules, registry)
+    _check_routes(config, registry, plan)
     return SiteTexts(
         registry=registry,
         plan=plan,
@@ -99,6 +103,15 @@ def read_site(config: CityConfig, data: Path) -> SiteTexts:
         made_of=held,
         mappings=tuple(mappings),
     )
+
+
+def _check_routes(config: CityConfig, registry: Registry, plan: Plan) -> None:
+    """Refuse routes for what registry and rules do not have: they would tell nobody."""
+    if config.entry.route:
+        path = config.folder / FILE_NAME
+        document = read_toml(str(path), path.read_text(encoding="utf-8-sig"))
+        check_routes(config, document, registry, plan)
+        raise_errors(document.problems)
 
 
 def held_site(config: CityConfig, data: Path) -> SiteTexts | None:

@@ -1,8 +1,9 @@
-"""The serve process: event log → ledger → page, API and webhook; operators' commands → journal.
+"""The serve process: event log → ledger → page, API and outlets; operators' commands → journal.
 
-Threads: *tail* reads the event log and the journal, *outside* sends the outbox, *mirror* puts
-commands into the journal, and the web server. What one of them cannot do is shown on the page and
-tried again; one that dies takes the process with it, so that the supervisor starts a whole one.
+Threads: *tail* reads the event log and the journal, *outside*, one an outlet, sends the outbox,
+*mirror* puts commands into the journal, and the web server. What one of them cannot do is shown on
+the page and tried again; one that dies takes the process with it, so that the supervisor starts a
+whole one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,9 +24,9 @@ from lifeline.console.patience import MAX_CONNECTIONS, Patient
 from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
-from lifeline.ledger.book import facts
+from lifeline.ledger.book import everyone, facts
 from lifeline.ledger.people import People
-from lifeline.notify import Escalator, SignOfLife, Webhook, labelled
+from lifeline.notify import Escalator, Post, SignOfLife, labelled
 from lifeline.notify.sign_of_life import send_signs
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
@@ -77,9 +79,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
         _watchers(desk, crew, stop)
-        if settings.webhook is not None:
-            webhook = Webhook(desk.ledger, settings.webhook)
-            crew.start("outside", lambda: _outside(desk, webhook, stop))
+        _posts(desk, crew, stop)
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
         LOG.info("page ready", url=f"{settings.scheme}://{settings.host}:{settings.port}/")
@@ -111,6 +111,13 @@ def _web_server(desk: Desk) -> uvicorn.Server:
             **_certificate(desk.settings),
         )
     )
+
+
+def _posts(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
+    """Start a thread for each outlet: one that is slow holds no other up."""
+    for each in desk.settings.told:
+        post = Post(desk.ledger, each)
+        crew.start(f"outside {post.name}", partial(_outside, desk, post, stop))
 
 
 def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
@@ -159,9 +166,10 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
     return Ledger(
         settings.ledger_url or f"sqlite:///{data / 'ledger.sqlite'}",
         now_ns=clock.now_ns,
-        outlets=(settings.webhook.outlet,) if settings.webhook is not None else (),
+        outlets=tuple(each.outlet for each in settings.told),
         compose=compose,
         flood=settings.flood,
+        choose=settings.routing(keeper) if settings.routing is not None else everyone,
     )
 
 
@@ -198,19 +206,19 @@ class _Crew:
             raise RuntimeError(f"serve: thread {name} died: {error}") from error
 
 
-def _outside(desk: Desk, webhook: Webhook, stop: threading.Event) -> None:
-    with contextlib.closing(webhook):
+def _outside(desk: Desk, post: Post, stop: threading.Event) -> None:
+    with contextlib.closing(post):
         while not stop.is_set():
             try:
-                sent = webhook.deliver_due(ledger=desk.stand_in.current)
-                trouble = webhook.trouble
+                sent = post.deliver_due(ledger=desk.stand_in.current)
+                trouble = post.trouble
             except LedgerError as error:  # a message may have gone, and nobody could note it
                 sent, trouble = 0, str(error)
                 desk.stand_in.wanted = trouble
             if trouble:
-                desk.flow.problems["webhook"] = f"webhook: {trouble}"
+                desk.flow.problems[post.name] = f"{post.name}: {trouble}"
             else:
-                desk.flow.problems.pop("webhook", None)
+                desk.flow.problems.pop(post.name, None)
             if not sent:
                 stop.wait(RETRY_S)
 

@@ -35,7 +35,19 @@ def with_tls(entry: CityEntry) -> CityEntry:
         part = getattr(entry, table)
         if part is not None:
             changed[table] = part.model_copy(update={"ca_file": part.ca_file or ours})
+    changed["outlet"] = _outlets(entry, ours)
     return entry.model_copy(update=changed)
+
+
+def _outlets(entry: CityEntry, ours: str) -> object:
+    """Return the outlets with our authority; a broker's is the only one that is trusted."""
+    kinds: dict[str, dict[str, object]] = {}
+    for kind, name, part in entry.outlet.each():
+        told: dict[str, object] = {"ca_file": part.ca_file or ours}
+        if kind == "mqtt":
+            told["tls"] = True
+        kinds.setdefault(kind, {})[name] = part.model_copy(update=told)
+    return entry.outlet.model_copy(update=kinds)
 
 
 def check_tls(config: CityConfig, document: TomlDocument, *, made: bool) -> None:

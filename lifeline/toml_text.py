@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TABLE: Final = re.compile(r"\s*\[\s*([A-Za-z0-9_.-]+)\s*\]")
+_ARRAY: Final = re.compile(r"\s*\[\[\s*([A-Za-z0-9_.-]+)\s*\]\]")
 _KEY: Final = re.compile(r"(\s*)([A-Za-z0-9_-]+)(\s*=\s*)")
 _AT: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 
 
 @dataclass(slots=True)
 class TomlDocument(Document):
-    """A Document whose places come from the lines ``[table]`` and ``key = value``."""
+    """A Document whose places come from the lines ``[table]``, ``[[table]]``, ``key = value``."""
 
     keys: dict[tuple[str, ...], tuple[int, int, int]] = field(default_factory=dict)
 
@@ -54,10 +55,17 @@ def read_toml(name: str, text: str) -> TomlDocument:
 def _places(text: str) -> dict[tuple[str, ...], tuple[int, int, int]]:
     held: dict[tuple[str, ...], tuple[int, int, int]] = {}
     table: tuple[str, ...] = ()
+    counts: dict[str, int] = {}  # of [[table]]: the next one's number
     for number, line in enumerate(text.splitlines(), start=1):
-        if found := _TABLE.match(line):
-            table = tuple(found[1].split("."))
+        if found := _ARRAY.match(line):
+            at = counts.get(found[1], 0)
+            counts[found[1]] = at + 1
+            table = (*found[1].split("."), str(at))
             held.setdefault(table, (number, line.index("[") + 1, line.index("[") + 1))
+        elif found := _TABLE.match(line):
+            table = tuple(found[1].split("."))
+            for depth in range(1, len(table) + 1):  # [a.b] is where a begins, too
+                held.setdefault(table[:depth], (number, line.index("[") + 1, line.index("[") + 1))
         elif found := _KEY.match(line):
             column = len(found[1]) + 1
             held.setdefault((*table, found[2]), (number, column, found.end() + 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from rules.alarm_life import USUAL, Life
 
@@ -55,6 +56,14 @@ class Word(StrEnum):
     RTNUN = "RTNUN"
     ACKED = "ACKED"
     NORM = "NORM"
+
+
+VERDICTS: Final = ("true", "false")
+CAUSES: Final = (
+    "leak", "third-party", "equipment", "process", "weather", "biogas", "calibration", "sensor",
+    "communication", "maintenance", "rule", "test", "unknown",
+)  # fmt: skip
+"""What a person may find to be the cause; the console and reports have words for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -303,3 +303,26 @@ def prometheus(*targets: str, port: int | None = None) -> contextlib.AbstractCon
         ]
 
     return running(build, answers("/-/ready"), port)
+
+
+def alertmanager(
+    receiver: str, *, port: int | None = None
+) -> contextlib.AbstractContextManager[Server]:
+    """Run Alertmanager, which tells the webhook ``receiver`` of alerts at once, also of ends."""
+
+    def build(folder: Path, chosen: int) -> list[str]:
+        config = folder / "alertmanager.yml"
+        config.write_text(
+            "route: {receiver: test, group_by: ['...'], group_wait: 0s, group_interval: 1s}\n"
+            "receivers:\n"
+            f"- {{name: test, webhook_configs: [{{url: '{receiver}', send_resolved: true}}]}}\n"
+        )
+        return [
+            program("prometheus-alertmanager"),
+            f"--config.file={config}",
+            f"--storage.path={folder}/data",
+            f"--web.listen-address={HOST}:{chosen}",
+            "--cluster.listen-address=",
+        ]
+
+    return running(build, answers("/-/ready"), port)

@@ -8,16 +8,15 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from lifeline.cli import alarm_orders
+from lifeline.cli.cap import cap
 from lifeline.cli.explain_alarm import explain
-
-if TYPE_CHECKING:
-    from lifeline.ledger import Ledger
 
 app = typer.Typer(help="Alarms in the ledger.", no_args_is_help=True)
 
@@ -36,6 +35,8 @@ def list_alarms(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List alarms, worst and newest first."""
+    from lifeline.ledger.open import open_ledger
+
     ledger = open_ledger(folder)
     found = ledger.list(ended=None if everything else False, min_severity=min_severity, limit=limit)
     ledger.close()
@@ -77,6 +78,8 @@ def acknowledge(
     comment: Annotated[str, typer.Option(help="What you know about it.")] = "",
 ) -> None:
     """Acknowledge an alarm."""
+    from lifeline.ledger.open import open_ledger
+
     ledger = open_ledger(folder)
     who = by or getpass.getuser()
     try:
@@ -86,16 +89,14 @@ def acknowledge(
     print(f"{alarm.alarm_id}: acknowledged by {alarm.acked_by}")
 
 
-def open_ledger(folder: Path) -> Ledger:
-    """Open the ledger of a city's folder or data folder."""
-    from lifeline.errors import Missing
-    from lifeline.ledger import Ledger
-
-    for place in (folder / "data" / "ledger.sqlite", folder / "ledger.sqlite"):
-        if place.exists():
-            return Ledger(f"sqlite:///{place}")
-    said = f"{folder}: no ledger.sqlite in it or its data/; has a city run here?"
-    raise Missing(said)
-
-
 app.command("explain")(explain)
+for order in (
+    alarm_orders.shelve,
+    alarm_orders.unshelve,
+    alarm_orders.comment,
+    alarm_orders.assign,
+    alarm_orders.classify,
+    alarm_orders.truth,
+):
+    app.command(order.__name__)(order)
+app.command("cap")(cap)

@@ -32,8 +32,8 @@ def explain(
     ] = None,
 ) -> None:
     """Tell why an alarm stands: numbers, a sentence in Chinese and English, a picture."""
-    from lifeline.cli.alarms import open_ledger
     from lifeline.explain.alarm import explain_alarm
+    from lifeline.ledger.open import open_ledger
 
     try:
         ZoneInfo(zone)

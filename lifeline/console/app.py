@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from lifeline import metrics
-from lifeline.console import answers, orders, reload_route, view
+from lifeline.console import answers, orders, reload_route, view, work_orders
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
@@ -26,6 +26,7 @@ from lifeline.console.vendor import vendor_files
 from lifeline.lag import measure
 from lifeline.ledger import Unknown
 from lifeline.metrics_files import all_metrics
+from lifeline.notify.cap import CONTENT_TYPE, cap_xml
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,6 +45,7 @@ def create_app(desk: Desk) -> FastAPI:
     _reading(app, desk)
     _alarms(app, desk)
     orders.install(app, desk)
+    work_orders.install(app, desk)
     reload_route.install(app, desk)
     _stream(app, desk)
     _pages(app)
@@ -139,6 +141,23 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
         history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
         what_to_do = advice(found[0], desk.keeper.site)
         return JSONResponse({"alarm": told, "events": history, "advice": what_to_do})
+
+    @app.get("/api/alarms/{alarm_id}/cap")
+    def _cap(alarm_id: orders.AlarmId) -> Response:
+        found = desk.ledger.alarm(alarm_id)
+        if found is None:
+            raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
+        settings = desk.settings
+        raw = cap_xml(
+            found[0],
+            desk.ledger.events_of(alarm_id),
+            desk.keeper.site,
+            zone=settings.zone,
+            simulation=found[1],
+            sender=settings.cap,
+            web=settings.public_url,
+        )
+        return Response(raw, media_type=CONTENT_TYPE)
 
 
 def _stream(app: FastAPI, desk: Desk) -> None:

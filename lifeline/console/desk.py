@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.ledger import StandIn
+from lifeline.notify.cap import CapSender
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lifeline.clock import Clock
     from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
+    from lifeline.ledger.book import Choose
     from lifeline.notify import SignOfLifeSettings, WebhookSettings
+    from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
 
@@ -36,12 +39,22 @@ class ServeSettings:
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
     flood: FloodLimits = field(default_factory=FloodLimits)
+    outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
+    routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
+    cap: CapSender = field(default_factory=CapSender)
+    work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
+    public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
     max_listed: int = 500
     replay: bool = False
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
+
+    @property
+    def told(self) -> tuple[OutletSettings, ...]:
+        """Return every outlet, the webhook first."""
+        return (*((self.webhook,) if self.webhook is not None else ()), *self.outlets)
 
     @property
     def scheme(self) -> str:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from lifeline.console import view
-from lifeline.ledger.people import CAUSES, People
+from lifeline.ledger.people import People
+from rules.alarms import CAUSES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -29,10 +29,12 @@ _CHUNK = 400  # SQLite takes 32 766 variables a statement; old builds 999
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outside channel: which severities it is told about."""
+    """One outside channel: which severities it is told about, and of what else."""
 
     name: str
     min_severity: int = 1
+    calls: bool = True  # steps of escalations that name somebody else: it knows the ways
+    floods: bool = True  # that announcements are folded, and that it is over
 
 
 class Compose(Protocol):
@@ -40,6 +42,28 @@ class Compose(Protocol):
 
     def __call__(self, event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
         """Return a JSON object."""
+
+
+class Choose(Protocol):
+    """Says which outlets are told of an alarm."""
+
+    def __call__(
+        self, outlets: tuple[Outlet, ...], alarm: Alarm, worst: int, *, to: Sequence[str] = ()
+    ) -> tuple[Outlet, ...]:
+        """Return them; ``to`` = whom a step of an escalation calls, () = no step of one."""
+
+
+def everyone(
+    outlets: tuple[Outlet, ...],
+    alarm: Alarm,  # noqa: ARG001 - where nothing is routed, all alarms go the same ways
+    worst: int,
+    *,
+    to: Sequence[str] = (),
+) -> tuple[Outlet, ...]:
+    """Choose by severity alone; a step of an escalation goes to whom it names, and who knows."""
+    named = [o for o in outlets if o.name in to]
+    heard = [o for o in outlets if worst >= o.min_severity and (o.calls or not to)]
+    return tuple(dict.fromkeys([*named, *heard]))
 
 
 def facts(event: Event, alarm: Alarm, *, seq: int) -> dict[str, Any]:
@@ -64,6 +88,7 @@ class Writing:
 
     outlets: tuple[Outlet, ...] = ()
     compose: Compose = facts
+    choose: Choose = everyone
     outbox_limit: int = 100_000
     flood: FloodLimits = USUAL_FLOOD
 
@@ -138,7 +163,11 @@ def append(
                 rows.append(_row(flood, seq, simulation=simulation))
                 body = flood_body(flood, seq) | {"simulation": simulation}
                 why = "simulation" if simulation else ""
-                outbox += [_outbox_row(seq, outlet, why, body) for outlet in writing.outlets]
+                outbox += [
+                    _outbox_row(seq, outlet, why, body)
+                    for outlet in writing.outlets
+                    if outlet.floods
+                ]
         for alarm_id in step.ended:
             cause, seq = seq, seq + 1
             ended = _ended(fold.alarms[alarm_id], event, seq, cause)
@@ -165,7 +194,7 @@ def called(
     )
     connection.execute(insert(EVENT), [_row(event, seq, simulation=simulation)])
     kept = _kept_back(alarm, simulation=simulation)
-    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept)
+    rows = _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept, to=said["to"])
     for row in rows:
         row["body"] = _with(row["body"], {"escalation": {"step": said["step"], "to": said["to"]}})
     _send(connection, rows, writing)
@@ -242,10 +271,17 @@ def _project(connection: Connection, alarms: Iterable[Alarm], *, simulation: boo
 
 
 def _outbox_rows(
-    event: Event, alarm: Alarm, seq: int, writing: Writing, *, simulation: bool, kept: str
+    event: Event,
+    alarm: Alarm,
+    seq: int,
+    writing: Writing,
+    *,
+    simulation: bool,
+    kept: str,
+    to: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     worst = max(event.severity, event.previous, alarm.shown_severity)
-    told = [o for o in writing.outlets if worst >= o.min_severity]
+    told = writing.choose(writing.outlets, alarm, worst, to=to)
     if not told:
         return []
     body = writing.compose(event, alarm, seq=seq) | {"simulation": simulation}

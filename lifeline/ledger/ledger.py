@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select
@@ -20,12 +20,14 @@ from ingest.crash_points import reach
 from lifeline import metrics
 from lifeline.ledger import commands, outbox, own
 from lifeline.ledger.book import (
+    Choose,
     Compose,
     Outlet,
     Writing,
     Written,
     append,
     called,
+    everyone,
     facts,
 )
 from lifeline.ledger.cursors import Cursor, cursor_of, move
@@ -81,6 +83,7 @@ class Ledger:
         wall_ns: Callable[[], int] = time.time_ns,
         outlets: tuple[Outlet, ...] = (),
         compose: Compose = facts,
+        choose: Choose = everyone,
         outbox_limit: int = 100_000,
         flood: FloodLimits = USUAL_FLOOD,
     ) -> None:
@@ -89,7 +92,11 @@ class Ledger:
         self.wall_ns = wall_ns
         self._wait_s = wait_s
         self.writing = Writing(
-            outlets=outlets, compose=compose, outbox_limit=outbox_limit, flood=flood
+            outlets=outlets,
+            compose=compose,
+            choose=choose,
+            outbox_limit=outbox_limit,
+            flood=flood,
         )
         self._gate = threading.RLock()  # one writer at a time; `hold` keeps it for long
         self._engine = open_database(url, wait_s=wait_s)
@@ -101,16 +108,9 @@ class Ledger:
 
     def like(self, url: str) -> Ledger:
         """Return another ledger that writes as this one does."""
-        return Ledger(
-            url,
-            wait_s=self._wait_s,
-            now_ns=self.now_ns,
-            wall_ns=self.wall_ns,
-            outlets=self.writing.outlets,
-            compose=self.writing.compose,
-            outbox_limit=self.writing.outbox_limit,
-            flood=self.writing.flood,
-        )
+        same = {each.name: getattr(self.writing, each.name) for each in fields(self.writing)}
+        same |= {"now_ns": self.now_ns, "wall_ns": self.wall_ns}
+        return Ledger(url, wait_s=self._wait_s, **same)
 
     def hold(self) -> None:
         """Let only this thread write until it calls `release`."""
@@ -315,8 +315,8 @@ class Ledger:
 
     def flood(self) -> Flood:
         """Return the flood as it was at the last announcement."""
-        with self.read() as connection:
-            return load(connection)
+        with self.read() as held:
+            return load(held)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table holds, and how many wait."""
@@ -346,13 +346,13 @@ class Ledger:
             return commands.acknowledge(connection, self.writing, order)
 
     def _order(self, alarm_id: str, by: str, command: str, **said: Any) -> commands.Order:
-        times: dict[str, Any] = {"now_ns": self.now_ns(), "wall_ns": self.wall_ns()}
-        return commands.Order(alarm_id=alarm_id, by=by, command=command, **times, **said)
+        said |= {"now_ns": self.now_ns(), "wall_ns": self.wall_ns()}
+        return commands.Order(alarm_id=alarm_id, by=by, command=command, **said)
 
     def revoke(self, alarm_id: str, by: str, command: str) -> Alarm:
         """Undo an acknowledgement within `commands.UNDO_S`; errors as `acknowledge`."""
+        order = self._order(alarm_id, by, command)
         with self.write() as connection:
-            order = self._order(alarm_id, by, command)
             return commands.revoke(connection, self.writing, order)
 
     def reset(self, alarm_id: str, by: str, reason: str, command: str) -> Alarm:
@@ -368,15 +368,15 @@ class Ledger:
             found = commands.find(connection, alarm_id)
             if found is not None:
                 said = {"step": number, "call_seq": call_seq, "to": list(step.to)}
-                called(connection, found[0], said, now_ns=self.now_ns(),
-                       simulation=simulation, writing=self.writing)  # fmt: skip
+                how: dict[str, Any] = {"simulation": simulation, "writing": self.writing}
+                called(connection, found[0], said, now_ns=self.now_ns(), **how)
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────
 
-    def due(self, *, limit: int = 100) -> tuple[Any, ...]:
+    def due(self, *, channel: str = "", limit: int = 100) -> tuple[Any, ...]:
         """Return pending outbox rows whose time has come, oldest first."""
         with self.read() as connection:
-            return outbox.due(connection, wall_ns=self.wall_ns(), limit=limit)
+            return outbox.due(connection, channel=channel, wall_ns=self.wall_ns(), limit=limit)
 
     def due_again(self, channel: str) -> None:
         """Let all that was put off be due: its receiver is there again."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.ledger.book import append, next_seq, own_event
 from lifeline.ledger.commands import Order, is_repeated, known, must_have_seen, refuse, take
 from lifeline.ledger.errors import Refused
+from rules.alarms import CAUSES, VERDICTS
 from rules.events import EventType
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from rules.alarms import Alarm
 
 RED: Final = 4
-VERDICTS: Final = ("true", "false")
-CAUSES: Final = (
-    "leak", "third-party", "equipment", "process", "weather", "biogas", "calibration", "sensor",
-    "communication", "maintenance", "rule", "test", "unknown",
-)  # fmt: skip
-"""What a person may find to be the cause; the console and reports have words for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

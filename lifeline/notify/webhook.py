@@ -19,21 +19,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import structlog
-from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
-from ingest.crash_points import reach
-from ingest.secret_words import without_secrets
-from ingest.tls import tls_trouble, trusting
-from lifeline import metrics
 from lifeline.ledger import Outlet
+from lifeline.notify.probes import connects
+from lifeline.notify.sending import Answer, Limits, Message, by_status, http_client, unanswered
 
 if TYPE_CHECKING:
     from lifeline.ledger import Ledger
 
-LOG = structlog.get_logger("webhook")
 CHANNEL = "webhook"
-_FINAL = (400, 410, 413, 422)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +46,19 @@ class WebhookSettings:
     def outlet(self) -> Outlet:
         """Return the outlet the ledger writes outbox rows for."""
         return Outlet(name=CHANNEL, min_severity=self.min_severity)
+
+    @property
+    def limits(self) -> Limits:
+        """Return how hard it is tried."""
+        return Limits(max_attempts=self.max_attempts, longest_wait_s=self.longest_wait_s)
+
+    def sender(self, ledger: Ledger) -> Webhook:
+        """Return the way out."""
+        return Webhook(ledger, self)
+
+    def probe(self) -> str:
+        """Return why nobody listens there, "" if somebody does."""
+        return connects(self.url, self.ca_file)
 
 
 def sign(secret: bytes, timestamp_s: int, body: bytes) -> str:
@@ -74,90 +81,34 @@ def verify(
 
 
 class Webhook:
-    """Sends what the ledger's outbox holds; ``deliver_due`` is called in a loop.
-
-    ``trouble`` says in a line why the newest attempt was not taken, "" if it was.
-    """
+    """Posts each row as it stands in the outbox."""
 
     def __init__(self, ledger: Ledger, settings: WebhookSettings) -> None:
-        self._ledger = ledger
-        self._settings = settings
-        self._waiting = False  # something was put off since the receiver last took a message
-        self.trouble = ""
-        self._wait = wait_exponential_jitter(initial=1, max=settings.longest_wait_s, jitter=1)
-        self._client = httpx.Client(
-            timeout=settings.timeout_s,
-            verify=trusting(settings.ca_file),
-            follow_redirects=False,  # a signed body goes to the address that was configured
-            headers={"Content-Type": "application/json", "User-Agent": "city-lifeline"},
-        )
+        self._ledger, self._settings = ledger, settings
+        self._client = http_client(ca_file=settings.ca_file, timeout_s=settings.timeout_s)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def deliver_due(self, *, limit: int = 50, ledger: Ledger | None = None) -> int:
-        """Try every row that is due, oldest first; return how many were delivered.
+    def turn(self) -> str:
+        """Nothing: it is told events, and they are all."""
+        return ""
 
-        After a failure that may pass (server away), the rest of this round waits too. As soon as
-        the receiver takes something again, all that was put off is due, and goes out in order.
-        ``ledger`` is the one in force, where another stands in.
-        """
-        self._ledger = ledger or self._ledger
-        delivered = 0
-        for row in self._ledger.due(limit=limit):
-            reason, final = self._post(row.seq, row.body.encode())
-            if not reason:
-                reach("notified")
-                self._settle(row, "delivered")
-                delivered += 1
-                if self._waiting:
-                    self._waiting = False
-                    self._ledger.due_again(row.channel)
-                    break
-            elif final or row.attempts + 1 >= self._settings.max_attempts:
-                LOG.warning("webhook given up", seq=row.seq, reason=reason)
-                self._settle(row, "given_up", reason=reason)
-            else:
-                metrics.OUTBOX_RETRIES.inc()
-                wait_ns = int(self._wait_s(row.attempts + 1) * 1e9)
-                self._settle(row, "pending", reason=reason, wait_ns=wait_ns)
-                self._waiting = True
-                break
-        return delivered
-
-    def _settle(self, row: Any, status: str, *, reason: str = "", wait_ns: int = 0) -> None:
-        self.trouble = f"event {row.seq} {status}: {reason}" if reason else ""
-        next_ns = self._ledger.wall_ns() + wait_ns
-        self._ledger.settle(
-            row.seq, row.channel, status=status, reason=reason, next_wall_ns=next_ns
-        )
-        if status != "pending":
-            metrics.OUTBOX.labels(status).inc()
-
-    def _wait_s(self, attempt: int) -> float:
-        """Return tenacity's jittered wait; the attempts live in the outbox and survive us."""
-        state = RetryCallState(Retrying(), None, (), {})
-        state.attempt_number = attempt
-        return float(self._wait(state))
-
-    def _post(self, seq: int, body: bytes) -> tuple[str, bool]:
-        """Return (why it was not taken or "", whether trying again is useless)."""
+    def deliver(self, message: Message) -> Answer:
+        """Post one row, signed."""
+        body = message.body.encode()
         timestamp_s = self._ledger.wall_ns() // 10**9
         try:
             answer = self._client.post(
                 self._settings.url,
                 content=body,
                 headers={
-                    "Lifeline-Id": str(seq),
+                    "Lifeline-Id": str(message.seq),
                     "Lifeline-Timestamp": str(timestamp_s),
                     "Lifeline-Signature": sign(self._settings.secret, timestamp_s, body),
                 },
             )
         except httpx.HTTPError as error:
-            said = tls_trouble(error, httpx.URL(self._settings.url).host)
-            return without_secrets(said or f"{type(error).__name__}: {error}")[:300], False
-        if answer.is_success:
-            return "", False
-        said = without_secrets(answer.text[:4_000])[:200]
-        return f"HTTP {answer.status_code} {said}", answer.status_code in _FINAL
+            return unanswered(error, self._settings.url)
+        return by_status(answer)

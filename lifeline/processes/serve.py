@@ -1,14 +1,16 @@
-"""The page, ledger and webhook as a process."""
+"""The page, ledger and outlets as a process."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lifeline import metrics
 from lifeline.certificates import ends_in
 from lifeline.console.guard import Proxy
+from lifeline.notify.outlets import cap_sender_of, outlets_of, webhook_of
+from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
-from lifeline.notify.webhook import WebhookSettings
 from lifeline.serve import ServeSettings, run_serve
 from rules.flood import FloodLimits
 
@@ -28,10 +30,16 @@ def run(context: Context) -> None:
         certificate=config.page_certificate,
         zone=site.timezone,
         simulation=site.simulation,
-        webhook=_webhook(config),
+        ledger_url=config.ledger_url,
         flood=FloodLimits(
             begins=config.entry.alarms.flood_begins, ends=config.entry.alarms.flood_ends
         ),
+        webhook=webhook_of(config),
+        outlets=outlets_of(config),
+        routing=partial(routing_of, config.entry),
+        cap=cap_sender_of(config),
+        work_orders=_work_orders(config),
+        public_url=config.page_url,
         sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",
         folder=context.site,
@@ -50,16 +58,10 @@ def _proxy(config: CityConfig) -> Proxy | None:
     return Proxy(origin=page.origin, token=config.secret(page.token_file, page.token_env))
 
 
-def _webhook(config: CityConfig) -> WebhookSettings | None:
-    entry = config.entry.webhook
-    if entry is None:
-        return None
-    return WebhookSettings(
-        url=entry.url,
-        secret=config.secret(entry.secret_file, entry.secret_env).encode(),
-        ca_file=str(config.path(entry.ca_file)) if entry.ca_file else None,
-        min_severity=entry.min_severity,
-    )
+def _work_orders(config: CityConfig) -> bytes | None:
+    """Return the key of the work-order system, None where there is none."""
+    entry = config.entry.work_orders
+    return None if entry is None else config.secret(entry.secret_file, entry.secret_env).encode()
 
 
 def _sign_of_life(config: CityConfig) -> SignOfLifeSettings | None:

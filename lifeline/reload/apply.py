@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lifeline.data_folder import holder_pid
-from lifeline.errors import NotTaken
-from lifeline.ledger import Ledger, LedgerError
+from lifeline.errors import Missing, NotTaken
+from lifeline.ledger import LedgerError
 from lifeline.ledger.mirror import ControlRefused, ask
+from lifeline.ledger.open import open_ledger
 from lifeline.preflight import compiled
 from rules.alarms import Condition
 from rules.engine.difference import Difference, difference
@@ -114,15 +115,16 @@ def _living(registry: Registry) -> dict[str, None]:
 
 def _ending(data: Path, told: Difference) -> tuple[str, ...] | None:
     """Return the ids of the alarms that stand at places that end; None where the ledger is away."""
-    path = data / "ledger.sqlite"
-    if not told.ended or not path.exists():
+    if not told.ended:
         return ()
     try:
-        ledger = Ledger(f"sqlite:///{path}")
+        ledger = open_ledger(data)
         try:
             standing = ledger.open_alarms(limit=MOST_ALARMS)
         finally:
             ledger.close()
+    except Missing:
+        return ()
     except LedgerError:
         return None
     return tuple(

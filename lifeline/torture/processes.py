@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ingest.crash_points import VARIABLE
+from lifeline.allocation import environment
 from lifeline.data_folder import DataFolder
 from lifeline.errors import Crashed
 from lifeline.processes.__main__ import main as run_process
@@ -134,6 +135,7 @@ class City:
         with DataFolder(data):  # makes the rooms
             pass
         imported = [f"lifeline.processes.{name}" for name in NAMES]
+        os.environ.update(environment())  # as the supervisor starts them
         _FORKS.set_forkserver_preload([*_PRELOAD, *imported])
         self.processes = {name: Process(name, site, data) for name in NAMES}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from lifeline.ledger import Ledger
+from rules.flood import FloodLimits
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, RULES, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
@@ -225,4 +227,76 @@ def test_a_link_opens_its_alarm_asset_or_channel(browser, city):
         page.goto(f"{http.base_url}/#alarm=000000000000")
         expect(page.locator("#toast")).to_contain_text("000000000000 is over")
         assert troubles == []
+        page.close()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_an_alarm_is_shelved_noted_assigned_and_judged_by_keyboard(browser, city, locale):
+    zh = locale == "zh-CN"
+    city.send(GAS, 1.6)
+    with serving(city.data) as http:
+        page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 850})
+        troubles: list[str] = []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{http.base_url}")
+        page.locator("#by").fill("li")
+        page.locator("#by").press("Escape")
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("j")
+
+        def care(last: str, *filled: tuple[str, str]) -> None:
+            """Open the dialog, fill what is asked and press Enter in the last field."""
+            page.keyboard.press("s")
+            expect(page.locator("#care")).to_be_visible()
+            for field, text in filled:
+                page.locator(field).fill(text)
+            page.locator(last).press("Enter")
+            expect(page.locator("#care")).not_to_be_visible()
+
+        care("#care-note", ("#care-note", "smells <b>of eggs</b>"))
+        care("#care-to", ("#care-to", "wang"))
+        expect(page.locator("#cared")).to_contain_text("负责人 wang" if zh else "with wang")
+        page.keyboard.press("s")
+        page.locator("#care-verdict").select_option("false")
+        page.locator("#care-cause").select_option("biogas")
+        page.locator("#care-cause").locator("xpath=ancestor::form").locator("button").press("Enter")
+        expect(page.locator("#cared")).to_contain_text(
+            "误报：沼气" if zh else "false alarm: biogas"
+        )
+        row = page.get_by_role("option").first
+        care("#care-reason", ("#care-reason", "works"))
+        expect(row).to_have_attribute("data-word", "SHLVD")
+        page.keyboard.press("n")  # rows stay where they are while one reads
+        expect(page.locator("#acked").get_by_role("option")).to_have_count(1)
+        expect(page.locator("#history")).to_contain_text("smells <b>of eggs</b>")
+        page.keyboard.press("s")
+        page.locator("#care form").first.locator("button").press("Enter")
+        expect(row).to_have_attribute("data-word", "UNACK")
+        page.keyboard.press("s")
+        page.keyboard.press("Escape")
+        expect(page.locator("#care")).not_to_be_visible()
+        assert troubles == []
+        page.close()
+    ledger = Ledger(f"sqlite:///{city.data / 'ledger.sqlite'}")
+    alarm = next(a for a in ledger.open_alarms() if a.subject == GAS)
+    ledger.close()
+    assert (alarm.assigned_to, alarm.verdict, alarm.cause, alarm.comments) == (
+        "wang", "false", "biogas", 1,
+    )  # fmt: skip
+
+
+def test_a_flood_stands_across_the_page_and_names_its_first_alarm(browser, city):
+    with serving(city.data, flood=FloodLimits(begins=2, ends=1)) as http:
+        page = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 850})
+        page.goto(f"{http.base_url}")
+        city.send(OTHER_GAS, 0.6)
+        expect(page.get_by_role("option")).to_have_count(1)
+        expect(page.locator("#flood")).not_to_be_visible()
+        city.send(LEVEL, 0.7)
+        city.send(GAS, 0.6)
+        expect(page.locator("#flood")).to_contain_text("ALARM FLOOD since")
+        expect(page.get_by_role("option")).to_have_count(3)  # alarms themselves are never folded
+        first = page.get_by_role("option").filter(has_text="FIRST OUT")
+        expect(first).to_have_count(1)
+        expect(first).to_contain_text("Tongbai Rd manhole 124")
         page.close()

@@ -20,6 +20,7 @@ from lifeline.torture.compare import LATE_AGAIN, compare, holds
 from lifeline.torture.journaled import event_lines, read_journal, rows_of
 from lifeline.torture.kills import run_kills
 from lifeline.torture.servers import Receiver
+from lifeline.torture.site import NO_FLOOD
 from rules.events import EventType, decode
 from rules.judge import Judge
 from rules.readings import Control, Readings
@@ -96,7 +97,7 @@ def test_the_ledger_is_a_fresh_ledger_of_that_log(tortured, tmp_path: Path):
     data = tortured[0].data
     events = [decode(line) for line in event_lines(data)]
     kept = Ledger(f"sqlite:///{data / 'ledger.sqlite'}")
-    fresh = Ledger(f"sqlite:///{tmp_path / 'fresh.sqlite'}")
+    fresh = Ledger(f"sqlite:///{tmp_path / 'fresh.sqlite'}", flood=NO_FLOOD)
     through = max(e.offset for e in events) + 1
     fresh.apply(events, through, position=1)
 

@@ -9,9 +9,9 @@ import pytest
 
 from ingest.control import parse
 from lifeline.ledger import Conflict, Ledger, Outlet, Refused, Unknown
-from lifeline.ledger.people import CAUSES, People
+from lifeline.ledger.people import People
 from rules.alarm_life import HOUR_NS, Life
-from rules.alarms import Word
+from rules.alarms import CAUSES, Word
 from rules.events import Event, EventType
 
 MINUTE_NS = 60 * 10**9

@@ -14,7 +14,8 @@ import pytest
 import structlog
 
 from ingest.sources.mqtt import MqttSettings, MqttSource
-from ingest.store.influx import InfluxWriter, Stopped
+from ingest.store.asking import Stopped
+from ingest.store.influx import InfluxWriter
 from ingest.store.settings import InfluxSettings
 from ingest.tls import client_context, tls_trouble
 from lifeline.config import config_of
@@ -22,7 +23,7 @@ from lifeline.errors import Unreachable
 from lifeline.influx.server import Server
 from lifeline.ledger import Ledger
 from lifeline.new_site import write_new_site
-from lifeline.notify import Webhook, WebhookSettings
+from lifeline.notify import Post, WebhookSettings
 from lifeline.production_mark import put_mark, read_mark
 from lifeline.reachable import broker_trouble, influx_trouble
 from rules.problems import Invalid
@@ -143,7 +144,7 @@ def test_influxdb_and_the_webhook_over_tls(kind, kinds, tmp_path):
         settings = WebhookSettings(url=url, secret=b"s", ca_file=str(authority))
         ledger = Ledger(f"sqlite:///{tmp_path / 'ledger'}", outlets=(settings.outlet,))
         ledger.apply([raised(1)], 2)
-        with contextlib.closing(Webhook(ledger, settings)) as webhook:
+        with contextlib.closing(Post(ledger, settings)) as webhook:
             delivered, trouble = webhook.deliver_due(), webhook.trouble
         ledger.close()
         if kind == "right":

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lifeline.ledger import Ledger
-from lifeline.notify import Webhook, WebhookSettings, verify
+from lifeline.notify import Post, WebhookSettings, verify
 from rules.events import Event, EventType
 
 SECRET = b"a shared secret"
@@ -74,7 +74,7 @@ def sender(tmp_path, receiver):
     settings = WebhookSettings(url=receiver.url, secret=SECRET, max_attempts=3)
     wall = Wall()
     ledger = Ledger(f"sqlite:///{tmp_path / 'l.sqlite'}", outlets=(settings.outlet,), wall_ns=wall)
-    webhook = Webhook(ledger, settings)
+    webhook = Post(ledger, settings)
     yield ledger, webhook, wall
     webhook.close()
     ledger.close()

@@ -3,7 +3,8 @@ import { byId, h, mark } from "./dom.js";
 import { arrow, valued } from "./numbers.js";
 import { lang, say } from "./words.js";
 
-const READING_MS = 20000;
+const READING_MS = 20000, STANDING_MS = 86400000; // EEMUA 191 counts an alarm of a day as standing
+const FLOOD_MS = 600000; // the window in which a flood gathered before it was one
 const places = { unacked: [], acked: [] }; // ids in the order shown
 let waiting = new Set();
 let touched = -READING_MS;
@@ -62,11 +63,20 @@ export function reads(alarm, now) {
   return `${valued(now.value, alarm)} ${arrow(now, alarm.decimals)}`.trim();
 }
 
-function row(alarm, { selected, levels, choose, now_ms, now }) {
+// The first of a flood, by onset: what began is looked at before what followed.
+export function firstOf(alarms, flood) {
+  if (!flood?.since_ms) return "";
+  const of = alarms.filter((a) => !a.ended && a.raised_ms >= flood.since_ms - FLOOD_MS);
+  return of.sort((a, b) => (a.onset_ms ?? a.raised_ms) - (b.onset_ms ?? b.raised_ms) || (a.id < b.id ? -1 : 1))[0]?.id ?? "";
+}
+
+function row(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
   const w = alarm.words[lang()];
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
     ...alarm.held.map((held) => say(held.hold, held.cause)), !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
+    alarm.chattering && say("care.chatters"), firstOut === alarm.id && say("care.first"), now_ms - alarm.raised_ms > STANDING_MS && say("care.stands"),
+    alarm.assigned_to && say("care.with", alarm.assigned_to),
   ].filter(Boolean);
   const chosen = alarm.id === selected;
   return h("li", {

@@ -1,5 +1,6 @@
 // The console: takes the state as it streams in, draws it, and carries out what the keyboard orders.
 import { ask, commandId, listen } from "./api.js";
+import * as care from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { label } from "./numbers.js";
 import * as list from "./list.js";
@@ -26,11 +27,11 @@ const onlyWord = () => { const d = state?.domains.find((x) => x.domain === only)
 const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
-  get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), tell: (text) => tell(text),
+  get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
   alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
-const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord() });
+const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord(), firstOut: list.firstOf([...held.values()], pulse.flood) });
 
 function take(answer) {
   const fresh = new Map(answer.alarms.map((a) => [a.id, a]));
@@ -101,6 +102,8 @@ function top() {
   put("new", say("newRows", list.waitingCount()), list.waitingCount() > 0);
   const blinds = state.blinds.slice(-1).map((b) => say("blindTimes", clock(b.from_ms, state.zone, true), clock(b.to_ms, state.zone)));
   const problems = [...Object.values(pulse.problems ?? {}), ...(state.more ? [say("more")] : [])];
+  const flood = pulse.flood ?? {};
+  put("flood", say("flood", clock(flood.since_ms, state.zone), flood.announced), Boolean(flood.since_ms));
   put("problems", problems.join(" · "), problems.length > 0);
   put("by-label", say("operator"));
   put("foot", [say("safety"), ...(pulse.watched === false ? [say("unwatched")] : []), ...blinds].join("   ·   "));
@@ -199,6 +202,20 @@ async function takeBack() {
     draw();
   } catch (error) { tell(error.message); }
 }
+// Shelve, note, assign, judge: the dialog orders, and the answer is drawn as if it had streamed in.
+function look(alarm) {
+  if (!alarm || !who()) return;
+  list.touch();
+  care.open(alarm, view, async (path, body, said) => {
+    try {
+      const { alarm: told } = await ask(`/api/alarms/${alarm.id}/${path}`, { by: who(), command: commandId(), ...body });
+      byId("care").close();
+      held.set(told.id, told);
+      tell(said);
+      draw();
+    } catch (error) { tell(error.message); }
+  });
+}
 async function reset(alarm) {
   const by = who();
   const reason = by && window.prompt(say("resetAsk"));
@@ -255,7 +272,7 @@ async function lookUp(text, box) {
   } catch (error) { tell(error.message); }
 }
 const ORDERS = {
-  j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), z: takeBack,
+  j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected) move(1); map.centre(held.get(selected)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
   l: () => speak(), "/": find, "?": help,
 };
@@ -276,13 +293,14 @@ function chart() {
 }
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target instanceof HTMLInputElement) {
+  if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
+    if (byId("care").open) return; // its forms answer Enter, the dialog Escape
     if (event.key === "Escape" || event.key === "Enter") event.target.blur();
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
   const order = ORDERS[event.key];
-  if (!order || byId("find").open || (byId("help").open && event.key !== "?")) return;
+  if (!order || byId("find").open || byId("care").open || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
   event.preventDefault();
   order();

@@ -1,5 +1,6 @@
 // The right side: an alarm, an asset or one channel; always value, limit, distance, age, trend.
 import { ask } from "./api.js";
+import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { levelWord, markOf } from "./list.js";
 import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
@@ -36,7 +37,7 @@ export function showAlarm(alarm, view) {
     h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges),
     h("p", { class: "sentence" }, w.sentence.slice(0, w.sentence.length - (w.why ? w.why.length : 0)).replace(/[;；]\s*$/, "")),
     keep(same, "now", "div"),
-    orders(alarm, view, comment),
+    orders(alarm, view, comment), h("p", { class: "why", id: "cared" }, careLine(alarm)),
     ...(alarm.channel ? trendParts(alarm.channel, same, view, () => showAlarm(alarm, view)) : [h("p", { class: "none" }, say("noTrend"))]),
     keep(same, "todo", "div"), h("p", { class: "why" }, w.why),
     h("h3", {}, say("history")), keep(same, "history", "table", { class: "history" }),
@@ -55,14 +56,15 @@ function trendParts(channel, same, view, again) {
 function orders(alarm, view, comment) {
   const onMap = h("button", { class: "second phone", onclick: () => view.toMap(alarm) }, say("onMap"));
   const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
+  const more = h("button", { id: "more", class: "second", onclick: () => view.care(alarm) }, say("care.open"));
   if (alarm.acked) {
     const by = say("ackedBy", alarm.acked_by, clock(alarm.acked_ms, view.zone));
-    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), onMap, back);
+    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), more, onMap, back);
   }
   return h("div", { class: "orders" },
     h("button", { id: "ack", onclick: () => view.acknowledge(alarm) }, say("ack")),
-    h("input", { id: "comment", value: comment, placeholder: say("comment"), "aria-label": say("comment"), maxlength: "1000" }),
-    resetButton(alarm, view), onMap, back);
+    h("input", { id: "comment", value: comment, placeholder: say(alarm.ack_wants === "comment" ? "commentWanted" : "comment"), "aria-label": say("comment"), maxlength: "1000" }),
+    resetButton(alarm, view), more, onMap, back);
 }
 
 function resetButton(alarm, view) {
