@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from lifeline.scenarios.draw import Expected, Variant
     from rules.plan import ChannelRule, Plan
     from simulators.faults import Fault
+
+
+LINGERS_NS: Final = 3_600 * 10**9
+"""How long after its cause has gone an alarm may still be raised by it: windows look back."""
+SILENCING: Final = frozenset({"gateway_loss", "psm_batches", "lossy", "reboot", "clock_unset"})
+"""Faults of links by which a device may not be heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,15 +168,24 @@ def explained(variant: Variant, plan: Plan, episodes: Sequence[Episode]) -> list
             continue
         known_ns, subject = episode.raised_ns, episode.subject
         incident = next(
-            (i.id for i, names in causes if subject in names and known_ns >= i.begin_ns), ""
+            (
+                i.id
+                for i, names in causes
+                if subject in names
+                and i.begin_ns <= known_ns <= i.end_ns + int(i.fades_s * 1e9) + LINGERS_NS
+            ),
+            "",
         )
         # a device that says nothing cannot be told from one that burns
         loud_fault = next(
             (
                 f.id
                 for f, loud, devices in faults
-                if known_ns >= f.begin_ns
-                and (subject in loud or (episode.rule in silent and subject in devices))
+                if f.begin_ns <= known_ns <= f.end_ns + LINGERS_NS
+                and (
+                    subject in loud
+                    or (f.kind in SILENCING and episode.rule in silent and subject in devices)
+                )
             ),
             "",
         )
