@@ -122,7 +122,7 @@ class Post:
         self._ledger, self.name, self._limits = ledger, settings.outlet.name, settings.limits
         self._sender = settings.sender(ledger)
         self._wait = wait_exponential_jitter(initial=1, max=self._limits.longest_wait_s, jitter=1)
-        self._quiet_until_ns = 0
+        self._quiet_from_ns = self._quiet_until_ns = 0
         self._waiting = False  # something was put off since the other side last took a message
         self._sent_ns: deque[int] = deque()
         self._of_time = self._of_rows = ""
@@ -147,8 +147,8 @@ class Post:
         self._ledger = ledger or self._ledger
         self._of_time = self._sender.turn()
         delivered = 0
-        if self._ledger.wall_ns() < self._quiet_until_ns:
-            return 0
+        if self._quiet_from_ns <= self._ledger.wall_ns() < self._quiet_until_ns:
+            return 0  # a clock that was set back since does not make it longer
         for row in self._ledger.due(channel=self.name, limit=limit):
             if self._paced():
                 break
@@ -168,7 +168,8 @@ class Post:
             else:
                 metrics.OUTBOX_RETRIES.labels(self.name).inc()
                 asked_s = min(answer.after_s, LONGEST_HELD_S)
-                self._quiet_until_ns = self._ledger.wall_ns() + int(asked_s * 1e9)
+                self._quiet_from_ns = self._ledger.wall_ns()
+                self._quiet_until_ns = self._quiet_from_ns + int(asked_s * 1e9)
                 wait_s = max(asked_s, self._wait_s(row.attempts + 1))
                 self._settle(row.seq, "pending", answer.reason, wait_ns=int(wait_s * 1e9))
                 self._waiting = True
@@ -178,7 +179,7 @@ class Post:
     def _paced(self) -> bool:
         """Tell whether this minute's messages are used up."""
         most, now_ns = self._limits.per_minute, self._ledger.wall_ns()
-        while self._sent_ns and self._sent_ns[0] <= now_ns - MINUTE_NS:
+        while self._sent_ns and not now_ns - MINUTE_NS < self._sent_ns[0] <= now_ns:
             self._sent_ns.popleft()
         full = 0 < most <= len(self._sent_ns)
         if full:
