@@ -16,6 +16,8 @@ from lifeline.console.vendor import vendor_files
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lifeline.backtest.episodes import Episode
     from lifeline.backtest.whole import Report
 
@@ -66,22 +68,34 @@ draw();
 def page(report: Report, *, against: str = "") -> str:
     """Return the whole page; it opens in Chinese or English by a button."""
     plots = [plot for e in report.worst if (plot := _plot(report, e)) is not None]
+    lines = both({name: "\n".join(remarks(report, name)) for name in ("en", "zh")})
+    body = (
+        f"<p>{html.escape(report.source)}</p>{_table(report, against)}<pre>{lines}</pre>"
+        f"<h2>{both(_WORST)}</h2>"
+    )
+    return whole_page(_TITLE, body, plots)
+
+
+def whole_page(title: dict[str, str], body: str, plots: Sequence[dict[str, Any]]) -> str:
+    """Return a page of a title in both languages, a body in HTML and pictures below it.
+
+    A picture holds ``title_en``, ``title_zh``, ``layout`` and plotly's ``traces``, each with
+    ``name_en`` and ``name_zh``.
+    """
     script = vendor_files()["plotly.min.js"].read_text(encoding="utf-8")
     data = json.dumps(plots, ensure_ascii=False).replace("</", "<\\/")
     places = "".join(f'<div class="plot" id="plot{i}"></div>' for i in range(len(plots)))
-    lines = _both({name: "\n".join(remarks(report, name)) for name in ("en", "zh")})
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_TITLE["en"]} '
-        f"{_TITLE['zh']}</title><style>{_STYLE}</style></head><body>"
-        f'<button id="language">中文 / English</button><h1>{_both(_TITLE)}</h1>'
-        f"<p>{html.escape(report.source)}</p>{_table(report, against)}<pre>{lines}</pre>"
-        f"<h2>{_both(_WORST)}</h2>{places}"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title["en"]} '
+        f"{title['zh']}</title><style>{_STYLE}</style></head><body>"
+        f'<button id="language">中文 / English</button><h1>{both(title)}</h1>{body}{places}'
         f'<script type="application/json" id="plots">{data}</script>'
         f"<script>{script}</script><script>{_SCRIPT}</script></body></html>\n"
     )
 
 
-def _both(said: dict[str, str]) -> str:
+def both(said: dict[str, str]) -> str:
+    """Return a text in each language, of which the page shows one."""
     return "".join(
         f'<span class="{name}" lang="{name}">{html.escape(text)}</span>'
         for name, text in said.items()
@@ -91,9 +105,9 @@ def _both(said: dict[str, str]) -> str:
 def _table(report: Report, against: str) -> str:
     has_truth = report.truth is not None
     names = ["rule", *COLUMNS, *(TRUTH if has_truth else ())]
-    head = "".join(f"<th>{_both({'en': n, 'zh': _ZH[n]})}</th>" for n in names)
+    head = "".join(f"<th>{both({'en': n, 'zh': _ZH[n]})}</th>" for n in names)
     if against:
-        head += f"<th>{_both({'en': f'vs {against}', 'zh': f'对比 {against}'})}</th>"
+        head += f"<th>{both({'en': f'vs {against}', 'zh': f'对比 {against}'})}</th>"
     rows = []
     for line in report.figures:
         en, zh = (
@@ -102,11 +116,11 @@ def _table(report: Report, against: str) -> str:
         )
         if line.rule == ALL:
             zh[0] = _ALL
-        both = (
-            _both({"en": a, "zh": b}) if a != b else html.escape(a)
+        told = (
+            both({"en": a, "zh": b}) if a != b else html.escape(a)
             for a, b in zip(en, zh, strict=True)
         )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in both) + "</tr>")
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in told) + "</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
@@ -120,7 +134,7 @@ def _plot(report: Report, episode: Episode) -> dict[str, Any] | None:
     room = max((end_ns - episode.onset_ns) // 2, HOUR_NS // 2)
     t, value = report.subset.values(row)
     inside = (t >= episode.onset_ns - room) & (t <= end_ns + room)
-    t, value = _thinned(t[inside], value[inside])
+    t, value = thinned(t[inside], value[inside])
     if not len(t):
         return None
     quantity = QUANTITIES.get(registry.channels.quantity[row])
@@ -131,7 +145,7 @@ def _plot(report: Report, episode: Episode) -> dict[str, Any] | None:
     what = (quantity.label, quantity.label_zh) if quantity else ("value", "数值")
     shown = [None if np.isnan(v) else float(v) for v in value.tolist()]
     traces = [
-        {"x": _times(t), "y": shown, "mode": "lines+markers", "line": {"color": "#444"},
+        {"x": times(t), "y": shown, "mode": "lines+markers", "line": {"color": "#444"},
          "marker": {"size": 4}, "name_en": what[0], "name_zh": what[1]},
         *_limits(report, episode, row, (int(t[0]), int(t[-1]))),
     ]  # fmt: skip
@@ -162,13 +176,13 @@ def _limits(
             continue
         for at in np.flatnonzero(rule.channel == row).tolist():
             turns = {t for each in rule.schedules for t in each.switches(*span)}
-            times = np.array(sorted({*span, *turns}))
-            along = rule.along("raise_at", at, times)
+            turning = np.array(sorted({*span, *turns}))
+            along = rule.along("raise_at", at, turning)
             for column, level in enumerate(plan.levels):
                 if np.isnan(along[0, column]):
                     continue
                 traces.append(
-                    {"x": _times(times), "y": along[:, column].tolist(), "mode": "lines",
+                    {"x": times(turning), "y": along[:, column].tolist(), "mode": "lines",
                      "line": {"color": COLOURS[level.severity], "dash": "dash", "width": 1,
                               "shape": "hv"},
                      "name_en": LEVEL_WORDS["en"][level.severity],
@@ -177,7 +191,7 @@ def _limits(
     return traces
 
 
-def _thinned(t: np.ndarray[Any, Any], value: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+def thinned(t: np.ndarray[Any, Any], value: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     """Return at most MOST_POINTS rows: the lowest and highest of each equal part."""
     if len(t) <= MOST_POINTS:
         return t, value
@@ -191,9 +205,9 @@ def _thinned(t: np.ndarray[Any, Any], value: np.ndarray[Any, Any]) -> tuple[Any,
 
 
 def _time(ns: int) -> str:
-    return _times(np.array([ns]))[0]
+    return times(np.array([ns]))[0]
 
 
-def _times(t: np.ndarray[Any, Any]) -> list[str]:
+def times(t: np.ndarray[Any, Any]) -> list[str]:
     """Return Unix ns as plotly reads them, UTC."""
     return [f"{text}Z" for text in np.datetime_as_string(t.astype("datetime64[ns]"), unit="ms")]

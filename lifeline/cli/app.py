@@ -21,6 +21,8 @@ from lifeline.cli import (
     registry,
     reload,
     rules,
+    scenario,
+    score,
     site,
     soak,
     support,
@@ -64,6 +66,8 @@ app.command("simulate")(feeds.simulate)
 app.command("replay")(feeds.replay)
 app.add_typer(feeds.recording, name="recording")
 app.add_typer(rules.app, name="rules")
+app.add_typer(scenario.app, name="scenario")
+app.add_typer(score.app, name="score")
 app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(influx.app, name="influx")

@@ -200,7 +200,7 @@ def _run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event)
         unsigned, world.receiver.unsigned = world.receiver.unsigned, 0
         beside = [*refused_lines(left.data), *world.store.dropped]
         compared = compare(left, world.store.points_beside(beside), world.receiver)
-        contradicted = len(world.store.contradicted)
+        contradicted = world.store.contradicted
     row = {
         "slice": number,
         "seed": seed,
@@ -210,7 +210,9 @@ def _run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event)
         "refused": len(set(beside)),
         "signatures_refused": unsigned,
         **{name: compared[name] for name in KEPT},
-        "twice": compared["twice"] - compared["what_twice"][LATE_AGAIN] + contradicted,
+        "twice": compared["twice"] - compared["what_twice"][LATE_AGAIN] + len(contradicted),
+        "what_twice": compared["what_twice"] | {"point overwritten": len(contradicted)},
+        "first_overwritten": contradicted[:5],
         "late_again": compared["what_twice"][LATE_AGAIN],
     }
     _keep(state / f"slice-{number:05}.json", row | {"samples": one.samples})

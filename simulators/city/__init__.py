@@ -19,6 +19,7 @@ from simulators.city.layout import DEMO_STREETS, draw, features
 from simulators.city.plans import PLANS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from rules.registry import Registry
@@ -67,16 +68,32 @@ def generate(profile: str = "demo", seed: int = DEFAULT_SEED) -> dict[str, dict[
     return builder.documents()
 
 
-def registry_of_city(profile: str = "demo", seed: int = DEFAULT_SEED) -> Registry:
-    """Return the registry of a city without a folder; ``hefei`` takes some seconds."""
+def registry_of_city(
+    profile: str = "demo", seed: int = DEFAULT_SEED, *, part: Collection[str] = ()
+) -> Registry:
+    """Return the registry of a city without a folder; ``hefei`` takes some seconds.
+
+    ``part`` names the domains that are kept, the probe's beside them; none named, all.
+    """
     was = gc.isenabled()
     gc.disable()  # millions of small objects without cycles: the collector would double the time
     try:
-        documents = generate(profile, seed)
+        documents = _kept(generate(profile, seed), part)
         return registry_of({f"{k}.yaml": orjson.dumps(d).decode() for k, d in documents.items()})
     finally:
         if was:
             gc.enable()
+
+
+def _kept(documents: dict[str, dict[str, Any]], part: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the documents of some domains; every id says its domain after the area."""
+    if not part:
+        return documents
+    domains = {*part, assets.PROBE_CODE[0]}
+    city = documents["city"]
+    devices = [d for d in city["devices"] if d["id"].split("-")[1] in domains]
+    held = {name: one for name, one in documents.items() if name in domains}
+    return {"city": city | {"devices": devices}, **held}
 
 
 def _known(profile: str) -> None:

@@ -29,6 +29,7 @@ CITY = {
         "plp-01/mean pressure kPa 0 10 2.2",
         "pmp-01/mean pressure MPa 0 0.6 200",
     ],
+    ("gas-vb", "pipe"): ["vib-01/peak vibration mm/s 0 100 0.3"],
     ("bridge-sp", "span"): [
         "st-01/peak strain um/m -1500 1500 40",
         "df-01/peak deflection mm -500 500 2",
@@ -40,7 +41,10 @@ CITY = {
         "wim-01/max gvw t 0 200 30",
         "wd-01/mean wind m/s 0 60 3",
         "jt-01/mean displacement mm 0 300 150",
+        "jt-02/mean displacement mm 0 300 150",
         "tl-01/mean tilt deg -15 15 0",
+        "tl-02/mean tilt deg -15 15 0",
+        "cf-01/mean cable_force kN 0 10000 2500 10m",
     ],
     ("tunnel-ts", "tunnel_section"): [
         "co-01/value co [ppm] 0 300 9",
@@ -49,6 +53,7 @@ CITY = {
         "lvl-01/level level m 0 5 0.02",
     ],
     ("water-pp", "pressure_point"): ["p-01/mean pressure kPa 0 1600 300"],
+    ("water-nl", "noise_logger"): ["ln-01/min leak_noise dB 0 120 20 1d"],
     ("water-wq", "quality_point"): [
         "cl-01/value chlorine mg/L 0 5 0.4",
         "tu-01/value turbidity {NTU} 0 20 0.2",
@@ -61,8 +66,12 @@ CITY = {
         "lvl-01/level level m 0 10 0.3",
         "ch4-01/vol ch4 %{vol} 0 5 0.1",
         "h2s-01/value h2s mg/m3 0 150 1",
+        "cover-01/tilt tilt deg 0 180 1",
     ],
-    ("drain-ps", "pump_station"): ["lvl-01/level level m 0 10 0.8"],
+    ("drain-ps", "pump_station"): [
+        "lvl-01/level level m 0 10 0.8",
+        "ec-01/value conductivity uS/cm 0 5000 1000 5m",
+    ],
     ("heat-hs", "heat_station"): [
         "mu-01/mean makeup % 0 10 0.25",
         "pr-01/return pressure kPa 0 2500 400",
@@ -78,6 +87,7 @@ CITY = {
         "lvl-01/level level m 0 3 0.02",
         "cable-01/max temperature Cel -20 120 35",
         "bat-01/level battery % 0 100 80 10m",
+        "door-01/open state 1 0 1 0",
     ],
     ("env-st", "station"): [
         "pm-01/h pm25 ug/m3 0 1000 40 1m info",
@@ -128,6 +138,18 @@ DOMAIN = {
     ("gas-pressure-low-side-low", -1): (1.6, 1.4, 1.0, 0.6),
     ("gas-pressure-medium", 1): (210, 220, 230, 240),  # 5, 10, 15, 20 % of 200 kPa
     ("gas-pressure-medium", -1): (190, 180, 170, 160),
+    ("gas-digging", 1): (3, 5, None, None),  # minutes of ten
+    ("bridge-cable-force", -1): (-3, -5, -10, -15),  # %
+    ("bridge-tilt-drift", 1): (0.0045, None, None, None),
+    ("bridge-tilt-drift", -1): (-0.0045, None, None, None),
+    ("bridge-joint-jumps", 1): (3, None, None, None),
+    ("bridge-joint-jumps", -1): (-3, None, None, None),
+    ("drain-cover-moved", 1): (None, 10, 30, 90),
+    ("drain-discharge", 1): (400, 800, None, None),
+    ("drain-level-stands", 1): (0.5, None, None, None),
+    ("drain-level-creeps", 1): (0.35, None, None, None),
+    ("gallery-intrusion", 1): (None, 0.5, None, None),
+    ("water-leak-noise", 1): (32, 40, None, None),
     ("bridge-strain", 1): (90, 120, 150, 180),  # 60, 80, 100, 120 % of 150
     ("bridge-deflection", 1): (6, 8, 10, 12),  # … of 10
     ("bridge-vibration", 1): (0.10, 0.20, 0.315, 0.5),
@@ -318,7 +340,8 @@ def test_a_rule_raises_its_top_level_at_its_limit_and_no_other_rule_speaks(key):
     channel = int(rule.channel[0])
     top = int(np.flatnonzero(~np.isnan(rule.raise_at[0]))[-1])
     step = int(REGISTRY.channels.interval_ns[channel])
-    count = int(max(h for h in rule.hold_ns[0] if h < NEVER_NS) // step) + 3
+    # a level that waits for samples only has no time to wait
+    count = int(max([h for h in rule.hold_ns[0] if h < NEVER_NS], default=4 * step) // step) + 3
     events = feed(channel, rule.raise_at[0, top], step_ns=step, count=count)
     spoke = {e.rule for e in events}
     assert spoke - COMPANIONS.get(rule.rule_id, set()) == {rule.rule_id}
@@ -334,7 +357,8 @@ def test_a_rate_rule_raises_on_a_ramp_of_its_lowest_limit_and_not_on_half_of_it(
     channel = int(rule.channel[0])
     step = int(REGISTRY.channels.interval_ns[channel])
     slope = rule.raise_at[0, 0] * 1.05 * step / rule.own["per_ns"][0]
-    count = int(rule.own["window_ns"][0] + rule.hold_ns[0, 0]) // step + 3
+    hold_ns = rule.hold_ns[0, 0] if rule.hold_ns[0, 0] < NEVER_NS else 2 * step
+    count = int(rule.own["window_ns"][0] + hold_ns) // step + 3
     for share, spoken in ((1.0, {rule.rule_id}), (0.5, set())):
         ramp = QUIET[channel] + share * slope * np.arange(1, count + 1)
         events = feed(channel, ramp, step_ns=step, count=count)
@@ -348,7 +372,8 @@ def test_a_joint_or_a_pier_that_moves_at_once_is_blue(name):
     noise = np.tile([0.5, -0.5], 800) * rule.own["floor"][0]
     noise[1560:] += 20 * rule.own["floor"][0]
     events = feed(channel, QUIET[channel] + noise, step_ns=60 * S, count=1600)
-    assert [(e.type, e.rule, e.severity) for e in events] == [("RAISED", name, 1)]
+    told = [(e.type, e.rule, e.severity) for e in events if e.klass == "safety"]
+    assert told == [("RAISED", name, 1)]  # one sensor that jumps is maintenance besides
 
 
 def test_beyond_the_sensors_range_is_red():
@@ -358,11 +383,11 @@ def test_beyond_the_sensors_range_is_red():
     assert max(e.severity for e in events) == 4
 
 
-def test_a_silent_gateway_is_orange_after_five_minutes_and_a_module_yellow_after_thirty():
-    records = [Record(i, Tick(START + 10 * S * i)) for i in range(200)]
+def test_a_silent_gateway_is_orange_after_five_minutes_and_a_module_yellow_after_hours():
+    records = [Record(i, Tick(START + 10 * S * i)) for i in range(1500)]
     events = Engine(PLAN, REGISTRY).fold(records)
     told = [(e.rule, e.severity, (e.receive_ns - START) // S, e.klass) for e in events]
     assert told == [
         ("gateway-silent", 3, 300, "safety"),
-        ("module-silent", 2, 1800, "maintenance"),
+        ("module-silent", 2, 4 * 3600, "maintenance"),
     ]

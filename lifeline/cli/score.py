@@ -1,0 +1,138 @@
+"""``lifeline score``: whether alarms can be trusted, in figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lifeline.cli.scenario import (
+    First,
+    Html,
+    JsonFile,
+    Rules,
+    Seeds,
+    played,
+    room_to_write,
+    wide_screen,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifeline.scenarios.judge import Verdict
+
+
+class _OrFile(TyperGroup):
+    """``lifeline score FILE`` is ``lifeline score file FILE``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command; a file that is there is scored."""
+        if args and args[0] not in self.commands and Path(args[0]).exists():
+            args = ["file", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_OrFile,
+    help="Score alarms against ground truth: events found, delay, false alarms, load on people.",
+    no_args_is_help=True,
+)
+Operators = Annotated[int, typer.Option(min=1, help="How many share the alarms.")]
+Markdown = Annotated[
+    Path | None, typer.Option(help="Put the tables into this page, docs/detection.md.")
+]
+
+
+@app.command("scenarios")
+def scenarios(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names, files, folders; all is every shipped one.")
+    ] = None,
+    *,
+    rules: Rules = None,
+    seeds: Seeds = 1,
+    first_seed: First = 1,
+    operators: Operators = 1,
+    json_file: JsonFile = None,
+    html: Html = None,
+    markdown: Markdown = None,
+) -> None:
+    """Score scenarios over many seeds, kind by kind."""
+    from lifeline.scenarios.files import load_scenarios
+
+    room_to_write(json_file, html, markdown)
+    wanted = load_scenarios(names or ())
+    verdicts = played(wanted, rules, range(first_seed, first_seed + seeds))
+    _tell("scenarios", verdicts, operators, json_file, html, markdown)
+
+
+@app.command("quiet")
+def quiet(
+    *,
+    profile: Annotated[str, typer.Option(help="demo, bozhou or hefei.")] = "bozhou",
+    days: Annotated[int, typer.Option(min=1, max=366, help="Of city time.")] = 30,
+    seed: Annotated[int, typer.Option(help="Of the city's layout.")] = 5,
+    rules: Rules = None,
+    first_seed: First = 1,
+    operators: Operators = 1,
+    json_file: JsonFile = None,
+    html: Html = None,
+    markdown: Markdown = None,
+) -> None:
+    """Score quiet days with usual links and faults: nobody should be called, or almost."""
+    from lifeline.scenarios.quiet import quiet_scenario
+
+    room_to_write(json_file, html, markdown)
+    verdicts = played([quiet_scenario(profile, seed=seed, days=days)], rules, [first_seed])
+    _tell("quiet", verdicts, operators, json_file, html, markdown)
+
+
+@app.command("file")
+def file(
+    recording: Annotated[Path, typer.Argument(help="A recording that tells its own truth.")],
+    *,
+    rules: Rules = None,
+    truth: Annotated[Path | None, typer.Option(help="Incidents: CSV or JSON Lines.")] = None,
+    operators: Operators = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Score a recording against its incidents, rule by rule."""
+    from lifeline.scenarios.recorded import score_recording
+
+    room_to_write(json_file)
+    found, table = score_recording(recording, rules, truth, operators=operators)
+    wide_screen().print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+
+
+def _tell(
+    what: str,
+    verdicts: Sequence[Verdict],
+    operators: int,
+    json_file: Path | None,
+    html: Path | None,
+    markdown: Path | None,
+) -> None:
+    from lifeline.scenarios.detection_page import section, with_tables
+    from lifeline.scenarios.report import page
+    from lifeline.scenarios.score import loudest, score
+
+    held = score(verdicts, operators=operators)
+    loud = loudest(verdicts)
+    text = section(what, held, loud, verdicts)
+    wide_screen().print(text, markup=False)
+    if json_file is not None:
+        told: dict[str, Any] = held.to_json()
+        told["loudest"] = loud
+        told["rows"] = [verdict.row() for verdict in verdicts]
+        json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    if html is not None:
+        html.write_text(page(verdicts), encoding="utf-8")
+    if markdown is not None:
+        old = markdown.read_text(encoding="utf-8")
+        markdown.write_text(with_tables(old, what, text), encoding="utf-8")
