@@ -245,7 +245,7 @@ def test_docs_reliability_is_such_a_page():
     text = re.sub(r"<!-- (outages|soak) -->.*?<!-- end of \1 -->", "", text, flags=re.DOTALL)
     assert all(f"| {point} |" in text for point in POINTS)
     assert "lifeline torture --kills 500" in text
-    assert "more than 64 others of its channel" in text
+    assert "more than 448 others of its device" in text
     for promise in ("events lost", "promises broken"):
         (line,) = [
             line for line in text.splitlines() if promise in line and line.startswith("| **")
