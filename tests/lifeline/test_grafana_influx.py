@@ -11,6 +11,11 @@ from tests.lifeline.test_grafana_boards import drawn
 
 pytestmark = pytest.mark.real
 QUIET = {"bridge", "tunnel", "heat", "gallery"}  # lifelines without an open alarm as the hour ends
+LONG = {
+    ("drain", "drain-level-creeps"),
+    ("drain", "drain-level-stands"),
+    ("bridge", "bridge-tilt-drift"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,13 @@ def test_every_query_of_every_panel_is_answered_with_rows(stored, boards):
         ("lifeline-bridge-modal.json", "Open alarms · 未结束报警"),
         ("lifeline-data-quality.json", "Silent devices · 失联设备"),  # it speaks again
     }
-    assert set(silent) == quiet
+    # steps over hours have no score in a city's first hour
+    short = {
+        (name, title)
+        for name, title in silent
+        if not any((name == f"lifeline-{d}.json" and f"({rule} " in title) for d, rule in LONG)
+    }
+    assert short == quiet
 
 
 def test_every_variable_has_values_and_every_mark_its_text(stored, boards):
