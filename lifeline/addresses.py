@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from lifeline.ledger_address import server_url
+
 if TYPE_CHECKING:
     from lifeline.config import CityConfig
     from lifeline.toml_text import TomlDocument
@@ -46,7 +48,7 @@ def _check_ledger(config: CityConfig, document: TomlDocument) -> None:
     if entry.url_file and not os.access(config.path(entry.url_file), os.R_OK):
         return  # told where all files are looked at
     try:
-        config.ledger_url  # noqa: B018 - reading it is the check
+        server_url(config.secret(entry.url_file, entry.url_env))
     except ValueError as error:
         key = "url_file" if entry.url_file else "url_env"
         document.problem(("ledger", key), f"{key}: {error}", noun="key")

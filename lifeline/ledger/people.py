@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifeline.ledger.book import append, next_seq, own_event
 from lifeline.ledger.commands import Order, is_repeated, known, must_have_seen, refuse, take
 from lifeline.ledger.errors import Refused
-from rules.alarms import CAUSES, VERDICTS
+from rules.alarms import CAUSES, VERDICTS, Word
 from rules.events import EventType
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rules.alarms import Alarm
 
 RED: Final = 4
+_TIMED: Final = (Word.SHLVD, Word.DSUPR, Word.OOSRV, Word.ACKED)
+"""The words of alarms that time may change: those that wait unseen wait for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,8 @@ class People:
         Call it in a loop; return how many alarms it changed.
         """
         now_ns, changed = self._ledger.now_ns(), 0
-        for alarm, simulation in self._ledger.list(limit=5_000):
+        waiting = [row for word in _TIMED for row in self._ledger.list(word=word, limit=5_000)]
+        for alarm, simulation in waiting:
             due = _due(alarm, now_ns)
             if due is None:
                 continue

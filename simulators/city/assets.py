@@ -10,12 +10,11 @@ from simulators.city.senses import (
     CH4,
     CH4_LEL,
     CO,
+    GALLERY_SECTION,
     H2S,
     LEVEL,
-    O2,
     PONDING,
     RAIN,
-    RH,
     RSSI,
     T_AIR,
     WATER_P,
@@ -344,16 +343,6 @@ def gallery(b: Builder, layout: Layout, random: Random) -> None:
     y = layout.rows_m[GALLERY_ROW] + 14
     gw = b.gateway("gallery", (-1480.0, y + 20), ("Gallery gateway", "管廊网关"), codec="compact")
     for k in range(8):
-        sensors = (
-            O2,
-            CH4,
-            H2S,
-            sense("co", "value", "co", "mg/m3", 0, 230, 0.1),
-            T_AIR,
-            RH,
-            sense("lvl", "level", "level", "m", 0, 3, 0.001),
-            sense("cable", "max", "temperature", "Cel", -20, 120, 0.1),
-        )
         b.place(
             "gallery",
             "gallery_section",
@@ -361,7 +350,7 @@ def gallery(b: Builder, layout: Layout, random: Random) -> None:
             (-1400.0 + 400.0 * k, y),
             (f"Utility tunnel section {k + 1}", f"综合管廊第{k + 1}段"),
             zone="z-gallery-01",
-            sensors=[(gw, s) for s in sensors],
+            sensors=[(gw, s) for s in GALLERY_SECTION],
             attributes={"length_m": 400.0, "order": float(k)},
             tags={"compartment": random.choice(("gas", "power", "water"))},
         )

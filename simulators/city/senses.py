@@ -79,7 +79,7 @@ TUNNEL = (
     sense("ft", "max", "temperature", "Cel", -20, 120, 0.1, every="30s"),
 )
 SUMP = sense("lvl", "level", "level", "m", 0, 5, 0.01)
-GALLERY = (
+GALLERY_SECTION = (
     O2,
     CH4,
     H2S,
@@ -88,6 +88,9 @@ GALLERY = (
     RH,
     sense("lvl", "level", "level", "m", 0, 3, 0.001),
     sense("cable", "max", "temperature", "Cel", -20, 120, 0.1),
+)
+GALLERY = (
+    *GALLERY_SECTION,
     sense("door", "open", "state", "1", 0, 1, 1, klass="info"),
     sense("fan", "on", "state", "1", 0, 1, 1, klass="info"),
     sense("pump", "on", "state", "1", 0, 1, 1, klass="info"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from rules.alarm_fold import AlarmFold, apply_all
 from rules.alarm_forms import alarm_of, state_of
 from rules.alarm_life import HOUR_NS, MINUTE_NS, USUAL, Life
-from rules.alarms import Ack, Condition, Hold, Word
+from rules.alarms import Ack, Condition, Word
 from rules.events import Event, EventType
 
 SECOND_NS = 10**9
@@ -275,6 +273,4 @@ def test_a_shelf_made_for_yellow_does_not_hold_what_is_confirmed_as_red() -> Non
     alarm, step = last(events)
     assert alarm.shelf is None
     assert step.announce
-    kept = replace(alarm, suppression=())
-    assert kept.word is Word.UNACK
-    assert Hold.SHELVED not in {s.hold for s in alarm.suppression}
+    assert alarm.word is Word.UNACK
