@@ -52,7 +52,8 @@ def test_in_overload_every_reading_is_journaled_or_counted_and_safety_never_shed
         after_s=2.0,
         rate=250_000,
         times=4.0,
-        limits=OverloadLimits(queue_share=0.02, step_s=0.1, calm_s=0.3),
+        # a step stays longer than /metrics are old, or it would not be seen in them
+        limits=OverloadLimits(queue_share=0.02, step_s=0.1, calm_s=2.5),
     )
     said = []
     result = overload.run(ask, tell=said.append)
@@ -64,7 +65,7 @@ def test_in_overload_every_reading_is_journaled_or_counted_and_safety_never_shed
     calm, over, after = result["phases"]
     assert [p["phase"] for p in (calm, over, after)] == ["calm", "overload", "after"]
     assert over["alarms"] > 0
-    assert over["most_shed_step"] >= 2
+    assert result["most_shed_step"] >= 2
     assert result["sent"] > 0
     assert any("one core carries" in line for line in said)
     page = markdown(result, 4.0)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RULES: Final = "T1"
 SHOWN_S: Final = 5.0
 """What an alarm of a safety channel may take at most, from sensor to event log, at p99."""
+RECOVERY_S: Final = 30.0
+"""How long after the last reading is judged all of them must be taken again."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -58,6 +60,11 @@ class Watch:
     rss: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
     steps: list[tuple[float, int]] = field(default_factory=list)  # (at, step)
     behind: list[tuple[float, float]] = field(default_factory=list)  # (at, seconds)
+
+    @property
+    def recovered(self) -> bool:
+        """Return whether nothing was given up any more, and the engine was near, when last seen."""
+        return self.steps[-1][1] == 0 and self.behind[-1][1] < 1.0
 
 
 def run(ask: Ask, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def run(ask: Ask, *, tell: Callable[[str], None] = print) -> dict[str, Any]:
             chain.pin(core)
             told, sent = _send(chain, port, phases, data, watch)
             _drain(chain, watch, data)
-            _await_counts(data)
+            _await_recovery(chain, watch, data)
             shed = _shed(data)
         found = parts.journaled(data, CHANNELS)
     result = _result(ask, rate, phases, told, watch) | _accounts(sent, found, shed)
@@ -203,6 +210,20 @@ def _await_counts(data: Path) -> None:
         time.sleep(0.2)
 
 
+def _await_recovery(chain: parts.Chain, watch: Watch, data: Path) -> None:
+    """Look at /metrics written anew until they say that it is over, `RECOVERY_S` at most.
+
+    What was written before the last reading was judged may still tell of a step given up since.
+    """
+    deadline_s = time.monotonic() + RECOVERY_S
+    while True:
+        _await_counts(data)
+        chain.check()
+        _look(chain, data, watch)
+        if watch.recovered or time.monotonic() > deadline_s:
+            return
+
+
 def _shed(data: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return what /metrics says was shed of each channel: readings, and samples of waveforms."""
     row = {name: n for n, name in enumerate(crowd.site().channels.id)}
@@ -245,8 +266,9 @@ def _result(
     return {
         "one_core_per_s": round(rate),
         "phases": rows,
+        "most_shed_step": max(step for _, step in watch.steps),  # a queue may fill after its phase
         "recovered_after_s": round(max(0.0, last - over_s), 1),
-        "recovered": watch.steps[-1][1] == 0 and watch.behind[-1][1] < 1.0,
+        "recovered": watch.recovered,
         "rss_mb": dict(zip(("ingest", "engine", "store"), mb, strict=True)),
         "memory_limit_mb": ask.memory_mb,
         "within_memory": max(mb) <= ask.memory_mb,
