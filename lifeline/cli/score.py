@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,15 +121,15 @@ def _tell(
 ) -> None:
     from lifeline.scenarios.detection_page import section, with_tables
     from lifeline.scenarios.report import page
-    from lifeline.scenarios.score import loudest, score
+    from lifeline.scenarios.score import by_rule, score
 
     held = score(verdicts, operators=operators)
-    loud = loudest(verdicts)
-    text = section(what, held, loud, verdicts)
+    rules = by_rule(verdicts)
+    text = section(what, held, rules if what == "quiet" else (), verdicts)
     wide_screen().print(text, markup=False)
     if json_file is not None:
         told: dict[str, Any] = held.to_json()
-        told["loudest"] = loud
+        told["by_rule"] = [asdict(one) for one in rules]
         told["rows"] = [verdict.row() for verdict in verdicts]
         json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     if html is not None:

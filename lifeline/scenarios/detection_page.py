@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lifeline.scenarios.judge import Verdict
-    from lifeline.scenarios.score import Score
+    from lifeline.scenarios.score import RuleShare, Score
 
 MOST_REMARKS: Final = 40
 _MADE_BY: Final = {
@@ -23,7 +23,7 @@ _MADE_BY: Final = {
 def section(
     what: str,
     score: Score,
-    loud: Sequence[tuple[str, str, int, int]],
+    rules: Sequence[RuleShare],
     verdicts: Sequence[Verdict],
 ) -> str:
     """Return the figures of a score as Markdown."""
@@ -39,13 +39,19 @@ def section(
             f" {seconds(k.delay_max_s)} | {seconds(k.left_min_s)} |"
             for k in score.kinds
         ]
-    if loud:
+    if rules:
         lines += [
             "",
-            "| class | rule | worst level | alarms nothing explains |",
-            "|---|---|--:|--:|",
+            "Who spoke, by what lay on the channel or device then:",
+            "",
+            "| class | rule | beside it | worst | alarms | announced | demanded | most from |",
+            "|---|---|---|--:|--:|--:|--:|---|",
         ]
-        lines += [f"| {klass} | {rule} | {level} | {count} |" for klass, rule, level, count in loud]
+        lines += [
+            f"| {r.klass} | {r.rule} | {r.cause} | {r.severity} | {r.alarms} | {r.announced} |"
+            f" {r.demanded} | {r.channel} ({r.of_channel}) |"
+            for r in rules
+        ]
     said = [line for verdict in verdicts for line in remarks(verdict.row())]
     if said:
         lines += ["", "Not as wanted:", ""]
@@ -67,7 +73,7 @@ def _figures(score: Score) -> list[tuple[str, str]]:
         ("false alarms of safety per 1 000 channel-days",
          f"{score.false_per_1000_channel_days:.3f}"),
         ("false red, false orange", f"{score.false_red}, {score.false_orange}"),
-        ("demanded by Fail loud for a fault", f"{score.demanded}"),
+        ("announced for a fault because Fail loud demands it", f"{score.demanded}"),
         ("announced an operator and day, those demanded left out",
          f"{score.announced_per_operator_day:.2f}"),
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lifeline.backtest.episodes import Episode
+    from lifeline.scenarios.announced import Told
     from lifeline.scenarios.draw import Expected, Variant
     from rules.plan import ChannelRule, Plan
     from simulators.faults import Fault
 
 
+EVERYWHERE: Final = "*"
 LINGERS_NS: Final = 3_600 * 10**9
 """How long after its cause has gone an alarm may still be raised by it: windows look back."""
 SILENCING: Final = frozenset({"gateway_loss", "psm_batches", "lossy", "reboot", "clock_unset"})
@@ -79,6 +81,13 @@ class Alarm:
     klass: str
     by_incident: str = ""
     by_fault: str = ""  # a fault of which Fail loud demands it
+    beside: str = ""  # kind of a fault that lay on its subject then, whether it explains it or not
+    announced: bool = True  # somebody was told; not only logged
+
+    @property
+    def demanded(self) -> bool:
+        """Tell whether Fail loud demands it for a fault: an alarm of safety that is right."""
+        return bool(self.by_fault) and not self.by_incident and self.klass == "safety"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +128,7 @@ class Verdict:
             "margin": {"time_s": min(left, default=None), "peak": min(peaks, default=None)},
             "alarms": [f.to_json() for f in self.found],
             "forbidden_alarms": [asdict(_told(alarm)) for alarm in self.forbidden],
-            "announced": len(self.alarms),
+            "announced": sum(alarm.announced for alarm in self.alarms),
             "explained": sum(bool(a.by_incident or a.by_fault) for a in self.alarms),
         }
 
@@ -138,9 +147,13 @@ def _told(alarm: Alarm) -> _Told:
     return _Told(e.rule, e.subject, e.severity, e.value, e.raised_ns)
 
 
-def judged(variant: Variant, plan: Plan, episodes: Sequence[Episode]) -> Verdict:
-    """Return what the episodes of a run are worth."""
+def judged(
+    variant: Variant, plan: Plan, episodes: Sequence[Episode], told: Told | None = None
+) -> Verdict:
+    """Return what the episodes of a run are worth; without ``told`` all count as announced."""
     alarms = explained(variant, plan, episodes)
+    if told is not None:
+        alarms = [replace(alarm, announced=told.of(alarm.episode)) for alarm in alarms]
     found = tuple(_found(variant, plan, each, alarms) for each in variant.expected)
     met = {id(f.episode) for f in found if f.episode is not None}
     wrong = [a for a in alarms if id(a.episode) not in met and _is_forbidden(variant, a)]
@@ -158,11 +171,13 @@ def explained(variant: Variant, plan: Plan, episodes: Sequence[Episode]) -> list
     causes = [(i, about(variant.registry, i)) for i in variant.incidents]
     faults: list[tuple[Fault, frozenset[str], frozenset[str]]] = []
     for fault in variant.faults:
+        if fault.place == EVERYWHERE:  # it would explain every alarm there is
+            continue
         devices = frozenset(variant.registry.devices.id[int(r)] for r in fault.devices)
         loud = about(variant.registry, fault) if fault.fails_loud else frozenset()
         if loud or devices:
             faults.append((fault, loud, devices))
-    held = []
+    held, beside = [], _Beside(variant)
     for episode in episodes:
         if episode.rule not in klass:
             continue
@@ -189,9 +204,36 @@ def explained(variant: Variant, plan: Plan, episodes: Sequence[Episode]) -> list
             ),
             "",
         )
-        kind = klass[episode.rule]
-        held.append(Alarm(episode=episode, klass=kind, by_incident=incident, by_fault=loud_fault))
+        held.append(
+            Alarm(
+                episode=episode, klass=klass[episode.rule], by_incident=incident,
+                by_fault=loud_fault, beside=beside.of(episode),
+            )
+        )  # fmt: skip
     return held
+
+
+class _Beside:
+    """Which fault lay on a subject at a time; those of the whole city (ageing) are none."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._faults: dict[str, list[Fault]] = {}
+        for fault in variant.faults:
+            if fault.place != EVERYWHERE:
+                for name in about(variant.registry, fault):
+                    self._faults.setdefault(name, []).append(fault)
+
+    def of(self, episode: Episode) -> str:
+        """Return the kind of the fault at an episode's raise, "" where there was none."""
+        known_ns = episode.raised_ns
+        return next(
+            (
+                fault.kind
+                for fault in self._faults.get(episode.subject, ())
+                if fault.begin_ns <= known_ns <= fault.end_ns + LINGERS_NS
+            ),
+            "",
+        )
 
 
 def _found(variant: Variant, plan: Plan, expected: Expected, alarms: Sequence[Alarm]) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lifeline.backtest.episodes import Episodes
+from lifeline.scenarios.announced import Told
 from lifeline.scenarios.draw import drawn
 from lifeline.scenarios.judge import Verdict, judged
 from rules.engine import Engine
@@ -40,10 +41,12 @@ class Bench:
         """Play a variant and judge it."""
         plan = self.plan(variant.registry)
         engine = Engine(plan, variant.registry)
-        episodes = Episodes(variant.begin_ns)
+        episodes, told = Episodes(variant.begin_ns), Told()
         for batch in variant.city.records(variant.from_ns, variant.end_ns, step_ns=STEP_NS):
-            episodes.take(engine.fold(batch))
-        return judged(variant, plan, episodes.held)
+            events = engine.fold(batch)
+            episodes.take(events)
+            told.take(events)
+        return judged(variant, plan, episodes.held, told)
 
     def play_all(self, scenarios: Sequence[Scenario], seeds: Sequence[int]) -> Iterator[Verdict]:
         """Play every scenario with every seed; all are drawn before the first is played."""

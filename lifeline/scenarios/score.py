@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
@@ -43,11 +44,11 @@ class Score:
     late: int
     alarms: int  # of safety
     right: int  # of these, about an incident
-    demanded: int  # about a fault of which Fail loud demands an alarm
+    demanded: int  # announced for a fault of which Fail loud demands it
     false: int
     false_red: int
     false_orange: int
-    announced: int  # alarms of every class and level
+    announced: int  # alarms of every class and level that somebody was told
     kinds: tuple[KindScore, ...]
 
     @property
@@ -98,17 +99,13 @@ def score(verdicts: Sequence[Verdict], *, operators: int = 1) -> Score:
         late=sum(each.late for each in found),
         alarms=len(safety),
         right=sum(bool(alarm.by_incident) for alarm in safety),
-        demanded=sum(_demanded(alarm) for alarm in alarms),
+        demanded=sum(alarm.demanded and alarm.announced for alarm in alarms),
         false=len(false),
         false_red=sum(alarm.episode.severity == RED for alarm in false),
         false_orange=sum(alarm.episode.severity == ORANGE for alarm in false),
-        announced=len(alarms),
+        announced=sum(alarm.announced for alarm in alarms),
         kinds=tuple(_kinds(verdicts)),
     )
-
-
-def _demanded(alarm: Alarm) -> bool:
-    return bool(alarm.by_fault) and not alarm.by_incident and alarm.klass == SAFETY
 
 
 def _kinds(verdicts: Sequence[Verdict]) -> list[KindScore]:
@@ -132,13 +129,39 @@ def _kinds(verdicts: Sequence[Verdict]) -> list[KindScore]:
     return held
 
 
-def loudest(verdicts: Sequence[Verdict], most: int = 12) -> list[tuple[str, str, int, int]]:
-    """Return (class, rule, worst severity, alarms) of the rules that spoke most, unexplained."""
-    counts: dict[tuple[str, str], list[int]] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleShare:
+    """What one rule said, by what lay beside it: the most talkative first."""
+
+    klass: str
+    rule: str
+    severity: int  # the worst
+    cause: str  # an incident, a kind of fault, or nothing
+    alarms: int
+    announced: int
+    demanded: int  # of the announced, by Fail loud
+    channel: str  # that spoke most
+    of_channel: int  # alarms of it
+
+
+def by_rule(verdicts: Sequence[Verdict], most: int = 40) -> list[RuleShare]:
+    """Return who spoke, by class, rule and cause."""
+    groups: dict[tuple[str, str, str], list[Alarm]] = {}
     for verdict in verdicts:
         for alarm in verdict.alarms:
-            if not (alarm.by_incident or alarm.by_fault):
-                key = (alarm.klass, alarm.episode.rule)
-                counts.setdefault(key, []).append(alarm.episode.severity)
-    order = sorted(counts.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [(klass, rule, max(held), len(held)) for (klass, rule), held in order[:most]]
+            cause = "an incident" if alarm.by_incident else alarm.beside or "nothing"
+            groups.setdefault((alarm.klass, alarm.episode.rule, cause), []).append(alarm)
+    held = []
+    for (klass, rule, cause), alarms in groups.items():
+        channel, count = Counter(alarm.episode.subject for alarm in alarms).most_common(1)[0]
+        held.append(
+            RuleShare(
+                klass=klass, rule=rule, cause=cause, alarms=len(alarms),
+                severity=max(alarm.episode.severity for alarm in alarms),
+                announced=sum(alarm.announced for alarm in alarms),
+                demanded=sum(alarm.demanded and alarm.announced for alarm in alarms),
+                channel=channel, of_channel=count,
+            )
+        )  # fmt: skip
+    held.sort(key=lambda one: (-one.announced, -one.alarms, one.klass, one.rule, one.cause))
+    return held[:most]
