@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulators.stream import City
 
 DAY_S = 86_400.0
+MOST_MONTH = 0.01  # of the range, of what ages: a coarse resolution says nothing of wandering
 NO_DEVICES = np.zeros(0, np.int32)
 TEST_GAS_VOL = 2.2  # methane of a bump test, %vol
 
@@ -276,7 +277,10 @@ def ageing(registry: Registry, told: Break) -> Fault:
     ``*``: the whole city.
     """
     rows = everywhere(registry, told)
-    size = told.option("steps_month", 5.0) * steps_of(registry, rows) / 30
+    c = registry.channels
+    whole = c.range_hi[rows] - c.range_lo[rows]
+    most = np.where(np.isfinite(whole), MOST_MONTH * whole, np.inf)
+    size = np.minimum(told.option("steps_month", 5.0) * steps_of(registry, rows), most) / 30
     size = size * resting(registry, rows)
     every = told.option("every_days", 180.0)
     key = _keys(rows, told)

@@ -36,6 +36,7 @@ CITY = {
         "ac-01/rms accel m/s2 0 20 0.02",
         "ts-01/struct temperature Cel -40 80 16 1m info",
         "fq-01/f1 frequency Hz 0.5 20 3.2 10m",
+        "cr-01/width crack mm 0 10 0.2 10m",
     ],
     ("bridge-br", "bridge"): [
         "wim-01/max gvw t 0 200 30",
@@ -75,6 +76,7 @@ CITY = {
     ("heat-hs", "heat_station"): [
         "mu-01/mean makeup % 0 10 0.25",
         "pr-01/return pressure kPa 0 2500 400",
+        "ts-01/supply temperature Cel 0 150 75",
     ],
     ("heat-mh", "manhole"): ["temp-01/air temperature Cel -20 120 20 5m"],
     ("gallery-gs", "gallery_section"): [
@@ -154,6 +156,7 @@ DOMAIN = {
     ("bridge-deflection", 1): (6, 8, 10, 12),  # … of 10
     ("bridge-vibration", 1): (0.10, 0.20, 0.315, 0.5),
     ("bridge-overload", 1): (55, 75, 100, 130),
+    ("bridge-crack-grows", 1): (0.005, 0.01, 0.02, None),  # mm a day
     ("bridge-wind", 1): (10.8, 17.2, 20.8, 25),
     ("bridge-movement", 1): (6, None, None, None),
     ("bridge-movement", -1): (-6, None, None, None),
@@ -180,6 +183,7 @@ DOMAIN = {
     ("drain-ch4", 1): (0.5, 1.0, 1.25, 2.5),
     ("drain-h2s", 1): (5, 10, 20, 100),
     ("heat-makeup", 1): (0.7, 1, 2, 4),
+    ("heat-under-supply", -1): (-5, -8, -12, -20),
     ("heat-return-pressure-drop", -1): (-2, -5, -10, -15),  # 20 … 150 kPa in 10 min
     ("heat-manhole", 1): (45, 55, 65, 85),
     ("gallery-ch4", 1): (0.5, 1.0, 1.25, 2.0),
