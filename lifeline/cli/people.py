@@ -126,12 +126,12 @@ def add(
     folder: Where = Path(),
 ) -> None:
     """Add an account. From the first one on the page asks everybody for a login."""
-    from lifeline.people.accounts import Accounts
+    from lifeline.people.accounts import Accounts, any_account
     from lifeline.people.roles import Role
 
     with _ledger(folder) as ledger:
         accounts = Accounts(ledger)
-        first = not accounts.any()
+        first = not any_account(ledger)
         password = None if program else _password(password_file, login)
         made = accounts.add(
             login,

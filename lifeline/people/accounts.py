@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Row, delete, func, insert, inspect, select, update
+from sqlalchemy import Row, delete, insert, inspect, select, update
 
 from lifeline.ledger import Refused
 from lifeline.people import passwords
@@ -58,13 +58,23 @@ def scope_text(scope: Scope) -> str:
     return json.dumps(scope.told(), ensure_ascii=False)
 
 
-def make_tables(ledger: Ledger) -> None:
-    """Make what tables are missing; nothing where all are there, so it works while it is busy."""
+def are_made(ledger: Ledger) -> bool:
+    """Tell whether all tables of people are in a ledger's database."""
     with ledger.read() as connection:
-        have = set(inspect(connection).get_table_names())
-    if not set(PEOPLE.tables) <= have:
+        return set(PEOPLE.tables) <= set(inspect(connection).get_table_names())
+
+
+def make_tables(ledger: Ledger) -> None:
+    """Make what tables are missing; nothing is written where all are there."""
+    if not are_made(ledger):
         with ledger.write() as connection:
             PEOPLE.create_all(connection)
+
+
+def any_account(ledger: Ledger) -> bool:
+    """Tell whether there is an account, disabled ones too: a login once asked for stays."""
+    with ledger.read() as connection:
+        return connection.execute(select(ACCOUNT.c.login).limit(1)).first() is not None
 
 
 def find(connection: Connection, login: str) -> Account | None:
@@ -94,11 +104,6 @@ class Accounts:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         make_tables(ledger)
-
-    def any(self) -> bool:
-        """Tell whether there is an account, disabled ones too: a login once asked for stays."""
-        with self._ledger.read() as connection:
-            return bool(connection.execute(select(func.count()).select_from(ACCOUNT)).scalar_one())
 
     def all(self) -> list[Account]:
         """Return every account by its login."""

@@ -16,7 +16,14 @@ from sqlalchemy import delete, insert, select, update
 from lifeline import metrics
 from lifeline.ledger import Unavailable
 from lifeline.people import attempts, passwords
-from lifeline.people.accounts import Account, Accounts, find, scope_of
+from lifeline.people.accounts import (
+    Account,
+    any_account,
+    are_made,
+    find,
+    make_tables,
+    scope_of,
+)
 from lifeline.people.audit import note
 from lifeline.people.roles import Actor, Role
 from lifeline.people.secrets_of_ours import csrf_of, digest, made
@@ -61,8 +68,8 @@ class Doorman:
     def __init__(self, ledger: Ledger, rules: LoginRules) -> None:
         self._ledger = ledger
         self.rules = rules
-        self._accounts = Accounts(ledger)
-        self._asked = rules.required or self._accounts.any()
+        self._made = False  # are the tables there
+        self._asked = self._any() or rules.required
         self._remembered: dict[str, tuple[Actor, int]] = {}  # by hash: and seen when
         self._lock = threading.Lock()
 
@@ -70,8 +77,21 @@ class Doorman:
     def asks(self) -> bool:
         """Tell whether a login is required. Once it is, it stays so."""
         if not self._asked:
-            self._asked = self._accounts.any()
+            try:
+                self._asked = self._any()
+            except Unavailable:  # there was no account a moment ago, and none can be made now
+                return False
         return self._asked
+
+    def _any(self) -> bool:
+        """Tell whether there are accounts; where the tables cannot be made yet there are none."""
+        if not self._made:
+            try:
+                make_tables(self._ledger)
+            except Unavailable:
+                return are_made(self._ledger) and any_account(self._ledger)
+            self._made = True
+        return any_account(self._ledger)
 
     def log_in(
         self, login: str, password: str, *, address: str, old: str = ""
@@ -83,17 +103,8 @@ class Doorman:
         WrongLogin, TooEarly
         lifeline.people.passwords.Busy
         """
-        wall_ns = self._ledger.wall_ns()
-        with self._ledger.read() as connection:
-            early_ns = attempts.waits_ns(connection, login, address, wall_ns=wall_ns)
-            account = find(connection, login)
-        if early_ns:
-            metrics.HTTP_REFUSED.labels("login early").inc()
-            raise TooEarly(max(1.0, early_ns / 1e9))
-        kept = account.password if account is not None and not account.disabled else ""
-        if not passwords.fits(kept, password) or account is None:
-            self._failed(login, address, known=account is not None)
-            raise WrongLogin
+        account = self.prove(login, password, address=address)
+        wall_ns, kept = self._ledger.wall_ns(), account.password
         renewed = passwords.hashed(password) if passwords.is_old(kept) else ""
         secret, key = made()
         with self._ledger.write() as connection:
@@ -106,6 +117,21 @@ class Doorman:
                 connection.execute(update(ACCOUNT).where(where).values(password=renewed))
             self._open(connection, held.login, key, address=address, old=old)
         return secret, self._actor(held, secret, key, wall_ns)
+
+    def prove(self, login: str, password: str, *, address: str) -> Account:
+        """Return the account whose password this is; failures are counted. Raises as log_in."""
+        wall_ns = self._ledger.wall_ns()
+        with self._ledger.read() as connection:
+            early_ns = attempts.waits_ns(connection, login, address, wall_ns=wall_ns)
+            account = find(connection, login)
+        if early_ns:
+            metrics.HTTP_REFUSED.labels("login early").inc()
+            raise TooEarly(max(1.0, early_ns / 1e9))
+        kept = account.password if account is not None and not account.disabled else ""
+        if not passwords.fits(kept, password) or account is None:
+            self._failed(login, address, known=account is not None)
+            raise WrongLogin
+        return account
 
     def _failed(self, login: str, address: str, *, known: bool) -> None:
         metrics.HTTP_REFUSED.labels("login").inc()

@@ -33,7 +33,7 @@ def log_in(http: httpx.Client, login: str, password: str = PASSWORD) -> httpx.Re
     http.cookies.clear()
     origin = str(http.base_url).rstrip("/")
     http.headers["Origin"] = origin
-    answer = http.post("/api/login", json={"login": login, "password": password})
+    answer = http.post("/login", json={"login": login, "password": password})
     if answer.status_code == 200:
         http.headers["X-CSRF-Token"] = answer.json()["csrf"]
     return answer

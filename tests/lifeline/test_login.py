@@ -57,6 +57,17 @@ def test_a_ledger_from_before_there_were_accounts_gets_their_tables(tmp_path, le
         assert ("account",) in connection.execute(query).fetchall()
 
 
+def test_a_ledger_that_cannot_be_written_at_the_start_asks_nobody_until_there_are_accounts(ledger):
+    with sqlite3.connect(ledger.url.removeprefix("sqlite:///")) as busy:
+        busy.isolation_level = None
+        busy.execute("begin immediate")
+        door = doorman(ledger)
+        assert not door.asks
+        busy.execute("rollback")
+    add(ledger, "li")
+    assert door.asks
+
+
 def test_only_a_hash_of_passwords_sessions_and_tokens_is_kept(tmp_path, ledger):
     add(ledger, "li")
     session, _ = doorman(ledger).log_in("li", PASSWORD, address=HERE)
@@ -229,7 +240,7 @@ def test_a_weak_password_is_refused_and_not_repeated(ledger, bad):
         Accounts(ledger).add("li.wei", role=Role.VIEWER, password=bad, actor="local:x")
     assert bad not in f"{refused.value} {refused.value.remedy}"
     assert refused.value.remedy
-    assert not Accounts(ledger).any()
+    assert Accounts(ledger).all() == []
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "ü", "x" * 33, "-a", "../x", "a@b"])
