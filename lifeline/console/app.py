@@ -17,7 +17,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from lifeline import metrics
-from lifeline.console import answers, login_routes, orders, reload_route, view, work_orders
+from lifeline.console import (
+    answers,
+    api_document,
+    login_routes,
+    orders,
+    reload_route,
+    view,
+    work_orders,
+)
 from lifeline.console.access import Access, Asking, is_secure, sight_of, who
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
@@ -36,14 +44,15 @@ if TYPE_CHECKING:
     from lifeline.people.roles import Actor
 
 STATIC = Path(__file__).parent / "static"
-API_DOCUMENT = "/api/openapi.json"
 STREAM_POLL_S = 0.1
 PULSE_S = 1.0
 
 
 def create_app(desk: Desk) -> FastAPI:
     """Return the ASGI application for ``desk``, guarded."""
-    app = FastAPI(title="City Lifeline", docs_url=None, redoc_url=None, openapi_url=API_DOCUMENT)
+    app = FastAPI(
+        title="City Lifeline", docs_url=None, redoc_url=None, openapi_url=api_document.PATH
+    )
     answers.install(app)
     _reading(app, desk)
     _alarms(app, desk)
@@ -51,6 +60,7 @@ def create_app(desk: Desk) -> FastAPI:
     work_orders.install(app, desk)
     reload_route.install(app, desk)
     login_routes.install(app, desk)
+    api_document.install(app)
     _stream(app, desk)
     _pages(app)
     settings = desk.settings

@@ -35,7 +35,11 @@ Secret = Annotated[str, Field(min_length=1, max_length=256)]
 class LoginBody(BaseModel):
     """Who comes in, and by which password."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"login": "li", "password": "several words do"}]},
+    )
 
     login: Annotated[str, Field(min_length=1, max_length=64)]
     password: Secret
@@ -44,7 +48,9 @@ class LoginBody(BaseModel):
 class LogoutBody(BaseModel):
     """``everywhere``: every session of the account ends."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"everywhere": False}]}
+    )
 
     everywhere: bool = False
 
@@ -52,7 +58,11 @@ class LogoutBody(BaseModel):
 class PasswordBody(BaseModel):
     """One's own password, and the new one."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"old": "several words do", "new": "other words do too"}]},
+    )
 
     old: Secret
     new: Secret

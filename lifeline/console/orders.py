@@ -43,6 +43,12 @@ class _Body(BaseModel):
 class AckBody(_Body):
     """Acknowledge: who, what they say, what they had seen."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"comment": "patrol sent", "expected_seq": 41, "command": "3f9a0c"}]
+        }
+    )
+
     comment: Text = ""
     expected_seq: Seen
 
@@ -50,15 +56,34 @@ class AckBody(_Body):
 class PlainBody(_Body):
     """Take an acknowledgement back, or an alarm from its shelf."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"command": "3f9a0c"}]})
+
 
 class ResetBody(_Body):
     """Reset an over-range alarm: a reason (the re-test) is required."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "re-tested, 0.1 %vol", "command": "3f9a0c"}]}
+    )
 
     reason: Said
 
 
 class ShelveBody(_Body):
     """Shelve for so many minutes, for a reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "reason": "works until noon",
+                    "minutes": 30,
+                    "expected_seq": 41,
+                    "command": "3f9a0c",
+                }
+            ]
+        }
+    )
 
     reason: Said
     minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)]
@@ -68,17 +93,27 @@ class ShelveBody(_Body):
 class CommentBody(_Body):
     """A note."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"comment": "smells at the corner", "command": "3f9a0c"}]}
+    )
+
     comment: Said
 
 
 class AssignBody(_Body):
     """Who looks after it; "" nobody."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "wang", "command": "3f9a0c"}]})
+
     to: Annotated[str, Field(max_length=64)]
 
 
 class ClassifyBody(_Body):
     """Whether the alarm was true, and what caused it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"verdict": "true", "cause": "leak", "command": "3f9a0c"}]}
+    )
 
     verdict: Literal["true", "false"]
     cause: Annotated[str, Field(json_schema_extra={"enum": list(CAUSES)})]

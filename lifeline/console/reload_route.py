@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 class ReloadBody(BaseModel):
     """Who asks; ``check`` changes nothing and says what would change."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        str_strip_whitespace=True,
+        json_schema_extra={"examples": [{"check": True}]},
+    )
 
     by: Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")] | None = None
     check: bool = False
