@@ -20,6 +20,7 @@ from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
 from lifeline.ledger_address import server_url
 from lifeline.ledger_entries import AlarmsEntry, LedgerEntry
+from lifeline.login_entries import LoginEntry, check_page
 from lifeline.outlet_checks import check_outlets, note_robot
 from lifeline.outlet_entries import (
     CapEntry,
@@ -30,7 +31,7 @@ from lifeline.outlet_entries import (
     WorkOrdersEntry,
 )
 from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
-from lifeline.tls_option import LOOPBACK, PAGE, check_tls, with_tls
+from lifeline.tls_option import PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
@@ -46,7 +47,6 @@ Key = tuple[str, ...]  # (table, key), or (table, kind, name, key)
 _REMEDIES: Final[dict[Key, str]] = {
     ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
 }
-LEAST_TOKEN: Final = 32  # characters of the token a proxy shows to the page
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -130,11 +130,11 @@ class ArchiveEntry(Strict):
 
 
 class PageEntry(Strict):
-    """The operator's page. It has no login yet: loopback only, or a proxy that has one."""
+    """The operator's page: beyond loopback with [login] and [tls], or by a proxy with a login."""
 
     bind: Name = "127.0.0.1"
     port: Port = 8480
-    origin: Annotated[str, Field(pattern=r"^https://[^/\s]+$")] | None = None  # of the proxy
+    origin: Annotated[str, Field(pattern=r"^https://[^/\s]+$")] | None = None  # as browsers see it
     token_file: str | None = None  # what the proxy shows; both or neither
     token_env: str | None = None
 
@@ -175,6 +175,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
+    login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
     webhook: WebhookEntry | None = None
@@ -296,7 +297,7 @@ def config_of(
         config = CityConfig(folder, entry)
         _check_values(config, document, to_be_made)
         _check_folders(config, document)
-        _check_page(config, document)
+        check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
@@ -326,29 +327,6 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
         if key.endswith("_env") and not os.environ.get(value):
             said = f"{key}: the environment variable {value} is not set; export it first"
             document.problem(path, said, noun="key")
-
-
-def _check_page(config: CityConfig, document: TomlDocument) -> None:
-    """Let the page leave loopback only where a proxy with a login and a token stands before it."""
-    page = config.entry.page
-    if page.token_file is not None and not os.access(config.path(page.token_file), os.R_OK):
-        return  # told by _check_values
-    key, said = "", ""
-    if page.origin is not None:
-        length = len(config.secret(page.token_file, page.token_env))
-        if length < LEAST_TOKEN:
-            key = "token_file" if page.token_file else "token_env" if page.token_env else "origin"
-            said = f"the proxy's token has {length} characters; name a file of {LEAST_TOKEN} or "
-            said += "more: openssl rand -hex 32"
-    elif page.token_file or page.token_env:
-        key = "token_file" if page.token_file else "token_env"
-        said = 'a token alone is for nobody; add origin = "https://…" as browsers see the proxy'
-    elif not LOOPBACK.fullmatch(page.bind):
-        key = "bind"
-        said = f"{page.bind}: the page has no login, so beyond loopback it needs a reverse proxy "
-        said += "that has one: add origin and token_file, see docs/deploy.md"
-    if said:
-        document.problem(("page", key), f"{key}: {said}", noun="key")
 
 
 def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:

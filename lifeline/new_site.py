@@ -55,9 +55,14 @@ raw_keep = "3d"               # frames as they came, to decode again after a wro
 # keep = "3650d"
 # max_gb = 500                # whichever comes first: whole files, the oldest first
 
-[page]                        # it has no login yet: loopback only; reach it by an SSH tunnel,
-                              # or by a proxy with a login: docs/deploy.md
-port = 8480
+[page]                        # loopback only, by an SSH tunnel; beyond it with [login] and [tls]
+port = 8480                   # and origin, or by a proxy with a login: docs/people.md
+# bind = "0.0.0.0"
+# origin = "https://lifeline.example.org:8480"   # as browsers see it
+
+# [login]                     # everybody logs in: `lifeline people add`; docs/people.md
+# idle = "1h"                 # without a page open
+# longest = "12h"
 
 # [reload]
 # watch = true                # reload when files of registry/ or rules/ change: docs/reload.md

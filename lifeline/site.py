@@ -127,6 +127,11 @@ class Site:
             return self.registry.asset_row.get(subject, -1)
         return int(self.registry.devices.asset[row])
 
+    @property
+    def zones(self) -> Mapping[str, int]:
+        """Return an asset row of each zone."""
+        return self._zones
+
     def domain_of(self, subject: str) -> str:
         """Return the lifeline of a channel, device, asset or zone id, "" for the system."""
         row = self.asset_of(subject)

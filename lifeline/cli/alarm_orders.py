@@ -1,4 +1,8 @@
-"""``lifeline alarms shelve|unshelve|comment|assign|classify|truth``: what people do with alarms."""
+"""``lifeline alarms shelve|unshelve|comment|assign|classify|truth``: what people do with alarms.
+
+By ``--server`` the running city's API does it, with the roles of the token's account; otherwise the
+ledger in the folder is written, which needs its files and no login.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,30 @@ import getpass
 import json
 import uuid
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lifeline.cli.city_api import CaFile, CityApi, Server, TokenFile
 from rules.alarms import CAUSES
 from rules.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lifeline.ledger.people import People
+    from lifeline.ledger import Ledger
     from rules.alarms import Alarm
 
 Id = Annotated[str, typer.Argument(help="The id from `lifeline alarms list`.")]
 Where = Annotated[Path, typer.Option("--in", help="A city's folder or its data folder.")]
-By = Annotated[str, typer.Option(help="Who you are; left out, who you are logged in as.")]
+By = Annotated[
+    str, typer.Option(help="Who you are; left out, who you are logged in as. With accounts: none.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the alarm as JSON.")]
+MINUTE_NS = 60 * 10**9
 
 
 class Verdict(StrEnum):
@@ -35,33 +43,111 @@ class Verdict(StrEnum):
     FALSE = "false"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """An alarm after an order: what lines say of it, and all of it as JSON."""
+
+    alarm_id: str
+    word: str
+    shelved: bool
+    acked_by: str
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """By what way orders go: a running city's API, or the ledger's own files."""
+
+    folder: Path
+    by: str
+    server: str
+    token_file: Path | None
+    ca_file: Path | None
+
+    @property
+    def api(self) -> CityApi:
+        """Return the API of the server."""
+        return CityApi(server=self.server, token_file=self.token_file, ca_file=self.ca_file)
+
+    def give(
+        self,
+        alarm_id: str,
+        verb: str,
+        body: dict[str, Any],
+        local: Callable[[Ledger, Signed], Alarm],
+    ) -> Done:
+        """Give an order: ``body`` to the API, or ``local`` to the ledger."""
+        if self.server:
+            signed = {"by": self.by} if self.by else self._name()
+            told = self.api.order(alarm_id, verb, body | signed | {"command": _command()})
+            return Done(
+                alarm_id=told["id"],
+                word=told["word"],
+                shelved=any(held["hold"] == "shelved" for held in told["held"]),
+                acked_by=told["acked_by"],
+                told=told,
+            )
+        with _ledger(self.folder) as ledger:
+            alarm = local(ledger, _signed(ledger, self.by, verb))
+        return Done(
+            alarm_id=alarm.alarm_id,
+            word=str(alarm.word),
+            shelved=alarm.shelf is not None,
+            acked_by=alarm.acked_by,
+            told=asdict(alarm) | {"word": str(alarm.word)},
+        )
+
+    def _name(self) -> dict[str, str]:
+        """Return a name where the city has no accounts: there each order carries one."""
+        accounts = self.api.get("/api/me")["accounts"]
+        return {} if accounts else {"by": getpass.getuser()}
+
+
+Signed = dict[str, str]
+
+
 @contextmanager
-def _people(folder: Path) -> Iterator[tuple[People, Callable[[str], Alarm | None]]]:
+def _ledger(folder: Path) -> Iterator[Ledger]:
     from lifeline.ledger.open import open_ledger
-    from lifeline.ledger.people import People
 
     ledger = open_ledger(folder)
-
-    def seen(alarm_id: str) -> Alarm | None:
-        found = ledger.alarm(alarm_id)
-        return found[0] if found else None
-
     try:
-        yield People(ledger), seen
+        yield ledger
     finally:
         ledger.close()
 
 
-def _tell(alarm: Alarm, said: str, *, as_json: bool) -> None:
+def _signed(ledger: Ledger, by: str, verb: str) -> Signed:
+    """Return whose order it is. In a city with accounts no name is taken for one of them.
+
+    Raises
+    ------
+    Rejected
+        A name in a city with accounts; or an order there that may need two persons.
+    """
+    from lifeline.errors import Rejected
+    from lifeline.people.accounts import any_account, are_made
+
+    if not (are_made(ledger) and any_account(ledger)):
+        return {"by": by or getpass.getuser(), "command": _command()}
+    remedy = "give --server and --token-file: an account orders 请用 --server 与令牌操作"
+    if by:
+        raise Rejected(f"--by {by!r}: this city has accounts; {remedy}")
+    if verb == "shelve":
+        raise Rejected(f"shelving is an account's order, red takes two of them; {remedy}")
+    return {"by": f"local:{getpass.getuser()}", "command": _command()}
+
+
+def _command() -> str:
+    return f"cli-{uuid.uuid4()}"
+
+
+def tell(done: Done, said: str, *, as_json: bool) -> None:
+    """Print what became of an alarm."""
     if as_json:
-        told = asdict(alarm) | {"word": str(alarm.word)}
-        print(json.dumps(told, ensure_ascii=False, indent=2, default=str))
+        print(json.dumps(done.told, ensure_ascii=False, indent=2, default=str))
     else:
-        print(f"{alarm.alarm_id}: {said}; now {alarm.word}")
-
-
-def _order(by: str) -> dict[str, str]:
-    return {"by": by or getpass.getuser(), "command": f"cli-{uuid.uuid4()}"}
+        print(f"{done.alarm_id}: {said}; now {done.word}")
 
 
 def shelve(
@@ -72,30 +158,52 @@ def shelve(
     by: By = "",
     folder: Where = Path(),
     as_json: AsJson = False,
+    server: Server = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Keep an alarm from announcing; red takes a second person who orders the same."""
     try:
         for_ns = parse_duration(for_)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--for") from error
-    with _people(folder) as (people, seen):
-        alarm = seen(alarm_id)
-        done = people.shelve(
-            alarm_id,
-            reason=reason,
-            for_ns=for_ns,
-            expected_seq=alarm.seq if alarm is not None else 0,
-            **_order(by),
+    reach = Reach(folder=folder, by=by, server=server, token_file=token_file, ca_file=ca_file)
+    body: dict[str, Any] = {"reason": reason, "minutes": max(1, for_ns // MINUTE_NS)}
+    if server:
+        if for_ns % MINUTE_NS:
+            raise typer.BadParameter("by --server whole minutes", param_hint="--for")
+        body["expected_seq"] = reach.api.alarm(alarm_id)["seq"]
+
+    def local(ledger: Ledger, signed: Signed) -> Alarm:
+        from lifeline.ledger.people import People
+
+        found = ledger.alarm(alarm_id)
+        seq = found[0].seq if found else 0
+        return People(ledger).shelve(
+            alarm_id, reason=reason, for_ns=for_ns, expected_seq=seq, **signed
         )
-    asked = done.shelf is None
-    _tell(done, "a second person decides" if asked else f"shelved for {for_}", as_json=as_json)
+
+    done = reach.give(alarm_id, "shelve", body, local)
+    said = f"shelved for {for_}" if done.shelved else "a second person decides"
+    tell(done, said, as_json=as_json)
 
 
-def unshelve(alarm_id: Id, *, by: By = "", folder: Where = Path(), as_json: AsJson = False) -> None:
+def unshelve(
+    alarm_id: Id,
+    *,
+    by: By = "",
+    folder: Where = Path(),
+    as_json: AsJson = False,
+    server: Server = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+) -> None:
     """Take an alarm from its shelf before its time."""
-    with _people(folder) as (people, _):
-        done = people.unshelve(alarm_id, **_order(by))
-    _tell(done, "taken from its shelf", as_json=as_json)
+    from lifeline.ledger.people import People
+
+    reach = Reach(folder=folder, by=by, server=server, token_file=token_file, ca_file=ca_file)
+    done = reach.give(alarm_id, "unshelve", {}, lambda x, who: People(x).unshelve(alarm_id, **who))
+    tell(done, "taken from its shelf", as_json=as_json)
 
 
 def comment(
@@ -105,11 +213,21 @@ def comment(
     by: By = "",
     folder: Where = Path(),
     as_json: AsJson = False,
+    server: Server = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Write a note about an alarm."""
-    with _people(folder) as (people, _):
-        done = people.comment(alarm_id, text=text, **_order(by))
-    _tell(done, "noted", as_json=as_json)
+    from lifeline.ledger.people import People
+
+    reach = Reach(folder=folder, by=by, server=server, token_file=token_file, ca_file=ca_file)
+    done = reach.give(
+        alarm_id,
+        "comment",
+        {"comment": text},
+        lambda x, who: People(x).comment(alarm_id, text=text, **who),
+    )
+    tell(done, "noted", as_json=as_json)
 
 
 def assign(
@@ -119,11 +237,18 @@ def assign(
     by: By = "",
     folder: Where = Path(),
     as_json: AsJson = False,
+    server: Server = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Say who looks after an alarm."""
-    with _people(folder) as (people, _):
-        done = people.assign(alarm_id, to=to, **_order(by))
-    _tell(done, f"with {to}" if to else "with nobody", as_json=as_json)
+    from lifeline.ledger.people import People
+
+    reach = Reach(folder=folder, by=by, server=server, token_file=token_file, ca_file=ca_file)
+    done = reach.give(
+        alarm_id, "assign", {"to": to}, lambda x, who: People(x).assign(alarm_id, to=to, **who)
+    )
+    tell(done, f"with {to}" if to else "with nobody", as_json=as_json)
 
 
 def classify(
@@ -135,13 +260,19 @@ def classify(
     by: By = "",
     folder: Where = Path(),
     as_json: AsJson = False,
+    server: Server = "",
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Say whether an alarm was true, and what caused it."""
-    with _people(folder) as (people, _):
-        done = people.classify(
-            alarm_id, verdict=verdict.value, cause=cause, comment=text, **_order(by)
-        )
-    _tell(done, f"{verdict.value}, {cause}", as_json=as_json)
+    from lifeline.ledger.people import People
+
+    reach = Reach(folder=folder, by=by, server=server, token_file=token_file, ca_file=ca_file)
+    found = {"verdict": verdict.value, "cause": cause, "comment": text}
+    done = reach.give(
+        alarm_id, "classify", found, lambda x, who: People(x).classify(alarm_id, **found, **who)
+    )
+    tell(done, f"{verdict.value}, {cause}", as_json=as_json)
 
 
 def truth(

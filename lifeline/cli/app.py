@@ -18,6 +18,7 @@ from lifeline.cli import (
     keeping,
     mending,
     outages,
+    people,
     registry,
     reload,
     rules,
@@ -70,6 +71,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(score.app, name="score")
 app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
+app.add_typer(people.app, name="people")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 LOG = structlog.get_logger("console")
+SECRET_BODIES = ("/login", "/api/me/password")  # of these no value is repeated
 
 
 def problem(status: int, message: str, **more: Any) -> JSONResponse:
@@ -47,9 +48,12 @@ def install(app: FastAPI) -> None:
     """Give every error its answer."""
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         metrics.HTTP_REFUSED.labels("input").inc()
-        first, *others = (_field(e) for e in error.errors())
+        found = [_field(e) for e in error.errors()]
+        if request.url.path in SECRET_BODIES:
+            found = [told | {"value": ""} for told in found]
+        first, *others = found
         return problem(422, **first, others=others) if others else problem(422, **first)
 
     @app.exception_handler(BadInput)

@@ -10,21 +10,30 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from lifeline import metrics
-from lifeline.console import answers, orders, reload_route, view, work_orders
+from lifeline.console import (
+    answers,
+    api_document,
+    login_routes,
+    orders,
+    reload_route,
+    view,
+    work_orders,
+)
+from lifeline.console.access import Access, Asking, is_secure, sight_of, who
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
 from lifeline.console.trend import MAX_POINTS, trend_json
 from lifeline.console.vendor import vendor_files
 from lifeline.lag import measure
-from lifeline.ledger import Unknown
+from lifeline.ledger import Unavailable, Unknown
 from lifeline.metrics_files import all_metrics
 from lifeline.notify.cap import CONTENT_TYPE, cap_xml
 
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lifeline.console.desk import Desk
+    from lifeline.people.roles import Actor
 
 STATIC = Path(__file__).parent / "static"
 STREAM_POLL_S = 0.1
@@ -40,59 +50,82 @@ PULSE_S = 1.0
 
 def create_app(desk: Desk) -> FastAPI:
     """Return the ASGI application for ``desk``, guarded."""
-    app = FastAPI(title="City Lifeline", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="City Lifeline", docs_url=None, redoc_url=None, openapi_url=api_document.PATH
+    )
     answers.install(app)
     _reading(app, desk)
     _alarms(app, desk)
     orders.install(app, desk)
     work_orders.install(app, desk)
     reload_route.install(app, desk)
+    login_routes.install(app, desk)
+    api_document.install(app)
     _stream(app, desk)
     _pages(app)
     settings = desk.settings
-    hosts = local_hosts(settings.port)
-    app.add_middleware(Guard, hosts=hosts, proxy=settings.proxy, scheme=settings.scheme)
+    app.add_middleware(Access, desk=desk)
+    app.add_middleware(
+        Guard,
+        hosts=local_hosts(settings.port),
+        proxy=settings.proxy,
+        scheme=settings.scheme,
+        own=settings.own_origin,
+    )
     return app
 
 
 def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/state")
-    def _state() -> JSONResponse:
-        return JSONResponse(view.state(desk) | {"now": live(desk)})
+    def _state(actor: Asking) -> JSONResponse:
+        sight = sight_of(desk, actor)
+        return JSONResponse(view.state(desk, sight) | {"now": live(desk, sight)})
 
     @app.get("/api/health")
-    def _health() -> JSONResponse:
-        told = view.pulse(desk)
+    def _health(actor: Asking) -> JSONResponse:
+        told = view.pulse(desk, sight_of(desk, actor))
         well = not (told["problems"] or told["stale"] or told["blind"])
         return JSONResponse({"ok": well, **told}, status_code=200 if well else 503)
 
     @app.get("/metrics")
-    def _metrics() -> Response:
+    def _metrics(actor: Asking) -> Response:
         measure(desk.data, desk.ledger)
-        view.state(desk)  # the gauges of alarms, age and sight are as old as the last look
+        view.state(
+            desk, sight_of(desk, actor)
+        )  # the gauges of alarms, age and sight are as old as the last look
         return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/api/map")
-    def _map() -> JSONResponse:
-        told = view.map_json(desk)
+    def _map(actor: Asking) -> JSONResponse:
+        told = view.map_json(desk, sight_of(desk, actor))
         told["features"] += _streets(desk.settings.map_file or desk.data / "map.geojson", desk)
         return JSONResponse(told)
 
     @app.get("/api/channels")
     def _channels(
+        actor: Asking,
         q: Annotated[str, Query(max_length=200)] = "",
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     ) -> JSONResponse:
-        return JSONResponse({"channels": channel_rows(desk, q, limit)})
+        rows = channel_rows(desk, q, limit, sight_of(desk, actor))
+        return JSONResponse({"channels": rows})
 
     @app.get("/api/trend")
     def _trend(
+        actor: Asking,
         channel: Annotated[str, Query(min_length=1, max_length=200)],
         from_ms: Annotated[int | None, Query(alias="from", ge=0, lt=2**43)] = None,
         to_ms: Annotated[int | None, Query(alias="to", ge=0, lt=2**43)] = None,
         points: Annotated[int, Query(ge=10, le=MAX_POINTS)] = 1_500,
     ) -> JSONResponse:
-        told = trend_json(desk, channel=channel, from_ms=from_ms, to_ms=to_ms, max_points=points)
+        told = trend_json(
+            desk,
+            sight_of(desk, actor),
+            channel=channel,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            max_points=points,
+        )
         return JSONResponse(told)
 
 
@@ -114,6 +147,7 @@ def _streets(path: Path, desk: Desk) -> list[Any]:
 def _alarms(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/alarms")
     def _list(
+        actor: Asking,
         *,
         ended: bool | None = False,
         min_severity: Annotated[int, Query(ge=0, le=4)] = 0,
@@ -122,15 +156,17 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
         word: Annotated[str, Query(pattern="^(|UNACK|RTNUN|ACKED|NORM|SHLVD|DSUPR|OOSRV)$")] = "",
         limit: Annotated[int, Query(ge=1, le=5_000)] = 500,
     ) -> JSONResponse:
+        sight = sight_of(desk, actor)
         found = desk.ledger.list(
             ended=ended,
             min_severity=min_severity,
             rule=rule,
             subject=subject,
             word=word,
-            limit=limit,
+            limit=limit if sight.whole else None,
         )
-        return JSONResponse({"alarms": [orders.one(desk, a, simulation=s) for a, s in found]})
+        seen = [(a, s) for a, s in found if sight.alarm(a)][:limit]
+        return JSONResponse({"alarms": [orders.one(desk, a, simulation=s) for a, s in seen]})
 
     @app.get("/api/alarms/{alarm_id}")
     def _detail(alarm_id: orders.AlarmId) -> JSONResponse:
@@ -163,33 +199,55 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
 def _stream(app: FastAPI, desk: Desk) -> None:
     open_streams = [0]
 
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines(request: Request, actor: Actor) -> AsyncIterator[bytes]:
         open_streams[0] += 1
         metrics.STREAMS.set(open_streams[0])
+        sight = sight_of(desk, actor)
         try:
-            seen, waited_s = -1, 0.0
+            seen, waited_s, known_s = -1, 0.0, 0.0
             while not desk.stopping.is_set():
+                if known_s >= PULSE_S:
+                    known_s = 0.0
+                    if (still := await _still(desk, request)) is None:
+                        yield _event("ended", {})
+                        return
+                    if still.scopes != sight.scopes:
+                        seen = -1  # another part of the city: the whole screen anew
+                    sight = sight_of(desk, still)
                 if desk.bell.revision != seen:
                     seen, waited_s = desk.bell.revision, 0.0
-                    told = await asyncio.to_thread(view.state, desk)
-                    yield _event("state", told | {"now": await asyncio.to_thread(live, desk)})
+                    told = await asyncio.to_thread(view.state, desk, sight)
+                    told |= {"now": await asyncio.to_thread(live, desk, sight)}
+                    yield _event("state", told)
                 elif waited_s >= PULSE_S:
                     waited_s = 0.0
-                    told = await asyncio.to_thread(view.pulse, desk)
-                    yield _event("pulse", told | {"now": await asyncio.to_thread(live, desk)})
+                    told = await asyncio.to_thread(view.pulse, desk, sight)
+                    told |= {"now": await asyncio.to_thread(live, desk, sight)}
+                    yield _event("pulse", told)
                 await asyncio.sleep(STREAM_POLL_S)
                 waited_s += STREAM_POLL_S
+                known_s += STREAM_POLL_S
         finally:
             open_streams[0] -= 1
             metrics.STREAMS.set(open_streams[0])
 
     @app.get("/api/stream")
-    async def _sse() -> Response:
+    async def _sse(request: Request, actor: Asking) -> Response:
         if open_streams[0] >= desk.settings.max_streams:
             metrics.STREAMS_REFUSED.inc()
             raise HTTPException(503, f"{desk.settings.max_streams} pages are open already")
         headers = {"Cache-Control": "no-store"}
-        return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+        told = lines(request, actor)
+        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+
+
+async def _still(desk: Desk, request: Request) -> Actor | None:
+    """Return who a stream is for, None once they are nobody any more: asked each second."""
+    secure = is_secure(request.scope)
+    try:
+        return await asyncio.to_thread(who, desk, request.headers, secure=secure)
+    except Unavailable:
+        return None
 
 
 def _event(name: str, told: dict[str, Any]) -> bytes:

@@ -7,8 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.console.sight import Scopes, Sights
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
+from lifeline.people.doorman import Doorman, LoginRules
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """How `serve` is set up. Loopback only, or a proxy with a login before it."""
+    """How `serve` is set up. Beyond loopback with a login: its own and TLS, or a proxy's."""
 
     host: str = "127.0.0.1"
     proxy: Proxy | None = None
+    login: LoginRules = field(default_factory=LoginRules)
+    origin: str = ""  # https://… as browsers see the page beyond loopback
     certificate: tuple[Path, Path] | None = None  # and its key: the page speaks HTTPS
     port: int = 8480
     zone: str = "Asia/Shanghai"  # IANA name; how times are shown
@@ -61,11 +65,19 @@ class ServeSettings:
         """Return what the page speaks."""
         return "http" if self.certificate is None else "https"
 
+    @property
+    def own_origin(self) -> str:
+        """Return how browsers see a page that is reached without a proxy, "" on loopback only."""
+        own = self.login.required and self.certificate is not None and self.proxy is None
+        return self.origin if own else ""
+
     def __post_init__(self) -> None:
-        if self.proxy is None and self.host not in ("127.0.0.1", "localhost", "::1"):
+        own = self.login.required and self.certificate is not None and bool(self.origin)
+        if not (self.proxy or own or self.host in ("127.0.0.1", "localhost", "::1")):
             raise ValueError(
-                f"host = {self.host!r}: the page has no login yet, so it listens on loopback "
-                "only; use 127.0.0.1 and an SSH tunnel, or a proxy with a login and its token"
+                f"host = {self.host!r}: the page has no login that TLS protects, so it listens on "
+                "loopback only; use 127.0.0.1 and an SSH tunnel, or login, certificate and origin, "
+                "or a proxy with a login and its token"
             )
 
 
@@ -120,8 +132,12 @@ class Desk:
     flood: Flood = field(default_factory=Flood)  # as the ledger had it at the last drawing
     drawing: threading.Lock = field(default_factory=threading.Lock)
     live: tuple[float, dict[str, Any]] = (-1e9, {})  # (monotonic s, what channels say now)
-    drawn: tuple[int, dict[str, Any]] | None = None  # (revision, what `view.state` made of it)
+    drawn: dict[Scopes, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    """By who may see what: (revision, what `view.state` made of it)."""
     stand_in: StandIn = field(init=False)
+    doorman: Doorman = field(init=False)
+    sights: Sights = field(default_factory=Sights)
 
     def __post_init__(self) -> None:
         self.stand_in = StandIn(self.ledger)
+        self.doorman = Doorman(self.ledger, self.settings.login)

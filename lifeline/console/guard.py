@@ -1,9 +1,11 @@
-"""Who may talk to a page that has no login yet: this machine's own browser, from this page.
+"""From where the page may be talked to: this machine's own browser, or its own address over TLS.
 
 A page on loopback is open to every web site the same browser visits: by DNS rebinding (their name,
 our address: the Host header tells) and by cross-site requests (Origin, Sec-Fetch-Site and the
-content type tell). From beyond loopback only a reverse proxy with a login is answered: it shows a
-token, which no browser has. Plain ASGI, so that a stream is not buffered.
+content type tell). From beyond loopback are answered: a reverse proxy with a login, which shows a
+token that no browser has; with ``[login]`` and ``[tls]`` whoever calls the page by its own name;
+and a program with an API token, which carries nothing that a web site could make use of. Who they
+are is the next one's question (`access.py`). Plain ASGI, so that a stream is not buffered.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from lifeline import metrics
+from lifeline.console.access import shown_token
 from lifeline.console.answers import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 << 10
+Refused = tuple[str, int, str, dict[str, str]]
+"""(reason as it is counted, status, message, what it names)."""
 SECURITY_HEADERS = (
     (
         b"content-security-policy",
@@ -69,8 +74,11 @@ class Guard:
         hosts: tuple[str, ...],
         proxy: Proxy | None = None,
         scheme: str = "http",
+        own: str = "",
     ) -> None:
         self._app = app
+        self._own = own.lower()  # https://… as browsers see a page with a login of its own
+        self._own_host = self._own.partition("://")[2]
         self._scheme = scheme
         self._hosts = frozenset(h.lower() for h in hosts)
         self._proxy = proxy
@@ -81,6 +89,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        scope.setdefault("state", {}).update(self._from(scope, headers))
         reason = self._refusal(scope, headers)
         if reason:
             metrics.HTTP_REFUSED.labels(reason[0]).inc()
@@ -94,43 +103,73 @@ class Guard:
 
         await self._app(scope, receive, with_headers)
 
-    def _refusal(
-        self, scope: Scope, headers: Headers
-    ) -> tuple[str, int, str, dict[str, str]] | None:
-        host = headers.get("host", "").lower()
-        ours = f"{self._scheme}://{host}"
+    def _from(self, scope: Scope, headers: Headers) -> dict[str, object]:
+        """Return whether the browser speaks TLS, and the address it has: its proxy's word."""
+        client = scope.get("client")
+        address = client[0] if client is not None else ""
         if self._proxy is not None and self._proxy.shown(headers):
-            ours = self._proxy.origin.lower()
-        elif not _near(scope):
+            told = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+            return {"secure": True, "address": told or address}
+        return {"secure": self._scheme == "https", "address": address}
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Refused | None:
+        """Return why a request is not let through."""
+        ours = self._called(scope, headers)
+        if not isinstance(ours, str):
+            return ours
+        if scope["method"] in ("GET", "HEAD"):
+            return None
+        return _foreign(headers, ours) or _unfit(headers)
+
+    def _called(self, scope: Scope, headers: Headers) -> str | Refused:
+        """Return the origin our own page has for who asks this, "" = it is no page."""
+        host = headers.get("host", "").lower()
+        if self._proxy is not None and self._proxy.shown(headers):
+            return self._proxy.origin.lower()
+        if self._own and host == self._own_host:
+            return self._own
+        if shown_token(headers):
+            return ""  # a program: no web site makes a browser show a token
+        if not _near(scope):
             said = {"field": "Authorization", "value": "", "remedy": "come through the proxy"}
+            if self._own:
+                said = {"field": "Host", "value": host, "remedy": f"open {self._own}/"}
             return "token", 401, "beyond loopback only the proxy with its token is answered", said
-        elif host not in self._hosts:
+        if host not in self._hosts:
             remedy = f"open {self._scheme}://{min(self._hosts)}/"
             said = {"field": "Host", "value": host, "remedy": remedy}
             return "host", 403, "this page answers only to this machine's own names", said
-        if scope["method"] in ("GET", "HEAD"):
-            return None
-        origin = headers.get("origin", "").lower()
-        if origin and origin != ours:
-            said = {"field": "Origin", "value": origin, "remedy": "use the page itself"}
-            return "origin", 403, "commands are taken from this page only", said
-        site = headers.get("sec-fetch-site", "same-origin")
-        if site not in ("same-origin", "none"):
-            said = {"field": "Sec-Fetch-Site", "value": site, "remedy": "use the page itself"}
-            return "site", 403, "commands are taken from this page only", said
-        kind = headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != "application/json":
-            remedy = "send Content-Type: application/json"
-            said = {"field": "Content-Type", "value": kind, "remedy": remedy}
-            return "type", 415, "commands are JSON", said
-        length = headers.get("content-length", "")
-        if "transfer-encoding" in headers:  # it wins over a length: the body has any
-            length = ""
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
-            said = {"field": "Content-Length", "value": length, "remedy": remedy}
-            return "length", 413, "the body is too long or of unknown length", said
-        return None
+        return f"{self._scheme}://{host}"
+
+
+def _foreign(headers: Headers, ours: str) -> Refused | None:
+    """Return why an order is another page's than ours."""
+    origin = headers.get("origin", "").lower()
+    if origin and origin != ours:
+        said = {"field": "Origin", "value": origin, "remedy": "use the page itself"}
+        return "origin", 403, "commands are taken from this page only", said
+    site = headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
+        said = {"field": "Sec-Fetch-Site", "value": site, "remedy": "use the page itself"}
+        return "site", 403, "commands are taken from this page only", said
+    return None
+
+
+def _unfit(headers: Headers) -> Refused | None:
+    """Return what is wrong with the form of an order's body."""
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        remedy = "send Content-Type: application/json"
+        said = {"field": "Content-Type", "value": kind, "remedy": remedy}
+        return "type", 415, "commands are JSON", said
+    length = headers.get("content-length", "")
+    if "transfer-encoding" in headers:  # it wins over a length: the body has any
+        length = ""
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
+        said = {"field": "Content-Length", "value": length, "remedy": remedy}
+        return "length", 413, "the body is too long or of unknown length", said
+    return None
 
 
 def _near(scope: Scope) -> bool:

@@ -14,6 +14,7 @@ from rules.quantities import QUANTITIES, SITE_LEL_BASIS
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
+    from lifeline.console.sight import Sight
     from lifeline.site import Site
 
 MINUTE_NS = 60_000_000_000
@@ -60,13 +61,19 @@ def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:
     }
 
 
-def live(desk: Desk) -> dict[str, dict[str, Any]]:
-    """Return what the channels of all listed alarms say now, gathered once a second."""
+def live(desk: Desk, sight: Sight) -> dict[str, dict[str, Any]]:
+    """Return what the channels of the listed alarms that are seen say now."""
+    told = _gathered(desk)
+    return told if sight.whole else {name: x for name, x in told.items() if sight.named(name)}
+
+
+def _gathered(desk: Desk) -> dict[str, dict[str, Any]]:
+    """Return it of the alarms on all screens, gathered once a second."""
     made_s, held = desk.live
     if time.monotonic() - made_s < FRESH_S:
         return held
     site = desk.keeper.site
-    listed = desk.drawn[1]["alarms"] if desk.drawn is not None else []
+    listed = [a for _, drawn in list(desk.drawn.values()) for a in drawn["alarms"]]
     fresh: dict[str, dict[str, Any]] = {}
     for channel in {a["channel"] for a in listed if a["channel"]}:
         row = site.registry.channel_row.get(channel) if site is not None else None
@@ -105,10 +112,10 @@ def scale(site: Site, row: int, at_ns: int) -> dict[str, Any]:
     }
 
 
-def neighbours(site: Site, row: int, *, most: int = 3) -> list[tuple[int, float]]:
+def neighbours(site: Site, row: int, sight: Sight, *, most: int = 3) -> list[tuple[int, float]]:
     """Return (channel row, metres) of the nearest channels that measure the same, nearest first.
 
-    Same lifeline, quantity and kind of value, on the same asset or within 600 m.
+    Same lifeline, quantity and kind of value, on the same asset or within 600 m, and seen.
     """
     channels, assets = site.registry.channels, site.registry.assets
     asset, leaf = int(channels.asset[row]), channels.id[row].rsplit("/", 1)[-1]
@@ -117,6 +124,8 @@ def neighbours(site: Site, row: int, *, most: int = 3) -> list[tuple[int, float]
         if other == row or channels.quantity[other] != channels.quantity[row]:
             continue
         its = int(channels.asset[other])
+        if not sight.asset(its):
+            continue
         if assets.domain[its] != assets.domain[asset]:
             continue
         if channels.id[other].rsplit("/", 1)[-1] != leaf:
@@ -140,8 +149,8 @@ def _unit(quantity: str, unit: str) -> str:
     return known.unit if known else unit
 
 
-def channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
-    """Return channels whose id or asset's name contains ``q``, with what they say now."""
+def channel_rows(desk: Desk, q: str, limit: int, sight: Sight) -> list[dict[str, Any]]:
+    """Return the channels whose id or asset's name contains ``q`` and what they say now."""
     site = desk.keeper.site
     if site is None:
         return []
@@ -150,6 +159,8 @@ def channel_rows(desk: Desk, q: str, limit: int) -> list[dict[str, Any]]:
     wanted = q.casefold()
     for row, name in enumerate(channels.id):
         asset = int(channels.asset[row])
+        if not sight.asset(asset):
+            continue
         texts = (name, assets.name[asset], assets.name_zh[asset])
         if not channels.alive[row] or not any(wanted in text.casefold() for text in texts):
             continue

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from lifeline.console import view
+from lifeline.console.access import Asking, signed_by
 from lifeline.ledger.people import People
 from rules.alarms import CAUSES
 
@@ -35,12 +36,18 @@ Seen = Annotated[int, Field(ge=0)]
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    by: Person
+    by: Person | None = None  # with accounts left out: it is the login
     command: CommandId
 
 
 class AckBody(_Body):
     """Acknowledge: who, what they say, what they had seen."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"comment": "patrol sent", "expected_seq": 41, "command": "3f9a0c"}]
+        }
+    )
 
     comment: Text = ""
     expected_seq: Seen
@@ -49,15 +56,34 @@ class AckBody(_Body):
 class PlainBody(_Body):
     """Take an acknowledgement back, or an alarm from its shelf."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"command": "3f9a0c"}]})
+
 
 class ResetBody(_Body):
     """Reset an over-range alarm: a reason (the re-test) is required."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "re-tested, 0.1 %vol", "command": "3f9a0c"}]}
+    )
 
     reason: Said
 
 
 class ShelveBody(_Body):
     """Shelve for so many minutes, for a reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "reason": "works until noon",
+                    "minutes": 30,
+                    "expected_seq": 41,
+                    "command": "3f9a0c",
+                }
+            ]
+        }
+    )
 
     reason: Said
     minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)]
@@ -67,17 +93,27 @@ class ShelveBody(_Body):
 class CommentBody(_Body):
     """A note."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"comment": "smells at the corner", "command": "3f9a0c"}]}
+    )
+
     comment: Said
 
 
 class AssignBody(_Body):
     """Who looks after it; "" nobody."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": "wang", "command": "3f9a0c"}]})
+
     to: Annotated[str, Field(max_length=64)]
 
 
 class ClassifyBody(_Body):
     """Whether the alarm was true, and what caused it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"verdict": "true", "cause": "leak", "command": "3f9a0c"}]}
+    )
 
     verdict: Literal["true", "false"]
     cause: Annotated[str, Field(json_schema_extra={"enum": list(CAUSES)})]
@@ -101,11 +137,11 @@ def install(app: FastAPI, desk: Desk) -> None:
     people = People(desk.ledger)
 
     @app.post("/api/alarms/{alarm_id}/shelve")
-    def _shelve(alarm_id: AlarmId, body: ShelveBody) -> JSONResponse:
+    def _shelve(alarm_id: AlarmId, body: ShelveBody, actor: Asking) -> JSONResponse:
         return answer(
             people.shelve(
                 alarm_id,
-                by=body.by,
+                by=signed_by(actor, body.by),
                 reason=body.reason,
                 for_ns=body.minutes * MINUTE_NS,
                 expected_seq=body.expected_seq,
@@ -114,24 +150,28 @@ def install(app: FastAPI, desk: Desk) -> None:
         )
 
     @app.post("/api/alarms/{alarm_id}/unshelve")
-    def _unshelve(alarm_id: AlarmId, body: PlainBody) -> JSONResponse:
-        return answer(people.unshelve(alarm_id, by=body.by, command=body.command))
+    def _unshelve(alarm_id: AlarmId, body: PlainBody, actor: Asking) -> JSONResponse:
+        return answer(people.unshelve(alarm_id, by=signed_by(actor, body.by), command=body.command))
 
     @app.post("/api/alarms/{alarm_id}/comment")
-    def _comment(alarm_id: AlarmId, body: CommentBody) -> JSONResponse:
-        done = people.comment(alarm_id, by=body.by, text=body.comment, command=body.command)
+    def _comment(alarm_id: AlarmId, body: CommentBody, actor: Asking) -> JSONResponse:
+        done = people.comment(
+            alarm_id, by=signed_by(actor, body.by), text=body.comment, command=body.command
+        )
         return answer(done)
 
     @app.post("/api/alarms/{alarm_id}/assign")
-    def _assign(alarm_id: AlarmId, body: AssignBody) -> JSONResponse:
-        return answer(people.assign(alarm_id, by=body.by, to=body.to, command=body.command))
+    def _assign(alarm_id: AlarmId, body: AssignBody, actor: Asking) -> JSONResponse:
+        return answer(
+            people.assign(alarm_id, by=signed_by(actor, body.by), to=body.to, command=body.command)
+        )
 
     @app.post("/api/alarms/{alarm_id}/classify")
-    def _classify(alarm_id: AlarmId, body: ClassifyBody) -> JSONResponse:
+    def _classify(alarm_id: AlarmId, body: ClassifyBody, actor: Asking) -> JSONResponse:
         return answer(
             people.classify(
                 alarm_id,
-                by=body.by,
+                by=signed_by(actor, body.by),
                 verdict=body.verdict,
                 cause=body.cause,
                 comment=body.comment,
@@ -142,20 +182,24 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 def _seeing(app: FastAPI, desk: Desk, answer: Any) -> None:
     @app.post("/api/alarms/{alarm_id}/ack")
-    def _ack(alarm_id: AlarmId, body: AckBody) -> JSONResponse:
+    def _ack(alarm_id: AlarmId, body: AckBody, actor: Asking) -> JSONResponse:
         done = desk.ledger.acknowledge(
-            alarm_id, body.by, body.comment, body.expected_seq, body.command
+            alarm_id, signed_by(actor, body.by), body.comment, body.expected_seq, body.command
         )
         told: JSONResponse = answer(done)
         return told
 
     @app.post("/api/alarms/{alarm_id}/ack/revoke")
-    def _revoke(alarm_id: AlarmId, body: PlainBody) -> JSONResponse:
-        told: JSONResponse = answer(desk.ledger.revoke(alarm_id, body.by, body.command))
+    def _revoke(alarm_id: AlarmId, body: PlainBody, actor: Asking) -> JSONResponse:
+        told: JSONResponse = answer(
+            desk.ledger.revoke(alarm_id, signed_by(actor, body.by), body.command)
+        )
         return told
 
     @app.post("/api/alarms/{alarm_id}/reset", status_code=202)
-    def _reset(alarm_id: AlarmId, body: ResetBody) -> JSONResponse:
-        told: JSONResponse = answer(desk.ledger.reset(alarm_id, body.by, body.reason, body.command))
+    def _reset(alarm_id: AlarmId, body: ResetBody, actor: Asking) -> JSONResponse:
+        told: JSONResponse = answer(
+            desk.ledger.reset(alarm_id, signed_by(actor, body.by), body.reason, body.command)
+        )
         told.status_code = 202  # the engine answers with a RESET event when it has seen it
         return told

@@ -17,6 +17,7 @@ from rules.judge import LATE
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
+    from lifeline.console.sight import Sight
     from lifeline.site import Limit, Site
 
 LOG = structlog.get_logger("trend")
@@ -29,18 +30,24 @@ MEND_POINTS = 2_000_000
 
 
 def trend_json(
-    desk: Desk, *, channel: str, from_ms: int | None, to_ms: int | None, max_points: int
+    desk: Desk,
+    sight: Sight,
+    *,
+    channel: str,
+    from_ms: int | None,
+    to_ms: int | None,
+    max_points: int,
 ) -> dict[str, Any]:
     """Return columns t, value, suspect, late, received and the limits over the same time.
 
     Raises
     ------
     BadInput
-        No such channel, or a time range that is none.
+        No such channel, or one that is not seen; or a time range that is none.
     """
     site = desk.keeper.site
     row = site.registry.channel_row.get(channel) if site is not None else None
-    if site is None or row is None:
+    if site is None or row is None or not sight.channel(row):
         remedy = "take an id of GET /api/channels"
         raise BadInput("channel", channel, remedy, message=f"there is no channel {channel!r}")
     now_ms = desk.clock.now_ns() // NS
@@ -65,7 +72,9 @@ def trend_json(
         "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
         "late": (points.verdict == LATE).tolist(),
         "limits": _limits(desk.keeper.plans or [(0, site)], row, (begin * NS, span[1])),
-        "neighbours": [_neighbour(desk, site, *near, span) for near in neighbours(site, row)],
+        "neighbours": [
+            _neighbour(desk, site, *near, span) for near in neighbours(site, row, sight)
+        ],
         "now": now_of(desk, row, interval_ns=int(channels.interval_ns[row])),
         "problem": problem,
     }

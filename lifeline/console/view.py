@@ -14,6 +14,7 @@ from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
+    from lifeline.console.sight import Sight
     from lifeline.site import Site
     from rules.alarms import Alarm
     from rules.events import Event
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
 SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
 STALE_AFTER_S = 60.0
+MOST_OPEN = 5_000
+MOST_DRAWN = 64  # kinds of sight
+TROUBLE = "the system is in trouble; whoever runs the city sees it 系统有故障，请联系城市平台值班员"
 
 
 def ms(ns: int) -> int | None:
@@ -151,34 +155,43 @@ def event_json(seq: int, event: Event) -> dict[str, Any]:
     }
 
 
-def state(desk: Desk) -> dict[str, Any]:
-    """Return the whole first screen; many pages that ask at once get the one made for the first."""
+def state(desk: Desk, sight: Sight) -> dict[str, Any]:
+    """Return the first screen of who sees so much; many that ask at once get the one made first."""
     with desk.drawing:
         revision = desk.bell.revision
-        if desk.drawn is None or desk.drawn[0] != revision or "alarms" in desk.flow.problems:
-            desk.drawn = (revision, _draw(desk, revision))
-        return {**desk.drawn[1], **pulse(desk)}
+        drawn = desk.drawn.get(sight.scopes)
+        if drawn is None or drawn[0] != revision or "alarms" in desk.flow.problems:
+            if len(desk.drawn) >= MOST_DRAWN:
+                desk.drawn.clear()
+            drawn = desk.drawn[sight.scopes] = (revision, _draw(desk, revision, sight))
+        return {**drawn[1], **pulse(desk, sight)}
 
 
-def _draw(desk: Desk, revision: int) -> dict[str, Any]:
+def _draw(desk: Desk, revision: int, sight: Sight) -> dict[str, Any]:
     site, settings = desk.keeper.site, desk.settings
+    most = settings.max_listed
     try:
-        held = desk.stand_in.current.list(limit=settings.max_listed + 1)
+        if sight.whole:
+            held = desk.stand_in.current.list(limit=most + 1)
+        else:  # all, for a firm's alarms must not hide behind the city's worst
+            every = desk.stand_in.current.list(limit=MOST_OPEN)
+            held = [(a, s) for a, s in every if sight.alarm(a)]
         desk.flood = desk.stand_in.current.flood()
         desk.flow.problems.pop("alarms", None)
     except Unavailable as error:
         desk.flow.problems["alarms"] = str(error)
         held = []
-    listed = held[: settings.max_listed]
+    listed = held[:most]
     alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
-    _gauge(desk, held)
+    if sight.whole:
+        _gauge(desk, held)
     return {
         "revision": revision,
         "simulation": desk.keeper.simulation,
         "replay": settings.replay,
         "zone": settings.zone,
         "approved": site.approved if site is not None else False,
-        "domains": _domains(site),
+        "domains": _domains(site, sight),
         "levels": _levels(site),
         "counts": _counts(alarms),
         "silent": _silent(alarms, site),
@@ -189,36 +202,44 @@ def _draw(desk: Desk, revision: int) -> dict[str, Any]:
     }
 
 
-def pulse(desk: Desk) -> dict[str, Any]:
-    """Return what moves by itself: the clock, the age of the data, sight, problems."""
+def pulse(desk: Desk, sight: Sight | None = None) -> dict[str, Any]:
+    """Return what moves by itself: the clock, the age of the data, sight, problems.
+
+    What is wrong is told in full to who sees the whole city; its words may name anything.
+    """
     now_ns = desk.clock.now_ns()
     last_ns = desk.flow.last_receive_ns
     age_s = desk.clock.wall_s(max(0, now_ns - last_ns)) if last_ns else None
     if age_s is not None:
         metrics.DATA_AGE.set(age_s)
-    sight = desk.watchdog.sight()
+    seen = desk.watchdog.sight()
     problems = dict(desk.flow.problems)
     if desk.keeper.problem:
         problems["site"] = desk.keeper.problem
     if (reload := last(desk.data)) is not None and reload.trouble:
         problems["reload"] = reload.trouble
     flood = desk.flood.at(now_ns, desk.ledger.writing.flood)
+    announced: int | None = flood.announced
+    if sight is not None and not sight.whole:
+        problems = {"city": TROUBLE} if problems else {}
+        announced = None
     return {
         "now_ms": now_ns // 1_000_000,
-        "flood": {"since_ms": ms(flood.since_ns), "announced": flood.announced},
+        "flood": {"since_ms": ms(flood.since_ns), "announced": announced},
         "factor": desk.clock.factor,
         "data_age_s": age_s,
         "stale": age_s is None or age_s > STALE_AFTER_S,
         "behind": desk.flow.behind,
-        "watched": sight.watched,
-        "blind": sight.blind,
-        "heartbeat_age_s": round(sight.age_s, 1),
+        "watched": seen.watched,
+        "blind": seen.blind,
+        "heartbeat_age_s": round(seen.age_s, 1),
         "problems": problems,
     }
 
 
-def _domains(site: Site | None) -> list[dict[str, str]]:
-    held = set(site.registry.assets.domain) if site is not None else set()
+def _domains(site: Site | None, sight: Sight) -> list[dict[str, str]]:
+    every = site.registry.assets.domain if site is not None else ()
+    held = set(every) if sight.whole else {d for row, d in enumerate(every) if sight.asset(row)}
     return [
         {"domain": d, "en": en, "zh": zh} for d, (en, zh) in domain_words().items() if d in held
     ]
@@ -267,8 +288,8 @@ def _gauge(desk: Desk, held: list[tuple[Alarm, bool]]) -> None:
             metrics.OPEN_ALARMS.labels(severity, word).set(counts[severity, word])
 
 
-def map_json(desk: Desk) -> dict[str, Any]:
-    """Return the assets as GeoJSON (RFC 7946)."""
+def map_json(desk: Desk, sight: Sight) -> dict[str, Any]:
+    """Return the assets that are seen as GeoJSON (RFC 7946)."""
     site = desk.keeper.site
     features: list[dict[str, Any]] = []
     if site is not None:
@@ -288,6 +309,6 @@ def map_json(desk: Desk) -> dict[str, Any]:
                 },
             }
             for row in range(len(assets.id))
-            if assets.alive[row] and assets.lon[row] == assets.lon[row]
+            if assets.alive[row] and assets.lon[row] == assets.lon[row] and sight.asset(row)
         ]
     return {"type": "FeatureCollection", "features": features}

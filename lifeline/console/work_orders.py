@@ -50,7 +50,21 @@ _SIGNATURE: Final = re.compile(r"v1=[0-9a-f]{64}")
 class WorkOrder(BaseModel):
     """One word of a work-order system about one alarm."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        str_strip_whitespace=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "77-1",
+                    "alarm": "0123456789ab",
+                    "order": "WO-77",
+                    "status": "dispatched",
+                    "by": "dispatch",
+                }
+            ]
+        },
+    )
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]  # of this message
     alarm: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -106,7 +120,10 @@ def install(app: FastAPI, desk: Desk) -> None:
         return
     people, replays = People(desk.ledger), Replays(now_s=time.time())
 
-    @app.post("/api/hooks/work-orders")
+    content = {"application/json": {"schema": WorkOrder.model_json_schema()}}
+    told = {"requestBody": {"required": True, "content": content}}
+
+    @app.post("/api/hooks/work-orders", openapi_extra=told)
     async def _work_order(request: Request) -> JSONResponse:
         body, now_s = await request.body(), time.time()
         signature = request.headers.get("Lifeline-Signature", "")

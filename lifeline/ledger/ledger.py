@@ -272,7 +272,7 @@ class Ledger:
         rule: str = "",
         subject: str = "",
         word: str = "",
-        limit: int = 500,
+        limit: int | None = 500,
     ) -> list[tuple[Alarm, bool]]:
         """Return alarms with their simulation mark; ``subject`` matches as a prefix."""
         query = select(ALARM.c.state, ALARM.c.simulation)

@@ -32,6 +32,26 @@ def open_ledger(folder: Path) -> Ledger:
     raise Missing(f"{folder}: no ledger.sqlite in it or its data/; has a city run here?")
 
 
+def open_or_make(folder: Path) -> Ledger:
+    """Open the ledger of a city's folder, or make it where the city has not run yet.
+
+    Raises
+    ------
+    Missing
+        The folder is no city's.
+    Invalid
+        ``city.toml`` has mistakes: which ledger is meant cannot be told.
+    lifeline.ledger.Unavailable
+        It does not answer.
+    """
+    if not (folder / FILE_NAME).is_file():
+        return open_ledger(folder)
+    config = load_config(folder)
+    if not config.ledger_url:
+        config.data.mkdir(exist_ok=True)
+    return Ledger(config.ledger_url or f"sqlite:///{config.data / 'ledger.sqlite'}")
+
+
 def _in_a_server(folder: Path) -> str:
     """Return the server's address that a city's folder names, "" where it names none."""
     if not (folder / FILE_NAME).is_file():

@@ -11,6 +11,7 @@ from lifeline.console.guard import Proxy
 from lifeline.notify.outlets import cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
+from lifeline.people.doorman import LoginRules
 from lifeline.serve import ServeSettings, run_serve
 from rules.flood import FloodLimits
 
@@ -27,6 +28,8 @@ def run(context: Context) -> None:
         host=page.bind,
         port=page.port,
         proxy=_proxy(config),
+        login=config.entry.login.rules if config.entry.login else LoginRules(),
+        origin=page.origin or "",
         certificate=config.page_certificate,
         zone=site.timezone,
         simulation=site.simulation,
@@ -53,7 +56,7 @@ def run(context: Context) -> None:
 
 def _proxy(config: CityConfig) -> Proxy | None:
     page = config.entry.page
-    if page.origin is None:
+    if page.origin is None or not (page.token_file or page.token_env):
         return None
     return Proxy(origin=page.origin, token=config.secret(page.token_file, page.token_env))
 

@@ -170,7 +170,7 @@ def test_the_containers_configuration_is_in_order_and_fits_the_others(tmp_path, 
     for host in (config.mqtt.host, config.influx.url.split("//")[1].split(":")[0]):
         assert host in SERVICES
     assert (
-        f"http://127.0.0.1:{config.page.port}/api/health"
+        f"http://127.0.0.1:{config.page.port}/healthz"
         in SERVICES["lifeline"]["healthcheck"]["test"][-1]
     )
     assert SERVICES["lifeline"]["ports"][0].endswith(f":{config.coap.port}/udp")

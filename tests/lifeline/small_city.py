@@ -74,7 +74,7 @@ rules:
 """
 
 
-def registry_yaml(*, simulation: bool) -> str:
+def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> str:
     lines = ["version: 1", f"simulation: {str(simulation).lower()}"]
     lines += ["sites: [{id: 410100-st-000001, name: Zhongyuan, name_zh: 中原区}]", "devices:"]
     lines += [
@@ -92,6 +92,7 @@ def registry_yaml(*, simulation: bool) -> str:
             f"  name: {name}",
             f"  name_zh: {name_zh}",
             "  district: Zhongyuan",
+            f"  attributes: {{owner: {owners[asset]}}}" if asset in (owners or {}) else "",
             f"  at: [{lon}, {lat}]",
             "  sensors:",
             f"  - id: {sensor}",
@@ -107,13 +108,18 @@ class SmallCity:
     """Writes what ingest and engine would write, when told to."""
 
     def __init__(
-        self, data: Path, *, simulation: bool = False, rules: dict[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        simulation: bool = False,
+        rules: dict[str, str] | None = None,
+        owners: dict[str, str] | None = None,
     ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
-        (source / "city.yaml").write_text(registry_yaml(simulation=simulation))
+        (source / "city.yaml").write_text(registry_yaml(simulation=simulation, owners=owners))
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)

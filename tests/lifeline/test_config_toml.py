@@ -100,6 +100,31 @@ def test_the_page_leaves_loopback_only_behind_a_proxy_that_shows_a_token(folder)
     assert config.entry.page.bind == "0.0.0.0"  # noqa: S104
 
 
+def test_the_page_leaves_loopback_with_a_login_of_its_own_and_tls(folder):
+    login, tls = "[login]\n", '[tls]\nfolder = "tls"\n'
+    (folder / "tls").mkdir()
+    for name in ("ca.crt", "page.crt", "page.key"):
+        (folder / "tls" / name).write_text("x")
+        (folder / "tls" / name).chmod(0o600)
+    (line,) = told(folder, GOOD + BEYOND + ORIGIN + login)
+    assert "without a proxy write the tables [login] and [tls]" in line
+    (line,) = told(folder, GOOD + BEYOND + login)
+    assert "the page has no login of its own that TLS protects" in line
+    (line,) = told(folder, GOOD + BEYOND + ORIGIN + tls)
+    assert "without a proxy write the tables [login] and [tls]" in line
+    (line,) = told(folder, GOOD + BEYOND + login + tls)
+    assert "as browsers see the page" in line
+    config = config_of(folder, GOOD + BEYOND + ORIGIN + login + tls)
+    assert config.entry.login.rules.required
+    assert config.entry.login.rules.longest_ns == 12 * 3600 * 10**9
+    config = config_of(folder, GOOD + '[login]\nidle = "8h"\nlongest = "1d"\n')
+    assert config.entry.login.rules.idle_ns == 8 * 3600 * 10**9
+    (line,) = told(folder, GOOD + '[login]\nidle = "13h"\n')
+    assert line.startswith("city.toml:7:8: idle: is longer than longest")
+    (line,) = told(folder, GOOD + '[login]\nidel = "13h"\n')
+    assert 'did you mean "idle"' in line
+
+
 def test_a_city_without_any_source_is_refused(folder):
     (line,) = told(folder, '[site]\nname = "x"\n')
     assert "needs [mqtt] or [coap]" in line

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from lifeline.clock import Clock
+from lifeline.console.access import sight_of
 from lifeline.console.desk import Desk
 from lifeline.console.trend import trend_json
 from lifeline.hot_buffer import HotBuffer, Points
+from lifeline.ledger import Ledger
 from lifeline.notify import WebhookSettings
+from lifeline.people.roles import ANYBODY
 from lifeline.serve import ServeSettings, run_serve
 from lifeline.site import Site, SiteKeeper
 from rules.readings import Readings
@@ -247,26 +250,29 @@ def test_a_trend_joins_the_archive_and_the_hot_buffer_without_a_seam(city):
         data=city.data,
         settings=ServeSettings(),
         clock=Clock(),
-        ledger=None,
+        ledger=Ledger("sqlite:///" + str(city.data / "ledger.sqlite")),
         keeper=keeper,
         hot=hot,
         watchdog=None,
         archive=Archive(),
     )
     to = now_ns // 10**6 + 1
-    told = trend_json(desk, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
+    sight = sight_of(desk, ANYBODY)
+    told = trend_json(desk, sight, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
     assert desk.archive.asked[0] == row
     assert desk.archive.asked[2] == recent[0], "where memory begins, the archive ends"
     assert told["value"] == [0.5] * (len(told["t"]) - 10) + [0.7] * 10
     assert told["t"] == sorted(told["t"])
-    recent_only = trend_json(desk, channel=GAS, from_ms=to - 60_000, to_ms=to, max_points=1_000)
+    recent_only = trend_json(
+        desk, sight, channel=GAS, from_ms=to - 60_000, to_ms=to, max_points=1_000
+    )
     assert len(recent_only["t"]) == 1
 
     def broken(*_args):
         raise RuntimeError("no disk")
 
     desk.archive.trend = broken
-    told = trend_json(desk, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
+    told = trend_json(desk, sight, channel=GAS, from_ms=to - 3_600_000, to_ms=to, max_points=1_000)
     assert (len(told["t"]), told["problem"]) == (10, "archive: no disk")
 
 

@@ -33,7 +33,11 @@ SECRETS = {
     "influx": "marked-influx-2a76b9719d91",
     "webhook": "marked-webhook-1017c592b0cd",
     "page": "marked-page-token-7d793037a0760186574b0282",
+    "password": "marked-password-b14a7b8059d9",
+    "wrong": "marked-wrong-password-9f6e6800cfae",
 }
+SENT = ("mqtt", "influx", "webhook", "page")  # what others could repeat
+GIVEN_OUT = ("session", "csrf", "token")  # noted among SECRETS once they are made
 
 
 class Telltale(BaseHTTPRequestHandler):
@@ -41,7 +45,9 @@ class Telltale(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        said = json.dumps({"code": "unauthorized", "message": f"{list(SECRETS.values())} no!"})
+        said = json.dumps(
+            {"code": "unauthorized", "message": f"{[SECRETS[name] for name in SENT]} no!"}
+        )
         body = f"{said}\n{self.headers}".encode()
         self.server.asked.append(self.path)
         self.send_response(401 if "write" in self.path else 500)
@@ -70,7 +76,7 @@ def city(tmp_path, telltale):
     site, url = tmp_path / "city", f"http://{servers.HOST}:{telltale.server_port}"
     ports = [servers.free_port() for _ in range(3)]
     write_site(site, Ports(ports[0], ports[1], ports[2], url, f"{url}/hook"))
-    for name in ("mqtt", "influx", "page"):
+    for name in ("mqtt", "influx", "page", "password"):
         (site / name).write_text(SECRETS[name] + "\n")
     text = (site / "city.toml").read_text()
     for old, new in (
@@ -128,6 +134,8 @@ def leak(port):
 
 def told_by(port, *paths):
     shown = {"Authorization": f"Bearer {SECRETS['page']}", "Host": "o.example"}
+    if "token" in SECRETS:
+        shown["Lifeline-Token"] = SECRETS["token"]
     base = f"http://{servers.HOST}:{port}"
     texts = []
     with httpx.Client(base_url=base, timeout=10) as http:
@@ -140,6 +148,30 @@ def told_by(port, *paths):
     return texts
 
 
+def accounts_of(site):
+    """Add an account and a token as a person does; what they print is told too."""
+    where, token = ("--in", site), site / "api-token"
+    add = ("add", "li", "--role", "admin", "--password-file", site / "password", *where)
+    make = ("token", "li", "--label", "t", "--out", token, "--role", "admin", *where)
+    said = [lifeline("people", *words) for words in (add, make, ("list", *where), ("log", *where))]
+    assert [ran.returncode for ran in said] == [0] * 4, [ran.stderr for ran in said]
+    return token.read_text().strip(), "".join(ran.stdout + ran.stderr for ran in said)
+
+
+def logged_in(port):
+    """Log in, once wrongly; return (session, token of the page, what the page said)."""
+    shown = {"Authorization": f"Bearer {SECRETS['page']}", "Host": "o.example"}
+    shown["Origin"] = "https://o.example"
+    with httpx.Client(base_url=f"http://{servers.HOST}:{port}", timeout=10) as http:
+        http.headers.update(shown)
+        wrong = http.post("/login", json={"login": "li", "password": SECRETS["wrong"]})
+        bad = http.post("/login", json={"login": "li", "password": [SECRETS["password"]]})
+        right = http.post("/login", json={"login": "li", "password": SECRETS["password"]})
+        assert [wrong.status_code, bad.status_code, right.status_code] == [401, 422, 200]
+        session = right.headers["set-cookie"].split(";")[0].split("=", 1)[1]
+    return session, right.json()["csrf"], wrong.text + bad.text
+
+
 def commands(run):
     held = psutil.Process(run.pid)
     return [" ".join(p.cmdline()) for p in (held, *held.children(recursive=True))]
@@ -148,10 +180,15 @@ def commands(run):
 @pytest.mark.real
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("form", ["--json-logs", "--no-json-logs"])
-def test_no_secret_is_told_when_each_outside_thing_fails(city, telltale, tmp_path, form):
+def test_no_secret_is_told_when_each_outside_thing_fails(
+    city, telltale, tmp_path, monkeypatch, form
+):
     site, (mqtt_port, _, page) = city
     log, said = tmp_path / "run.log", {}
     users = {"lifeline": SECRETS["mqtt"], "gw": "gw"}
+    monkeypatch.setenv("MARKED_SECRET", SECRETS["webhook"])
+    token, said["people"] = accounts_of(site)
+    monkeypatch.setitem(SECRETS, "token", token)
     with running(site, log, form) as run:
         with servers.mosquitto(port=mqtt_port, users=users):
             until(lambda: b"mqtt connected" in log.read_bytes(), "the broker")
@@ -162,15 +199,16 @@ def test_no_secret_is_told_when_each_outside_thing_fails(city, telltale, tmp_pat
             until(lambda: b"refused the connection" in log.read_bytes(), "a refused login")
         paths = ("/", "/api/state", "/api/health", "/metrics", "/api/alarms", "/api/nothing")
         until(lambda: "webhook" in told_by(page, "/api/health")[0], "trouble on the page")
-        for number, text in enumerate(told_by(page, *paths)):
+        session, csrf, said["login"] = logged_in(page)
+        monkeypatch.setitem(SECRETS, "session", session)
+        monkeypatch.setitem(SECRETS, "csrf", csrf)
+        for number, text in enumerate(told_by(page, *paths, "/api/people", "/api/people/log")):
             said[f"page {number}"] = text
         said["ps"] = "\n".join(commands(run))
         said["doctor"] = lifeline("doctor", site).stdout
-    environment = pytest.MonkeyPatch()
-    environment.setenv("MARKED_SECRET", SECRETS["webhook"])
+    monkeypatch.setenv("MARKED_SECRET", SECRETS["webhook"])
     bundle = tmp_path / "b.tar.gz"
     ran = lifeline("support-bundle", bundle, "--site", site, "--log", log, "--readings")
-    environment.undo()
     assert ran.returncode == 0, ran.stderr
     with tarfile.open(bundle) as parts:
         for part in parts.getmembers():
@@ -187,6 +225,7 @@ def test_no_secret_is_told_when_each_outside_thing_fails(city, telltale, tmp_pat
         for name, secret in SECRETS.items()
         if secret in text
     ]
+    assert set(GIVEN_OUT) <= set(SECRETS)
     assert told == []
 
 

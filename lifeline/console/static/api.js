@@ -1,16 +1,32 @@
 // Talking to serve: every error is an Error with the server's own words and remedy.
+let csrf = ""; // shown with each order of a session: only this page knows it
+let stranger = () => {};
+export const trust = (token) => { csrf = token; };
+export const onStranger = (then) => { stranger = then; }; // called when the session is none any more
 export async function ask(path, body) {
-  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+  const headers = { "Content-Type": "application/json", ...(csrf ? { "X-CSRF-Token": csrf } : {}) };
+  const options = body ? { method: "POST", headers, body: JSON.stringify(body) } : {};
   const answer = await fetch(path, options);
   const told = await answer.json().catch(() => ({}));
   if (answer.ok) return told;
-  const { message = `HTTP ${answer.status}`, remedy = "", by, seq } = told.error ?? {};
+  const { message = `HTTP ${answer.status}`, remedy = "", by, seq, field } = told.error ?? {};
+  if (path !== "/login" && (answer.status === 401 || (answer.status === 403 && field === "X-CSRF-Token"))) stranger();
   throw Object.assign(new Error(remedy ? `${message} – ${remedy}` : message), { by, seq, status: answer.status });
 }
 export const commandId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+// It connects again by itself; a refusal ends an EventSource for good, so then it is asked why first.
 export function listen({ state, pulse, heard }) {
-  const source = new EventSource("/api/stream");
-  source.addEventListener("state", (e) => { heard(); state(JSON.parse(e.data)); });
-  source.addEventListener("pulse", (e) => { heard(); pulse(JSON.parse(e.data)); });
-  return source; // it connects again by itself
+  let source, later;
+  const open = () => {
+    close();
+    source = new EventSource("/api/stream");
+    source.addEventListener("state", (e) => { heard(); state(JSON.parse(e.data)); });
+    source.addEventListener("pulse", (e) => { heard(); pulse(JSON.parse(e.data)); });
+    source.addEventListener("ended", () => { close(); stranger(); });
+    source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) later = setTimeout(again, 2000); });
+  };
+  const again = () => ask("/api/me").then(open, (error) => { if (error.status !== 401) later = setTimeout(again, 2000); });
+  const close = () => { clearTimeout(later); source?.close(); };
+  open();
+  return { open, close };
 }

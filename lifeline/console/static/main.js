@@ -6,6 +6,7 @@ import { label } from "./numbers.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
+import * as session from "./session.js";
 import { library } from "./trend.js";
 import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
 
@@ -28,7 +29,7 @@ const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
-  alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
+  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
 const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord(), firstOut: list.firstOf([...held.values()], pulse.flood) });
@@ -64,6 +65,7 @@ function announce(alarms) {
 function draw() {
   if (!state) return;
   words();
+  session.draw();
   list.draw(held, listView());
   map.draw([...held.values()], view);
   tiles();
@@ -103,7 +105,7 @@ function top() {
   const blinds = state.blinds.slice(-1).map((b) => say("blindTimes", clock(b.from_ms, state.zone, true), clock(b.to_ms, state.zone)));
   const problems = [...Object.values(pulse.problems ?? {}), ...(state.more ? [say("more")] : [])];
   const flood = pulse.flood ?? {};
-  put("flood", say("flood", clock(flood.since_ms, state.zone), flood.announced), Boolean(flood.since_ms));
+  put("flood", say("flood", clock(flood.since_ms, state.zone), flood.announced ?? "–"), Boolean(flood.since_ms));
   put("problems", problems.join(" · "), problems.length > 0);
   put("by-label", say("operator"));
   put("foot", [say("safety"), ...(pulse.watched === false ? [say("unwatched")] : []), ...blinds].join("   ·   "));
@@ -172,6 +174,8 @@ function letGo({ keep = false } = {}) {
 }
 
 function who() {
+  if (!session.may("operator")) { tell(say("mayNot")); return ""; }
+  if (session.login()) return session.login();
   const by = byId("by").value.trim();
   byId("by").classList.toggle("missing", !by);
   if (!by) { byId("by").focus(); tell(say("askOperator")); }
@@ -294,13 +298,13 @@ function chart() {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
-    if (byId("care").open) return; // its forms answer Enter, the dialog Escape
+    if (document.querySelector("dialog[open]:not(#find)")) return; // its forms answer Enter, the dialog Escape
     if (event.key === "Escape" || event.key === "Enter") event.target.blur();
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
   const order = ORDERS[event.key];
-  if (!order || byId("find").open || byId("care").open || (byId("help").open && event.key !== "?")) return;
+  if (!order || document.querySelector("dialog[open]:not(#help)") || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
   event.preventDefault();
   order();
@@ -333,7 +337,8 @@ setInterval(() => {
 setTimeout(library, 3000);
 panel.clear();
 // A link is followed once there is something to show: the map's assets and the first state.
-const drawn = map.start(() => ask("/api/map"), open).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
+const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));
+const drawn = known.then(() => map.start(() => ask("/api/map"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
 let arrived;
 Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
 addEventListener("hashchange", follow);

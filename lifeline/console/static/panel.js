@@ -56,11 +56,13 @@ function trendParts(channel, same, view, again) {
 function orders(alarm, view, comment) {
   const onMap = h("button", { class: "second phone", onclick: () => view.toMap(alarm) }, say("onMap"));
   const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
-  const more = h("button", { id: "more", class: "second", onclick: () => view.care(alarm) }, say("care.open"));
+  const may = view.may("operator"); // what one may not do is not offered
+  const more = may ? h("button", { id: "more", class: "second", onclick: () => view.care(alarm) }, say("care.open")) : null;
   if (alarm.acked) {
     const by = say("ackedBy", alarm.acked_by, clock(alarm.acked_ms, view.zone));
     return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), more, onMap, back);
   }
+  if (!may) return h("div", { class: "orders" }, onMap, back);
   return h("div", { class: "orders" },
     h("button", { id: "ack", onclick: () => view.acknowledge(alarm) }, say("ack")),
     h("input", { id: "comment", value: comment, placeholder: say(alarm.ack_wants === "comment" ? "commentWanted" : "comment"), "aria-label": say("comment"), maxlength: "1000" }),
@@ -68,7 +70,7 @@ function orders(alarm, view, comment) {
 }
 
 function resetButton(alarm, view) {
-  return alarm.over_range ? h("button", { class: "second", onclick: () => view.reset(alarm) }, say("reset")) : null;
+  return alarm.over_range && view.may("operator") ? h("button", { class: "second", onclick: () => view.reset(alarm) }, say("reset")) : null;
 }
 
 function ranges(channel, again) {

@@ -72,6 +72,15 @@ const WORDS = {
     first: ["FIRST OUT of the flood", "首发报警"], stands: ["standing for more than a day", "持续超过一天"],
     chatters: ["chattering", "频繁抖动"], with: ["with {0}", "负责人 {0}"], again: ["came again {0} ×", "重复报警 {0} 次"],
   },
+  roles: { viewer: ["viewer", "查看"], operator: ["operator", "值班"], engineer: ["engineer", "工程"], admin: ["admin", "管理"] },
+  mayNot: ["Your role does not allow this.", "您的角色无此权限。"],
+  login: {
+    asks: ["Log in to see the city.", "请登录。"], name: ["login", "账号"], password: ["password", "密码"], enter: ["Log in", "登录"],
+    unreachable: ["The page does not answer; try again.", "页面无响应，请重试。"], leave: ["Log out", "退出"], me: ["account of {0}", "账号 {0}"],
+    everywhere: ["Log out everywhere", "在所有设备退出"], stay: ["Stay", "返回"], whole: ["whole city", "全市"], ends: ["this login ends at {0} at latest", "本次登录最迟于 {0} 失效"],
+    ended: ["LOGGED OUT – what you see is old", "登录已失效，画面不是最新"], kept: ["Nothing you typed is lost: log in and go on.", "已输入的内容仍在，重新登录后继续。"],
+    again: ["Logged in again; order once more what was not done.", "已重新登录，未完成的操作请再次提交。"],
+  },
   verdicts: { true: ["true alarm", "真报警"], false: ["false alarm", "误报"] },
   causes: {
     leak: ["leak", "泄漏"], "third-party": ["third party", "第三方破坏"], equipment: ["equipment", "设备故障"], process: ["process", "工艺运行"],
