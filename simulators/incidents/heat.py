@@ -21,6 +21,7 @@ from simulators.incidents.truth import (
     reported_s,
     rows_of,
 )
+from simulators.signals.models.heat import LEAST_MAKEUP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,14 +60,15 @@ def heat_leak(registry: Registry, onset: Onset) -> Incident:
         by(onset.option("warmer_k", 40.0), air, soak),
         Part(damp, wets),
     ]
-    total = makeup + 0.25
+    # while the network warms its water swells and needs the least: what is sure is told
+    total = makeup + LEAST_MAKEUP
     level, limit = next(
         ((n, x) for n, x in (("red", 4.0), ("orange", 2.0), ("yellow", 1.0), ("blue", 0.7))
          if total > 1.1 * x), ("", 0.0)
     )  # fmt: skip
     if not level or not len(added):
         raise Misplaced("the leak is below every limit of make-up here; more makeup, or a station")
-    after = -rise * np.log(1 - (limit - 0.25) / makeup)
+    after = -rise * np.log(1 - (limit - LEAST_MAKEUP) / makeup)
     return made(
         registry, onset, here,
         kind="heat_leak", severity=SEVERITY[level], told_by=("makeup", "pressure", "temperature"),

@@ -215,6 +215,17 @@ def test_a_stuck_bearing_follows_the_temperature_by_a_fifth():
     assert slope == pytest.approx(0.2, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("makeup", "severity"), [(0.8, 1), (1.04, 1), (1.06, 2), (2.1, 2), (2.2, 3)]
+)
+def test_a_leak_of_heating_promises_what_the_tightest_network_shows(makeup, severity):
+    """A network that warms needs next to no make-up: 0.05 %, not the 0.25 % of a calm day."""
+    where, lasts, _, _ = WHERE["heat_leak"]
+    onset = Onset(id="x", place=place_of(where), begin_ns=0, lasts_s=lasts,
+                  options={"makeup": makeup})  # fmt: skip
+    assert KINDS["heat_leak"](registry(), onset).severity == severity
+
+
 def test_a_kind_refuses_a_place_where_it_cannot_happen_and_a_size_that_alarms_nobody():
     r = registry()
     for kind, (_, lasts, _, _) in WHERE.items():

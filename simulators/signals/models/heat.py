@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 WATER_M_S = 1.2  # in the mains
 HOURS_OF_WATER = 6.0  # a network holds so many hours of its circulation
+LEAST_MAKEUP, MOST_MAKEUP = (
+    0.05,
+    0.6,
+)  # % of circulation, of a tight network while it warms or cools
 
 
 def circulation(v: View, rows: Rows, t: Floats) -> Floats:
@@ -65,7 +69,7 @@ def makeup(v: View, rows: Rows, t: Floats) -> Floats:
     """Return make-up, % of circulation: small losses, and what the water shrinks by as it cools."""
     falls = plant(v, t - 3600) - plant(v, t)  # K/h
     shrink = 100 * contraction(HOURS_OF_WATER, falls)
-    return np.clip(0.25 + shrink + 0.03 * v.slow(rows, t, 3600), 0.05, 0.6)
+    return np.clip(0.25 + shrink + 0.03 * v.slow(rows, t, 3600), LEAST_MAKEUP, MOST_MAKEUP)
 
 
 def humidity(v: View, rows: Rows, t: Floats) -> Floats:
