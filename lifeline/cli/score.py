@@ -92,6 +92,32 @@ def quiet(
     _tell("quiet", verdicts, operators, json_file, html, markdown)
 
 
+@app.command("reach")
+def reach(
+    *,
+    rules: Rules = None,
+    seeds: Seeds = 20,
+    first_seed: First = 1000,
+    json_file: JsonFile = None,
+    markdown: Markdown = None,
+) -> None:
+    """Measure what is asked of alarms: how early, how small, where; told by size beside the aim."""
+    from lifeline.scenarios.detection_page import reach_section, with_tables
+    from lifeline.scenarios.reach import aims, reach_scenarios
+
+    room_to_write(json_file, markdown)
+    verdicts = played(reach_scenarios(), rules, range(first_seed, first_seed + seeds))
+    held = aims(verdicts)
+    text = reach_section(held, seeds=seeds, first_seed=first_seed)
+    wide_screen().print(text, markup=False)
+    if json_file is not None:
+        told = [aim.to_json() for aim in held]
+        json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    if markdown is not None:
+        old = markdown.read_text(encoding="utf-8")
+        markdown.write_text(with_tables(old, "reach", text), encoding="utf-8")
+
+
 @app.command("file")
 def file(
     recording: Annotated[Path, typer.Argument(help="A recording that tells its own truth.")],

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lifeline.scenarios.judge import Verdict
+    from lifeline.scenarios.reach import Aim
     from lifeline.scenarios.score import RuleShare, Score
 
 MOST_REMARKS: Final = 40
 _MADE_BY: Final = {
-    "scenarios": "lifeline score scenarios --seeds {seeds} --markdown docs/detection.md",
-    "quiet": "lifeline score quiet --days {days} --markdown docs/detection.md",
+    "scenarios": "lifeline score scenarios --seeds {seeds}{first} --markdown docs/detection.md",
+    "quiet": "lifeline score quiet --days {days}{first} --markdown docs/detection.md",
 }
 
 
@@ -27,8 +28,9 @@ def section(
     verdicts: Sequence[Verdict],
 ) -> str:
     """Return the figures of a score as Markdown."""
-    seeds = len({verdict.variant.seed for verdict in verdicts})
-    command = _MADE_BY[what].format(seeds=seeds, days=round(score.days))
+    seeds = {verdict.variant.seed for verdict in verdicts}
+    first = f" --first-seed {min(seeds)}" if min(seeds) != 1 else ""
+    command = _MADE_BY[what].format(seeds=len(seeds), days=round(score.days), first=first)
     lines = [f"`{command}`", "", "| figure | value |", "|---|--:|"]
     lines += [f"| {name} | {value} |" for name, value in _figures(score)]
     if score.kinds:
@@ -58,6 +60,21 @@ def section(
         lines += [f"- {line}" for line in said[:MOST_REMARKS]]
         if len(said) > MOST_REMARKS:
             lines.append(f"- … and {len(said) - MOST_REMARKS} more")
+    return "\n".join(lines)
+
+
+def reach_section(aims: Sequence[Aim], *, seeds: int, first_seed: int) -> str:
+    """Return what is asked for, what it came to, and where it ends by size, as Markdown."""
+    command = f"lifeline score reach --seeds {seeds} --first-seed {first_seed}"
+    lines = [f"`{command} --markdown docs/detection.md`", ""]
+    lines += ["| asked for | wanted | reached | cases |", "|---|--:|--:|--:|"]
+    for aim in aims:
+        share = "–" if aim.share is None else f"{aim.share:.0%}"
+        lines.append(f"| {aim.name} | {aim.wanted:.0%} | {share} | {len(aim.counted)} |")
+    for aim in aims:
+        lines += ["", f"{aim.name}, by size:", ""]
+        lines += [f"| {aim.measure} | cases | reached |", "|---|--:|--:|"]
+        lines += [f"| {size} | {cases} | {reached} |" for size, cases, reached in aim.by_size()]
     return "\n".join(lines)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DAY_S = 86_400.0
+LATER_H = 1.5  # people rise at weekends
 RAIN_SLOT_S = 43_200.0
 RAIN_CHANCE = 0.12  # per slot: about 90 events a year
 QUIET_RAIN_MM_H = 10.0  # a quiet city has no storm
@@ -88,6 +89,18 @@ class Drivers:
         free: NDArray[np.bool_] = (day + 3) % 7 >= 5
         return free
 
+    def weekend_share(self, t_s: Floats) -> Floats:
+        """Return how much of a weekend's habits holds, 0…1: they come and go round midnight.
+
+        Linear over an hour and a half on either side: nothing a city uses jumps with the date.
+        """
+        half = LATER_H * 3600
+        before = self.weekend(t_s - half).astype(np.float64)
+        after = self.weekend(t_s + half).astype(np.float64)
+        along = np.minimum(1.0, ((t_s + self.offset_h * 3600 + half) % DAY_S) / (2 * half))
+        share: Floats = before + (after - before) * along
+        return share
+
     def sun(self, t_s: Floats) -> Floats:
         """Return sunshine, 0…1, a half sine from 6 to 18 o'clock, dimmer when it rains."""
         height: Floats = np.sin(np.pi * (self.hour(t_s) - 6) / 12)
@@ -132,21 +145,22 @@ class Drivers:
         return 16 + year + 0.3 * wander(key_of(self.seed, "soil"), t_s, 5 * DAY_S)
 
     def _traffic(self, t_s: Floats) -> Floats:
-        late = np.where(self.weekend(t_s), 1.5, 0.0)
+        free = self.weekend_share(t_s)
         h = self.hour(t_s)
 
         def bump(at: float, width: float) -> Floats:
-            bell: Floats = np.exp(-(((h - late - at) / width) ** 2) / 2)
+            away = (h - LATER_H * free - at + 12) % 24 - 12  # the day before midnight counts too
+            bell: Floats = np.exp(-((away / width) ** 2) / 2)
             return bell
 
         level = 0.15 + bump(8, 1.5) + 0.8 * bump(12.5, 3) + bump(18, 1.8)
-        calm = np.where(self.weekend(t_s), 0.75, 1.0)
+        calm = 1 - 0.25 * free
         slow = 1 + 0.05 * wander(key_of(self.seed, "traffic"), t_s, 1200)
         mean = 0.745  # of the weekday's curve over 24 h
         return np.maximum(0.02, calm * level * slow / mean)
 
     def _demand(self, t_s: Floats) -> Floats:
-        h = (self.hour(t_s) - np.where(self.weekend(t_s), 1.5, 0.0)) % 24
+        h = (self.hour(t_s) - LATER_H * self.weekend_share(t_s)) % 24
         hot = 1 + 0.015 * np.maximum(0.0, self._air(t_s) - 25)
         slow = 1 + 0.02 * wander(key_of(self.seed, "demand"), t_s, 900)
         curve: Floats = np.interp(h, _DEMAND_H, _DEMAND)

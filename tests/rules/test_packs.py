@@ -53,6 +53,7 @@ CITY = {
         "ft-01/max temperature Cel -20 120 22",
         "lvl-01/level level m 0 5 0.02",
     ],
+    ("water-dm", "dma"): ["q-01/mean flow m3/h 0 4000 120"],
     ("water-pp", "pressure_point"): ["p-01/mean pressure kPa 0 1600 300"],
     ("water-nl", "noise_logger"): ["ln-01/min leak_noise dB 0 120 20 1d"],
     ("water-wq", "quality_point"): [
@@ -135,6 +136,7 @@ PPM_CO = 28.010 / 24.0550  # mg/m3, at 20 Cel
 # rule, side: blue, yellow, orange, red in the canonical unit (None: no such level)
 DOMAIN = {
     ("gas-ch4-space", 1): (0.5, 1.0, 1.25, 2.5),
+    ("gas-ch4-forecast", -1): (5400, 2700, None, None),  # s
     ("gas-ch4-station", 1): (0.5, 1.0, 1.25, 2.5),  # 10, 20, 25, 50 %LEL
     ("gas-pressure-low-side-high", 1): (3.0, 3.5, 5, 10),
     ("gas-pressure-low-side-low", -1): (1.6, 1.4, 1.0, 0.6),
@@ -172,6 +174,8 @@ DOMAIN = {
     ("water-pressure-drop", -1): (-8, -12, None, None),
     ("water-pressure-apart", 1): (80, None, None, None),
     ("water-pressure-apart", -1): (-80, None, None, None),
+    ("water-inflow-jump", 1): (12, 20, None, None),  # % within five minutes
+    ("water-night-flow", 1): (5, None, None, None),  # sigma
     ("water-chlorine-low", -1): (0.1, 0.05, 0.03, None),
     ("water-turbidity", 1): (0.5, 1, 3, 5),
     ("drain-ponding", 1): (3, 10, 15, 25),
@@ -222,9 +226,9 @@ LOUD = {
     "drain-ponding", "drain-ch4", "drain-h2s", "gallery-ch4", "gallery-o2-low", "gallery-h2s",
     "gallery-co", "gallery-cable",
 }  # fmt: skip
-# a step to the red limit is also a fast change
-COMPANIONS = {
+COMPANIONS = {  # a step to the red limit is also a fast change
     "tunnel-fire": {"tunnel-fire-rise"},
+    "gas-ch4-space": {"gas-ch4-forecast"},
     "water-pressure-low": {"water-pressure-drop"},
     "drain-ponding": {"drain-ponding-forecast"},  # at the limit the time to it is 0
     "drain-sewer-level": {"drain-sewer-forecast"},
@@ -234,11 +238,10 @@ COMPANIONS = {
 def city():
     device = "kind: gateway, transport: mqtt, codec: compact, every: 60s"
     module = "kind: module, transport: coap, codec: compact, every: 5m"
-    lines = ["version: 1", "devices:"]
-    lines.append(f"- {{id: 410100-gas-gw-000001, {device}, asset: 410100-gas-gw-000001}}")
-    lines.append(f"- {{id: 410100-gas-nb-000001, {module}, asset: 410100-gas-mh-000001}}")
+    quiet, lines = {}, ["version: 1", "devices:"]
+    lines += [f"- {{id: 410100-gas-gw-000001, {device}, asset: 410100-gas-gw-000001}}"]
+    lines += [f"- {{id: 410100-gas-nb-000001, {module}, asset: 410100-gas-mh-000001}}"]
     lines += ["assets:", "- {id: 410100-gas-gw-000001, type: gateway}"]
-    quiet = {}
     for (code, asset_type), channels in CITY.items():
         asset = f"410100-{code}-000001"
         lines.append(f"- id: {asset}\n  type: {asset_type}")
@@ -248,12 +251,12 @@ def city():
             name, quantity, unit, low, high, value, *rest = text.split()
             every, klass = (*rest, *("1m", "safety")[len(rest) :])
             sensor, channel = name.split("/")
+            quiet[f"{asset}/{name}"] = float(value)
             lines.append(f"  - id: {sensor}\n    device: 410100-gas-gw-000001\n    channels:")
             lines.append(
                 f'    - {{id: {channel}, quantity: {quantity}, unit: "{unit}", key: {asset}/{name},'
                 f" range: [{low}, {high}], every: {every}, class: {klass}}}"
             )
-            quiet[f"{asset}/{name}"] = float(value)
     registry = registry_of({"city.yaml": "\n".join(lines) + "\n"})
     return registry, np.array([quiet[name] for name in registry.channels.id])
 

@@ -97,6 +97,23 @@ def test_pressure_falls_when_a_metered_area_draws():
     assert np.corrcoef(pressure, flow)[0, 1] < -0.7
 
 
+def test_nothing_a_city_uses_jumps_with_the_date():
+    """Weekends differ from other days, but come and go over three hours round midnight."""
+    drivers = Drivers(3)
+    month = BEGIN_NS / 1e9 + np.arange(30 * 1440) * 60.0
+    for used in (drivers.demand, drivers.gas_demand, drivers.traffic):
+        values = used(month)
+        assert np.abs(np.diff(values)).max() < 0.03  # of the mean, a minute
+    share = drivers.weekend_share(month)
+    assert (share.min(), share.max()) == (0, 1)
+    middle = np.abs(drivers.hour(month) - 12) < 10  # away from midnight
+    assert np.array_equal(share[middle], drivers.weekend(month)[middle])
+    free = drivers.weekend(month) & (np.abs(drivers.hour(month) - 7.5) < 0.1)
+    usual = ~drivers.weekend(month) & (np.abs(drivers.hour(month) - 7.5) < 0.1)
+    demand = drivers.demand(month)
+    assert demand[free].mean() < 0.8 * demand[usual].mean()  # people rise later
+
+
 def test_sewers_feel_rain_ten_to_forty_minutes_later():
     year = np.arange(0, 360 * 1440, 5) * 60.0 + BEGIN_NS / 1e9
     drivers = Drivers(1)
