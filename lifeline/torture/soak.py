@@ -248,8 +248,10 @@ def slices(state: Path) -> list[dict[str, Any]]:
 def summed(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the figures of all slices together."""
     faults: Counter[str] = Counter()
+    twice: Counter[str] = Counter()
     for each in done:
         faults.update(each["faults"])
+        twice.update({what: n for what, n in each["what_twice"].items() if what != LATE_AGAIN})
     added = ("minutes", "refused", "signatures_refused", "twice", "late_again", *KEPT)
     return {
         "slices": len(done),
@@ -258,6 +260,7 @@ def summed(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "outages": sum(n for name, n in faults.items() if not name.startswith("kill ")),
         "faults": dict(sorted(faults.items())),
         **{name: sum(each[name] for each in done) for name in added if name != "log_equal"},
+        "what_twice": dict(twice),
         "log_equal": all(each["log_equal"] for each in done),
         "processes": {name: _grown(name, done) for name in NAMES},
     }
