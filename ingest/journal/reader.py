@@ -153,6 +153,9 @@ class JournalReader:
         if start < 0 or start + need > len(self._chunk):
             # a record is mostly as long as the last: read once then, with the next one's header
             size = max(_CHUNK_BYTES, max(need, self._last_bytes) + HEADER_BYTES)
+            # and no more than there is: room for 4 MiB asked for at each small read and given back
+            # but for a few bytes cuts the heap to pieces, and it grows by a hundred MiB an hour
+            size = min(size, max(os.fstat(self._file).st_size - self._at, 0))
             self._chunk = os.pread(self._file, size, self._at)
             self._chunk_at, start = self._at, 0
         return self._chunk, start

@@ -35,7 +35,13 @@ class Segment(NamedTuple):
     """One segment file; its name is the offset of its first record."""
 
     first: int
-    path: Path
+    folder: Path
+    name: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Return where it is; made when asked: pathlib keeps books on each name it has seen."""
+        return self.folder / self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ def segments(folder: Path) -> list[Segment]:
     except FileNotFoundError:
         return []
     found = [n for n in names if n.endswith(SUFFIX) and n[: -len(SUFFIX)].isdigit()]
-    return [Segment(int(n[: -len(SUFFIX)]), folder / n) for n in sorted(found)]
+    return [Segment(int(n[: -len(SUFFIX)]), folder, n) for n in sorted(found)]
 
 
 def segment_path(folder: Path, first: int) -> Path:

@@ -2,7 +2,7 @@
 
 2.04 means journaled; 4.xx means refused and kept in quarantine; 5.03 with Max-Age means "keep it
 and come again": the queue or the disk is full. A confirmable message repeated by the device is
-answered from aiocoap's message layer (RFC 7252, 4.5) without being taken twice.
+answered again without being taken twice (coap_repeats.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aiocoap.resource import PathCapable, Resource
 
 from ingest import metrics
 from ingest.sources.coap_blocks import Blocks
+from ingest.sources.coap_repeats import Repeats
 
 if TYPE_CHECKING:
     from ingest.intake import Intake
@@ -191,6 +192,8 @@ class CoapSource:
         )
         try:
             self._widen(context)
+            for interface in context.request_interfaces:
+                Repeats.take_over(interface.token_interface)
             for receiver, method in _receivers(context):
                 _screen(receiver, method, self._uplink)
             metrics.COAP_DROPS.set_function(self.kernel_drops)

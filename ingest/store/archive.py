@@ -113,8 +113,11 @@ class Archive:
             metrics.ARCHIVED.labels(name).inc(count)
         if old and old != state:
             (self.folder / old).unlink(missing_ok=True)
-        while self._compact():
-            pass
+        if self._compact():
+            while self._compact():
+                pass
+            # it held a whole file, and the next one is hours away
+            pa.default_memory_pool().release_unused()
         self._expire()
         self._remove_retired()
 

@@ -217,12 +217,20 @@ class StoreServer(_Server):
             self._points |= held
         return 204, ""
 
+    def held(self) -> dict[tuple[bytes, int], bytes]:
+        """Return the fields of every point, by bucket and series, and Unix ns."""
+        with self.lock:
+            return dict(self._points)
+
+    def forget(self, points: dict[tuple[bytes, int], bytes]) -> None:
+        """Hold none of these points any longer; one with other fields stays."""
+        with self.lock:
+            self._points = dict(self._points.items() - points.items())
+
     def points(self) -> list[Point]:
         """Return the readings of the channels."""
-        with self.lock:
-            held = list(self._points.items())
         found = []
-        for (series, when), fields in held:
+        for (series, when), fields in self.held().items():
             measurement, *tags = series.decode().split(",")
             if measurement != "b gas":
                 continue

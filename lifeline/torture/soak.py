@@ -3,8 +3,9 @@
 Each slice is a city of its own under traffic: kills, outages and link faults come and go by the
 seed, and overlap. At its end everything is compared as after kills. Memory and descriptors of each
 process are sampled all the time; whether they grow is told from all slices together (slope.py).
-Some processes of a slice are never killed, so that there are long lives too. A slice is one file of
-the state folder, written when it is over: a soak that was broken off goes on with the next slice.
+Some processes of a slice, by turns, are never killed, so that each has long lives too: two slices
+show all of them. A slice is one file of the state folder, written when it is over: a soak that was
+broken off goes on with the next slice.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ CALM_S: Final = (2.0, 12.0)  # between faults
 LASTING_S: Final = (2.0, 15.0)
 KILLED: Final = 0.25  # of the faults are kills
 SPARED: Final = 3  # processes of a slice are never killed
+TURNS: Final = ("serve", "archive", "store", "ingest", "engine")
 DEAD_S: Final = 1.0  # at most, before a killed process is started again
 QUIET_S: Final = 5.0
 RSS_MIB_HOUR: Final = 16.0  # more is a leak
@@ -192,7 +194,7 @@ def _run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event)
     began_s = time.monotonic()
     with standing(folder, draw=draw, inflight=INFLIGHT) as stand:
         stand.start(seed=seed * 1_000 + number, every_s=EVERY_S, most=MOST)
-        one = _Slice(stand, draw, spared=draw.sample(NAMES, SPARED))
+        one = _Slice(stand, draw, spared=spared_in(number))
         one.run(minutes * 60, stop)
         sent_s = stand.finish(left)
         left.wall_s = time.monotonic() - began_s
@@ -220,6 +222,12 @@ def _run_slice(state: Path, *, minutes: float, seed: int, stop: threading.Event)
     return row
 
 
+def spared_in(number: int) -> list[str]:
+    """Return who is not killed in a slice, the first being 1."""
+    first = SPARED * (number - 1)
+    return [TURNS[at % len(TURNS)] for at in range(first, first + SPARED)]
+
+
 KEPT: Final = (
     "acknowledged", "journaled", "stored", "lost", "log_equal", "events", "notifications",
     "notifications_missing",
@@ -240,8 +248,10 @@ def slices(state: Path) -> list[dict[str, Any]]:
 def summed(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the figures of all slices together."""
     faults: Counter[str] = Counter()
+    twice: Counter[str] = Counter()
     for each in done:
         faults.update(each["faults"])
+        twice.update({what: n for what, n in each["what_twice"].items() if what != LATE_AGAIN})
     added = ("minutes", "refused", "signatures_refused", "twice", "late_again", *KEPT)
     return {
         "slices": len(done),
@@ -250,6 +260,7 @@ def summed(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "outages": sum(n for name, n in faults.items() if not name.startswith("kill ")),
         "faults": dict(sorted(faults.items())),
         **{name: sum(each[name] for each in done) for name in added if name != "log_equal"},
+        "what_twice": dict(twice),
         "log_equal": all(each["log_equal"] for each in done),
         "processes": {name: _grown(name, done) for name in NAMES},
     }

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 SECTION: Final = """## Soaked
 
 Slices at real speed with a random mix of faults, drawn from kills of our processes and all outages
-above, which overlap; {spared} processes of a slice are never killed, so that there are long lives
-too. A run adds a slice to its state folder, and the section sums all of them:
+above, which overlap; {spared} processes of a slice, by turns, are never killed, so that each has
+long lives too. A run adds a slice to its state folder, and the section sums all of them:
 
     lifeline soak --minutes 30 --state soak --seed {seed} --markdown docs/reliability.md
 
@@ -32,22 +32,25 @@ messages in flight at most.
 | readings acknowledged | {acknowledged} |
 | **readings, points or events lost** | **{lost}** |
 | **events, points or notifications twice or contradictory** | **{twice}** |
+| of these: {which} | |
 | delivered again, taken for late | {late_again} |
 | lines refused, all of them accounted for | {refused} |
 | events; each event log equals the fresh fold | {events}; {equal} |
 | notifications; **missing** | {notifications}; **{notifications_missing}** |
 
-Memory and descriptors: one slope over all lives of a process, from {warm:.0f} s of age on, with
-its 95 % bounds. *flat*: surely less than {rss:g} MiB or {fds:g} descriptors an hour; *grows*:
-surely more; *open*: not told yet by so few minutes.
+Memory and descriptors: one slope over all lives of a process, from {warm:.0f} s of age on: at the
+soak's load the page's rings are full after ten minutes, what the CoAP port remembers after four.
+The 95 % bounds are as wide as neighbouring minutes are alike (their first-order correlation takes
+news away), since memory moves in steps. *flat*: surely less than {rss:g} MiB or {fds:g} descriptors
+an hour; *grows*: surely more; *open*: not told by these minutes. A process that leaks 20 MiB an
+hour beside caches that fill is found within half an hour (tests/lifeline/test_soak.py).
 
 | process | lives | most MiB | MiB an hour | | most descriptors | an hour | |
 |---|--:|--:|--:|---|--:|--:|---|
 {processes}
 {broken}"""
 BROKEN: Final = """
-**Not held: {said}.** Flat memory is not shown by these slices. A slope over so few minutes may be
-caches that still fill, or a leak; only longer slices tell them apart.
+**Not held: {said}.**
 """
 
 
@@ -66,6 +69,8 @@ def section(total: Mapping[str, Any], *, seed: int) -> str:
         "broken": BROKEN.format(said="; ".join(said)) if (said := untrue(total)) else "",
         "never": ", ".join(n for n in NAMES if f"kill {n}" not in total["faults"]) or "none",
         "undrawn": ", ".join(n for n in OUTAGES if n not in total["faults"]) or "none",
+        "which": ", ".join(f"{n} {what}" for what, n in total["what_twice"].items() if n)
+        or "nothing",
         "equal": "yes" if total["log_equal"] else "**no**",
     }
     return SECTION.format(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
-from aiocoap import POST, Message
+from aiocoap import ACK, CHANGED, CON, NON, POST, Message
 from aiocoap.blockwise import ContinueException, IncompleteException
+from aiocoap.message import Direction
 
-from ingest.sources import coap_blocks
+from ingest.sources import coap_blocks, coap_repeats
 from ingest.sources.coap import CoapSettings
 from ingest.sources.coap_blocks import Blocks, TooLong
+from ingest.sources.coap_repeats import Repeats
 from tests import servers
 from tests.intake_run import running
 
@@ -123,3 +127,74 @@ def test_who_forges_a_sender_does_not_multiply_what_he_sends(tmp_path, host, req
             pass
     assert len(came) <= 2, "an acknowledgement, and what was refused"
     assert sum(map(len, came)) <= len(sent) + 48, came
+
+
+def a_request(number, *, sender="a", kind=CON):
+    return SimpleNamespace(remote=sender, mid=number, mtype=kind)
+
+
+def an_answer(number, *, sender="a"):
+    message = Message(code=CHANGED, payload=b"ok", _mtype=ACK, _mid=number, _token=b"t")
+    message.remote, message.direction = sender, Direction.OUTGOING
+    return message
+
+
+@pytest.fixture
+def repeats():
+    """What is remembered, and what was sent again."""
+    sent = []
+    manager = SimpleNamespace(message_interface=SimpleNamespace(send=sent.append))
+    return Repeats.take_over(manager), sent
+
+
+def test_a_repeat_gets_the_same_answer_when_there_is_one(repeats):
+    remembered, sent = repeats
+    assert not remembered.is_repeat(a_request(7))
+    assert remembered.is_repeat(a_request(7)), "it is still being journaled"
+    assert sent == []
+    remembered.answered(an_answer(7))
+    assert not remembered.is_repeat(a_request(7, sender="b"))
+    assert remembered.is_repeat(a_request(7, kind=NON))
+    assert sent == [], "nobody waits for that one"
+    assert remembered.is_repeat(a_request(7))
+    assert [(m.encode(), m.remote) for m in sent] == [(an_answer(7).encode(), "a")]
+    remembered.answered(an_answer(8))
+    assert len(remembered) == 2, "an answer to nobody"
+
+
+def test_messages_of_many_do_not_pile_up_and_are_forgotten(repeats, monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(coap_repeats.time, "monotonic", lambda: now_s[0])
+    remembered, _ = repeats
+    for number in range(3 * coap_repeats.MOST):
+        assert not remembered.is_repeat(a_request(number & 0xFFFF, sender=number >> 16))
+    assert len(remembered) == coap_repeats.MOST
+    assert remembered.is_repeat(a_request(number & 0xFFFF, sender=number >> 16)), "the newest"
+    now_s[0] += coap_repeats.FORGET_S
+    assert not remembered.is_repeat(a_request(number & 0xFFFF, sender=number >> 16))
+    assert len(remembered) == 1
+
+
+def test_what_a_server_remembers_of_a_message_is_small(tmp_path):
+    settings = CoapSettings(port=servers.free_port(socket.SOCK_DGRAM))
+    with running(tmp_path, coap=settings), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(5)
+        _post(udp, settings, range(300))
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            _post(udp, settings, range(300, 1_300))
+            gc.collect()
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (after - before) / 1_000 < 1_500
+
+
+def _post(udp, settings, numbers):
+    """Post confirmable messages that are refused, one after the other."""
+    for number in numbers:
+        head = b"\x41\x02" + number.to_bytes(2, "big") + b"\xa1" + b"\xb2up"
+        udp.sendto(head + b"\xff" + b"x" * 400, (settings.host, settings.port))
+        while (answer := udp.recv(1500))[2:4] != number.to_bytes(2, "big"):
+            udp.sendto(b"\x60\0" + answer[2:4], (settings.host, settings.port))  # a separate one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,19 @@ def test_bytes_beyond_the_durable_end_are_never_kept_from_an_earlier_look(tmp_pa
         writer.append(Tick(4))
         writer.commit()
         assert [r.body for r in reader.read(until=3)] == [Tick(2), Tick(4)]
+
+
+def test_a_small_read_asks_for_no_more_memory_than_there_is_to_read(journal: Path):
+    """Room for 4 MiB at each look, given back but for some bytes, cuts the heap to pieces."""
+    with JournalReader(journal) as reader:
+        reader.read(until=3)
+        tracemalloc.start()
+        try:
+            assert len(reader.read(until=30)) == 27
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 256 << 10
 
 
 def test_a_removed_offset_names_the_oldest_one_held(journal: Path):

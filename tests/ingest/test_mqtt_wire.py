@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+import tracemalloc
 
 import paho.mqtt.client as paho
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ingest import metrics
 from ingest.intake import Intake
 from ingest.sources import mqtt_wire as wire
-from ingest.sources.mqtt import MqttSettings, MqttSource
+from ingest.sources.mqtt import MqttSettings, MqttSource, _Line
 from lifeline.clock import Clock
 from tests import servers
 from tests.intake_run import until
@@ -229,3 +230,22 @@ def test_what_the_full_queue_did_not_take_waits_at_its_source():
         assert metrics.UNACKED_QOS0._value.get() == before + 1
         source._kept = [("t", b"x", None)] * 50
         assert source._hand_over(beyond=True)
+
+
+def test_a_small_read_of_the_socket_takes_no_more_memory_than_came():
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        line = _Line(near)
+        assert line.receive() is None
+        tracemalloc.start()
+        try:
+            for said in (b"a" * 300, b"bc"):
+                far.sendall(said)
+                assert line.receive() == said  # and not what the read before it left
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        far.close()
+        assert line.receive() == b""
+    assert most < 64 << 10

@@ -138,6 +138,21 @@ def test_a_store_that_fails_keeps_what_influxdb_would(fault, status, held):
         assert sum(a.newest_ns == 2000 for a in store.arrivals) == (held > 0)
 
 
+def test_a_point_that_was_refused_and_came_again_is_one():
+    """The last second before an outage is written again after it, and may be taken then."""
+    with FaultyStore(marked=b"channel=a/b/c") as store:
+        for fault in ("422", ""):
+            store.fail(fault)
+            asked = http.client.HTTPConnection("127.0.0.1", store.port, timeout=5)
+            asked.request("POST", "/api/v2/write?bucket=b", LINES, OURS)
+            asked.getresponse()
+            asked.close()
+        assert len(store.points()) == 2
+        assert len(store.points_beside(list(store.dropped))) == 2
+        other = [b"gas,channel=a/b/c value=3 1000"]
+        assert len(store.points_beside(other)) == 3, "it says something else"
+
+
 def test_a_store_that_resets_gives_no_answer():
     with FaultyStore(marked=b"?") as store:
         store.fail("reset")

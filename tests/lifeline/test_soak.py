@@ -6,7 +6,10 @@ import fcntl
 import json
 import math
 import os
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +20,24 @@ from lifeline.cli.app import app
 from lifeline.errors import Occupied
 from lifeline.torture.processes import NAMES
 from lifeline.torture.slope import WARM_S, slope_of
-from lifeline.torture.soak import memory_of, run_slice, slices, summed, untrue
+from lifeline.torture.soak import (
+    RSS_MIB_HOUR,
+    SAMPLE_S,
+    SPARED,
+    memory_of,
+    run_slice,
+    slices,
+    spared_in,
+    summed,
+    untrue,
+)
 from lifeline.torture.soak_page import section
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
 def life(minutes: float, *, per_hour: float, at: float, noise: float, seed: int):
-    """A life sampled each 2 s, its first two minutes filling caches."""
+    """A life sampled each 2 s, so many minutes of it after its caches were filled."""
     draw = np.random.default_rng(seed)
     age_s = np.arange(0, minutes * 60 + WARM_S, 2.0)
     warming = 80 * np.minimum(age_s / WARM_S, 1.0)
@@ -53,6 +66,77 @@ def test_too_few_minutes_are_no_verdict():
 def test_the_warming_up_of_a_life_does_not_count():
     found = slope_of([life(10, per_hour=0, at=100, noise=0.01, seed=1)])
     assert abs(found.per_hour) < 0.5
+
+
+def test_a_step_is_no_slope_and_a_leak_beside_small_steps_is_one():
+    """A table that doubles adds once; what is taken and given back, minute by minute, adds none."""
+    age_s, flat = life(20, per_hour=0, at=100, noise=0.3, seed=1)
+    stepped = slope_of([(age_s, flat + 6.0 * (age_s > WARM_S + 600))])
+    assert stepped.per_hour > 16
+    assert stepped.verdict(16.0) == "open"
+    age_s, leaking = life(20, per_hour=20, at=100, noise=0.3, seed=2)
+    sawn = slope_of([(age_s, leaking + 2.0 * (age_s / 170 % 1))])
+    assert sawn.verdict(16.0) == "grows"
+    assert sawn.low < 20 < sawn.high
+
+
+def test_the_bounds_hold_where_minutes_hang_together():
+    """Memory that wanders: nineteen bounds of twenty should hold the slope there is."""
+    draw, held = np.random.default_rng(1), 0
+    minutes = np.arange(0, 30 * 60 + WARM_S, 60.0)
+    keeps = math.exp(-0.5)  # of a minute's deviation a minute later
+    for _ in range(300):
+        wandering = np.zeros(len(minutes))
+        for at in range(1, len(minutes)):
+            wandering[at] = keeps * wandering[at - 1] + draw.normal(0, 0.3)
+        found = slope_of([(minutes, 100 + 20 * minutes / 3_600 + wandering)])
+        held += found.low <= 20 <= found.high
+    assert held >= 0.9 * 300
+
+
+LEAKING = """
+import sys, time
+per_s, warm_s, began_s = float(sys.argv[1]), float(sys.argv[2]), time.monotonic()
+held, size = [], 0
+print("ready", flush=True)
+while True:
+    age_s = time.monotonic() - began_s
+    due = 30 * 2**20 * min(age_s / warm_s, 1) + per_s * age_s
+    while size < due:
+        held.append(b"x" * 65_536)
+        size += 65_536
+    [bytes(200_000) for _ in range(20)]  # what every process does beside: take and give back
+    time.sleep(0.002)
+"""
+"""Fills 30 MiB of caches within its warming up, and leaks so many bytes a second."""
+
+FASTER = 150.0  # half an hour is 12 s
+
+
+@pytest.mark.parametrize(("mib_hour", "verdict"), [(20, "grows"), (0, "flat")])
+def test_a_process_that_leaks_20_mib_an_hour_is_found_within_half_an_hour(mib_hour, verdict):
+    """A real process, its half hour in twelve seconds, sampled as a soak samples."""
+    said = [str(mib_hour * 2**20 / 3_600 * FASTER), str(WARM_S / FASTER)]
+    command = [sys.executable, "-c", LEAKING, *said]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as leaking:
+        try:
+            assert leaking.stdout.readline() == b"ready\n"
+            began_s, samples = time.monotonic(), []
+            while (age_s := (time.monotonic() - began_s) * FASTER) < 30 * 60:
+                rss_mib, _ = memory_of(leaking.pid)
+                samples.append((age_s, rss_mib))
+                time.sleep(SAMPLE_S / FASTER)
+        finally:
+            leaking.kill()
+    found = slope_of([tuple(np.array(samples).T)])
+    assert found.verdict(RSS_MIB_HOUR) == verdict, found
+    assert found.low <= mib_hour <= found.high or abs(found.per_hour - mib_hour) < 1
+
+
+def test_each_process_is_never_killed_in_one_slice_of_two():
+    for number in range(1, 11):
+        assert len(set(spared_in(number))) == SPARED
+        assert {*spared_in(number), *spared_in(number + 1)} == set(NAMES)
 
 
 def test_our_own_memory_and_descriptors_are_told():
