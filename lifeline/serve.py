@@ -25,6 +25,7 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import everyone, facts
+from lifeline.ledger.incidents import Incidents
 from lifeline.ledger.people import People
 from lifeline.notify import Escalator, Post, SignOfLife, labelled
 from lifeline.notify.sign_of_life import send_signs
@@ -33,6 +34,7 @@ from lifeline.tail import Tail
 from lifeline.time_source import watch
 from lifeline.watchdog import Watchdog
 from lifeline.watchdog import watch as watch_sight
+from rules.incidents.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +172,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
         compose=compose,
         flood=settings.flood,
         choose=settings.routing(keeper) if settings.routing is not None else everyone,
+        places=lambda: keeper.site.places if keeper.site is not None else Places(),
     )
 
 
@@ -224,12 +227,12 @@ def _outside(desk: Desk, post: Post, stop: threading.Event) -> None:
 
 
 def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
-    """Do what time asks for: call the next in a chain, end shelves, call again."""
-    people = People(desk.ledger)
+    """Do what time asks for: call the next in a chain, end shelves, let blue incidents go."""
+    people, incidents = People(desk.ledger), Incidents(desk.ledger)
     while not stop.is_set():
         try:
             escalator.call_due()
-            if people.turn():
+            if people.turn() + incidents.turn():
                 desk.bell.ring()
             desk.flow.problems.pop("escalation", None)
         except LedgerError as error:
