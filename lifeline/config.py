@@ -19,7 +19,7 @@ from pydantic import Field
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
 from lifeline.ledger_address import server_url
-from lifeline.ledger_entries import AlarmsEntry, LedgerEntry
+from lifeline.ledger_entries import AlarmsEntry, IncidentsEntry, LedgerEntry, check_incidents
 from lifeline.login_entries import LoginEntry, check_page
 from lifeline.outlet_checks import check_outlets, note_robot
 from lifeline.outlet_entries import (
@@ -178,6 +178,7 @@ class CityEntry(Strict):
     login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
+    incidents: IncidentsEntry = IncidentsEntry()
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
     outlet: OutletsEntry = OutletsEntry()
@@ -300,6 +301,7 @@ def config_of(
         check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
+        check_incidents(entry.incidents, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)

@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 
 from ingest.store.corrections import Corrections
+from rules.incidents.isolation import Network, network_from
 from rules.incidents.places import Places
 from rules.language import compile_plan, rules_from_bytes
 from rules.readings import texts_named
@@ -75,6 +76,11 @@ class Site:
     def places(self) -> Places:
         """Return where alarms of this registry are, for grouping them into incidents."""
         return Places(registry=self.registry)
+
+    @cached_property
+    def network(self) -> Network:
+        """Return the registry's networks, for what isolates an incident."""
+        return network_from(self.registry)
 
     def rule(self, rule_id: str, side: int, subject: str) -> ChannelRule | None:
         """Return the rule behind an alarm, or None (dead-man, removed, system)."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
+    from rules.incidents.flow import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class ServeSettings:
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
     flood: FloodLimits = field(default_factory=FloodLimits)
+    targets: Targets = field(default_factory=dict)  # time limits for incidents, where set
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)

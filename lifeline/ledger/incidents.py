@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 
 from lifeline.ledger.commands import Order, acknowledge, is_repeated, known, refuse, take
-from lifeline.ledger.errors import Refused, Unknown
+from lifeline.ledger.errors import Refused, Unknown, Unseen
 from lifeline.ledger.incident_book import groups_of, next_number, project, write_event
-from lifeline.ledger.tables import INCIDENT, INCIDENT_EVENT, INCIDENT_MEMBER
+from lifeline.ledger.tables import ALARM, INCIDENT, INCIDENT_EVENT, INCIDENT_MEMBER
+from rules.alarm_forms import alarm_of
 from rules.alarms import Ack, Condition
 from rules.events import alarm_id as short_hash
 from rules.incidents.flow import (
     INCIDENT_CAUSES,
     NEEDS_CAUSE,
     NEEDS_REASON,
+    ORDER_NAMES,
     OVER,
     STEPS,
     Handling,
@@ -35,17 +37,18 @@ from rules.incidents.forms import handling_of
 from rules.incidents.grouping import LULL_NS, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Connection
 
     from lifeline.ledger.ledger import Ledger
+    from rules.alarms import Alarm
 
 BLUE: Final = 1
-ORDERS: Final = (
-    Kind.ACKNOWLEDGE, Kind.VERIFY, Kind.DISPATCH, Kind.ARRIVE, Kind.MITIGATE, Kind.CLOSE,
-    Kind.FALSE_ALARM, Kind.REOPEN, Kind.ASSIGN, Kind.COMMENT, Kind.HANDOVER,
-)  # fmt: skip
+ORDERS: Final = tuple(ORDER_NAMES)
 """What people order."""
 LISTED: Final = 500
+CHUNK: Final = 400  # variables of a statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +106,18 @@ class Incidents:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
-    def list(self, *, over: bool | None = False, limit: int = LISTED) -> list[Incident]:
-        """Return incidents, worst and newest first."""
+    def list(self, *, over: bool | None = False, limit: int | None = LISTED) -> list[Incident]:
+        """Return incidents, worst and newest first; ``limit`` None = all."""
         query = select(INCIDENT)
         if over is not None:
             query = query.where(INCIDENT.c.over.is_(over))
         query = query.order_by(INCIDENT.c.severity.desc(), INCIDENT.c.seq.desc()).limit(limit)
         with self._ledger.read() as connection:
             rows = connection.execute(query).all()
-            groups = groups_of(connection, [row.incident_id for row in rows])
+            ids = [row.incident_id for row in rows]
+            groups: dict[str, Group] = {}
+            for at in range(0, len(ids), CHUNK):
+                groups |= groups_of(connection, ids[at : at + CHUNK])
         return [_incident(row, groups[row.incident_id]) for row in rows]
 
     def one(self, incident_id: str) -> Incident:
@@ -134,6 +140,16 @@ class Incidents:
             for r in reversed(rows)
         )
 
+    def alarms(self, ids: Sequence[str]) -> dict[str, Alarm]:
+        """Return alarms by id."""
+        found: dict[str, Alarm] = {}
+        with self._ledger.read() as connection:
+            for at in range(0, len(ids), CHUNK):
+                mine = ALARM.c.alarm_id.in_(ids[at : at + CHUNK])
+                query = select(ALARM.c.alarm_id, ALARM.c.state).where(mine)
+                found |= {r.alarm_id: alarm_of(r.state) for r in connection.execute(query)}
+        return found
+
     def of_alarm(self, alarm_id: str) -> str:
         """Return the id of an alarm's incident, "" where it has none."""
         query = select(INCIDENT_MEMBER.c.incident_id).where(INCIDENT_MEMBER.c.alarm_id == alarm_id)
@@ -143,8 +159,12 @@ class Incidents:
 
     # ── moving ───────────────────────────────────────────────────────────────────────────────
 
-    def order(self, asked: Asked) -> Incident:
-        """Do what a person orders; the same ``command`` again gives the same answer."""
+    def order(self, asked: Asked, *, sees: Callable[[str], bool] | None = None) -> Incident:
+        """Do what a person orders; the same ``command`` again gives the same answer.
+
+        ``sees`` tells what subjects the person sees, None all. Who does not see every alarm of it
+        may comment and no more: a step acknowledges, or ends, the others' alarms with theirs.
+        """
         ledger = self._ledger
         order = Order(
             alarm_id=asked.incident_id, by=asked.by, command=asked.command, comment=asked.reason,
@@ -153,6 +173,8 @@ class Incidents:
         verb = f"inc-{asked.kind.value.lower()}"
         with ledger.write() as connection:
             found = _known(connection, asked.incident_id)
+            if sees is not None and asked.kind is not Kind.COMMENT:
+                _sees_all(found, sees)
             if is_repeated(connection, order, verb):
                 return found
             _check(connection, found, asked, verb)
@@ -236,6 +258,15 @@ def _known(connection: Connection, incident_id: str) -> Incident:
             remedy="reload the list; ids have 12 hex digits",
         )
     return _incident(row, groups_of(connection, [incident_id])[incident_id])
+
+
+def _sees_all(on: Incident, sees: Callable[[str], bool]) -> None:
+    if not all(sees(member.place.subject) for member in on.group.members):
+        raise Unseen(
+            "alarms of others belong to this incident too 该事件还涉及其他单位的报警",
+            remedy="comment, and handle your own alarms; the city's desk takes the steps "
+            "可备注并处置本单位报警，步骤由城市平台推进",
+        )
 
 
 def _said(on: Incident, asked: Asked) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def run(context: Context) -> None:
         flood=FloodLimits(
             begins=config.entry.alarms.flood_begins, ends=config.entry.alarms.flood_ends
         ),
+        targets=config.entry.incidents.targets(),
         webhook=webhook_of(config),
         outlets=outlets_of(config),
         routing=partial(routing_of, config.entry),

@@ -72,6 +72,13 @@ STEPS: Final[Mapping[Kind, tuple[frozenset[Stage], Stage]]] = {
     _K.REOPEN: (OVER, _S.ACKNOWLEDGED),
 }
 """What each step leads from and to; `lands` knows what red and repeats add."""
+ORDER_NAMES: Final[Mapping[Kind, str]] = {
+    _K.ACKNOWLEDGE: "acknowledge", _K.VERIFY: "verify", _K.DISPATCH: "dispatch",
+    _K.ARRIVE: "on-site", _K.MITIGATE: "mitigate", _K.CLOSE: "close",
+    _K.FALSE_ALARM: "false-alarm", _K.REOPEN: "reopen",
+    _K.ASSIGN: "assign", _K.COMMENT: "comment", _K.HANDOVER: "hand-over",
+}  # fmt: skip
+"""How orders are called in a path and on the command line."""
 NEEDS_REASON: Final = frozenset({Kind.REOPEN, Kind.FALSE_ALARM, Kind.COMMENT, Kind.HANDOVER})
 NEEDS_CAUSE: Final = frozenset({Kind.CLOSE, Kind.FALSE_ALARM})
 

@@ -74,7 +74,14 @@ rules:
 """
 
 
-def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> str:
+def registry_yaml(
+    *, simulation: bool, owners: dict[str, str] | None = None, joined: bool = False
+) -> str:
+    """The registry's text; ``joined`` puts the two manholes on one duct."""
+    said = {asset: {"owner": owner} for asset, owner in (owners or {}).items()}
+    if joined:
+        one, other = (channel.split("/")[0] for channel in (GAS, OTHER_GAS))
+        said.setdefault(one, {})["neighbours"] = f"[{other}]"
     lines = ["version: 1", f"simulation: {str(simulation).lower()}"]
     lines += ["sites: [{id: 410100-st-000001, name: Zhongyuan, name_zh: 中原区}]", "devices:"]
     lines += [
@@ -92,7 +99,11 @@ def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> 
             f"  name: {name}",
             f"  name_zh: {name_zh}",
             "  district: Zhongyuan",
-            f"  attributes: {{owner: {owners[asset]}}}" if asset in (owners or {}) else "",
+            *(
+                f"  attributes: {{{', '.join(f'{k}: {v}' for k, v in held.items())}}}"
+                for held in [said.get(asset, {})]
+                if held
+            ),
             f"  at: [{lon}, {lat}]",
             "  sensors:",
             f"  - id: {sensor}",
@@ -114,12 +125,14 @@ class SmallCity:
         simulation: bool = False,
         rules: dict[str, str] | None = None,
         owners: dict[str, str] | None = None,
+        joined: bool = False,
     ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
-        (source / "city.yaml").write_text(registry_yaml(simulation=simulation, owners=owners))
+        text = registry_yaml(simulation=simulation, owners=owners, joined=joined)
+        (source / "city.yaml").write_text(text)
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)
