@@ -42,9 +42,9 @@ class Isolation:
     """What closing the nearest valves does. All are asset rows, rising.
 
     ``section`` is the smallest part valves can cut off around the leak. ``close`` are the valves
-    that a source lies behind, or all at its edge where no source is known. ``feeding`` are the
-    sources within it: no valve cuts those off. ``dry`` is who had a source and then has none,
-    the section itself left out.
+    that a source lies behind, or all at its edge where no source of this net is known.
+    ``feeding`` are the sources within it: no valve cuts those off. ``dry`` is who had a source and
+    then has none, the section itself left out.
     """
 
     section: tuple[int, ...]
@@ -71,7 +71,7 @@ def isolate(network: Network, leaks: Iterable[int]) -> Isolation:
     section = frozenset(reached(network.pipes, begin, stop=valves))
     edge = {b for a in section for b in network.pipes.get(a, ())} & valves
     close = frozenset(v for v in edge if _leads_to_source(network, v, section | edge))
-    if not network.sources:
+    if not reached(network.pipes, begin) & network.sources:  # the registry knows none of this net
         close = frozenset(edge)
     fed = reached(network.pipes, network.sources)
     still = reached(network.pipes, network.sources - section - close, stop=section | close)

@@ -75,10 +75,20 @@ rules:
 
 
 def registry_yaml(
-    *, simulation: bool, owners: dict[str, str] | None = None, joined: bool = False
+    *,
+    simulation: bool,
+    owners: dict[str, str] | None = None,
+    joined: bool = False,
+    attributes: dict[str, dict[str, str]] | None = None,
+    people: dict[str, int] | None = None,
 ) -> str:
-    """The registry's text; ``joined`` puts the two manholes on one duct."""
-    said = {asset: {"owner": owner} for asset, owner in (owners or {}).items()}
+    """The registry's text; ``joined`` puts the two manholes on one duct; more ``attributes``.
+
+    ``people`` are exposed there.
+    """
+    said = {asset: dict(more) for asset, more in (attributes or {}).items()}
+    for asset, owner in (owners or {}).items():
+        said.setdefault(asset, {})["owner"] = owner
     if joined:
         one, other = (channel.split("/")[0] for channel in (GAS, OTHER_GAS))
         said.setdefault(one, {})["neighbours"] = f"[{other}]"
@@ -99,6 +109,7 @@ def registry_yaml(
             f"  name: {name}",
             f"  name_zh: {name_zh}",
             "  district: Zhongyuan",
+            f"  exposed_people: {(people or {}).get(asset, 0)}",
             *(
                 f"  attributes: {{{', '.join(f'{k}: {v}' for k, v in held.items())}}}"
                 for held in [said.get(asset, {})]
@@ -126,12 +137,20 @@ class SmallCity:
         rules: dict[str, str] | None = None,
         owners: dict[str, str] | None = None,
         joined: bool = False,
+        attributes: dict[str, dict[str, str]] | None = None,
+        people: dict[str, int] | None = None,
     ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
-        text = registry_yaml(simulation=simulation, owners=owners, joined=joined)
+        text = registry_yaml(
+            simulation=simulation,
+            owners=owners,
+            joined=joined,
+            attributes=attributes,
+            people=people,
+        )
         (source / "city.yaml").write_text(text)
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})

@@ -45,6 +45,12 @@ def test_without_a_known_source_every_valve_at_the_edge_is_named():
     assert (cut.close, cut.dry) == ((1, 3), ())
 
 
+def test_a_source_of_another_net_is_none_of_this_one():
+    pipes = LINE | joined((8, 9))
+    cut = isolate(Network(pipes=pipes, valves=frozenset({1, 3}), sources=frozenset({9})), [2])
+    assert cut.close == (1, 3)
+
+
 def test_a_source_within_the_section_is_said_to_feed_on():
     cut = isolate(Network(pipes=LINE, valves=frozenset({3}), sources=frozenset({0})), [2])
     assert (cut.section, cut.close, cut.feeding) == ((0, 1, 2), (), (0,))
@@ -94,7 +100,9 @@ def test_it_is_what_trying_every_set_of_valves_finds(seed):
     parts = {closed: walks(network.pipes, leak, set(closed), nodes) for closed in subsets(valves)}
     assert set(cut.section) == set.intersection(*parts.values())
     assert set(cut.feeding) == set(cut.section) & network.sources
-    if not network.sources:
+    if not parts[()] & network.sources:  # none of this net is known: all at the edge
+        edge = {v for v in valves if network.pipes.get(v, set()) & set(cut.section)}
+        assert set(cut.close) == edge
         return
     # Of all sets that leave only the section's own sources, ours is one, and no valve too many.
     own = set(cut.feeding)
