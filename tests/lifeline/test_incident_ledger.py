@@ -17,6 +17,7 @@ from lifeline.ledger.tables import (
     open_database,
 )
 from lifeline.ledger_address import server_url
+from lifeline.notify.wording import lines
 from rules.alarms import Word
 from rules.events import Event, EventType
 from rules.incidents.flow import Kind, Stage
@@ -142,6 +143,27 @@ def test_the_incident_is_named_in_what_goes_out(site):
     said = [body["incident"] for body in site.bodies()]
     assert [(s["members"], s["joined"]) for s in said] == [(1, False), (2, True)]
     assert {s["id"] for s in said} == {site.only().incident_id}
+
+
+def test_the_call_of_an_alarm_that_joins_is_one_message_of_one_id(site):
+    site.tell("RAISED", 3, 10)
+    site.order(Kind.ACKNOWLEDGE)
+    joining = site.said("RAISED", 3, 11)
+    for _ in range(2):  # the second time after a crash: the log is read again
+        site.ledger.apply([joining], joining.offset + 1)
+    told = [b for b in site.bodies() if b["type"] == "RAISED"]
+    assert [b["incident"]["joined"] for b in told] == [False, True]
+    assert len({b["id"] for b in told}) == 2
+    with site.ledger.read() as connection:
+        rows = connection.exec_driver_sql("SELECT seq, channel FROM outbox").all()
+    assert len(rows) == len(set(rows)) == len(site.bodies())
+    assert {b["id"] for b in site.bodies()} == {seq for seq, _ in rows}
+    for language, words in (
+        ("en", f"joins incident {site.only().incident_id}, 2 alarms now"),
+        ("zh", f"新报警加入事件 {site.only().incident_id}，共 2 条"),
+    ):
+        assert words in lines(told[1], language)
+        assert not any("incident" in line or "事件" in line for line in lines(told[0], language))
 
 
 def test_an_alarm_that_joins_calls_again(site):
