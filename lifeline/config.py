@@ -333,7 +333,7 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
 
 def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:
     """Yield (place, value) of every key that names a file or a variable."""
-    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders")
+    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders", "cap")
     parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in tables]
     parts += [(("outlet", kind, name), part) for kind, name, part in entry.outlet.each()]
     for path, part in parts:

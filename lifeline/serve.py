@@ -28,6 +28,7 @@ from lifeline.ledger.book import everyone, facts
 from lifeline.ledger.incidents import Incidents
 from lifeline.ledger.people import People
 from lifeline.notify import Escalator, Post, SignOfLife, labelled
+from lifeline.notify.cap_outlet import CapOutlet
 from lifeline.notify.sign_of_life import send_signs
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.clock import Clock
+    from lifeline.notify.cap_outlet import CapOutletSettings
     from rules.alarms import Alarm
     from rules.events import Event
 
@@ -120,6 +122,8 @@ def _posts(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
     for each in desk.settings.told:
         post = Post(desk.ledger, each)
         crew.start(f"outside {post.name}", partial(_outside, desk, post, stop))
+    if desk.settings.cap_outlet is not None:
+        crew.start("outside cap", partial(_platform, desk, desk.settings.cap_outlet, stop))
 
 
 def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
@@ -222,6 +226,31 @@ def _outside(desk: Desk, post: Post, stop: threading.Event) -> None:
                 desk.flow.problems[post.name] = f"{post.name}: {trouble}"
             else:
                 desk.flow.problems.pop(post.name, None)
+            if not sent:
+                stop.wait(RETRY_S)
+
+
+def _platform(desk: Desk, told: CapOutletSettings, stop: threading.Event) -> None:
+    """Tell the platform above of incidents."""
+    settings = desk.settings
+    outlet = CapOutlet(
+        desk.ledger,
+        told,
+        site=lambda: desk.keeper.site,
+        zone=settings.zone,
+        sender=settings.cap,
+        web=settings.public_url,
+    )
+    with contextlib.closing(outlet):
+        while not stop.is_set():
+            try:
+                sent, trouble = outlet.turn(), outlet.trouble
+            except LedgerError as error:  # what was sent may be sent again, by the same identifier
+                sent, trouble = 0, str(error)
+            if trouble:
+                desk.flow.problems["cap"] = f"cap: {trouble}"
+            else:
+                desk.flow.problems.pop("cap", None)
             if not sent:
                 stop.wait(RETRY_S)
 

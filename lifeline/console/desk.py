@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lifeline.ledger import Ledger
     from lifeline.ledger.book import Choose
     from lifeline.notify import SignOfLifeSettings, WebhookSettings
+    from lifeline.notify.cap_outlet import CapOutletSettings
     from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
@@ -48,6 +49,7 @@ class ServeSettings:
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
+    cap_outlet: CapOutletSettings | None = None  # the platform above
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None

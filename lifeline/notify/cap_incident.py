@@ -23,6 +23,11 @@ TELLING: Final = frozenset({Kind.OPENED, Kind.JOINED, Kind.WORSE, Kind.RETURNED,
 """Events after which another message stands."""
 
 
+def identifier(incident_id: str, events: Sequence[Told]) -> str:
+    """Return the identifier of the message that stands after these events."""
+    return f"{incident_id}-i{max(told.seq for told in events if told.kind in TELLING)}"
+
+
 def incident_xml(
     incident: Incident,
     alarms: Mapping[str, Alarm],
