@@ -48,6 +48,7 @@ _NEEDED = {
     "reset": ("rule", "channel", "command"),
     "ack": ("alarm", "command"),
     "operate": ("alarm", "event", "command"),
+    "incident": ("incident", "event", "command"),
     "correction": ("hash", "kind", "by", "reason", "command"),
     "refeed": ("by", "command"),
 }

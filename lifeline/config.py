@@ -19,7 +19,7 @@ from pydantic import Field
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
 from lifeline.ledger_address import server_url
-from lifeline.ledger_entries import AlarmsEntry, LedgerEntry
+from lifeline.ledger_entries import AlarmsEntry, IncidentsEntry, LedgerEntry, check_incidents
 from lifeline.login_entries import LoginEntry, check_page
 from lifeline.outlet_checks import check_outlets, note_robot
 from lifeline.outlet_entries import (
@@ -178,6 +178,7 @@ class CityEntry(Strict):
     login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
+    incidents: IncidentsEntry = IncidentsEntry()
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
     outlet: OutletsEntry = OutletsEntry()
@@ -300,6 +301,7 @@ def config_of(
         check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
+        check_incidents(entry.incidents, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)
@@ -331,7 +333,7 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
 
 def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:
     """Yield (place, value) of every key that names a file or a variable."""
-    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders")
+    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders", "cap")
     parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in tables]
     parts += [(("outlet", kind, name), part) for kind, name, part in entry.outlet.each()]
     for path, part in parts:

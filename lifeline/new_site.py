@@ -74,6 +74,9 @@ port = 8480                   # and origin, or by a proxy with a login: docs/peo
 # flood_begins = 10           # more than these in ten minutes
 # flood_ends = 5              # fewer than these
 
+# [incidents]                 # time limits for handling, from the raise; none but yours apply:
+# acknowledge = {red = "1m", orange = "5m"}  # also verify, on_site, close (docs/incidents.md)
+
 # [webhook]                   # alarms, signed with HMAC-SHA-256
 # url = "https://example.org/alarms"
 # secret_file = "secrets/webhook"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from paho.mqtt.client import topic_matches_sub
 
@@ -54,6 +55,25 @@ def check_outlets(config: CityConfig, document: TomlDocument) -> None:
             document.problem((*place, key), f"{key}: {said}", noun="key")
     _check_targets(config, document)
     _check_work_orders(config, document)
+    _check_cap(config, document)
+
+
+def _check_cap(config: CityConfig, document: TomlDocument) -> None:
+    """Note a platform that would be told unsigned, or in the clear."""
+    entry = config.entry.cap
+    if entry is None or entry.url is None:
+        return
+    host = urlsplit(entry.url).hostname or ""
+    clear = entry.url.startswith("http://")
+    if clear and (config.entry.tls is not None or not LOOPBACK.fullmatch(host)):
+        said = "url: only https:// is spoken to another machine; write the platform's https://…"
+        document.problem(("cap", "url"), said, noun="key")
+    if "@" in urlsplit(entry.url).netloc:
+        said = "url: a user or password stands in it, and it is shown; take it out"
+        document.problem(("cap", "url"), said, noun="key")
+    if entry.secret_file is None and entry.secret_env is None:
+        said = 'url: messages are signed; add secret_file = "…" or secret_env = "…"'
+        document.problem(("cap", "url"), said, noun="key")
 
 
 def _wrong(config: CityConfig, kind: str, entry: OutletEntry) -> Iterator[tuple[str, str]]:

@@ -169,3 +169,8 @@ class CapEntry(Strict):
     sender: Annotated[str, Field(pattern=r"^[^\s,<&]{1,128}$")]
     sender_name: str = ""
     sender_name_zh: str = ""
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None  # incidents are sent there
+    secret_file: str | None = None  # what signs them
+    secret_env: str | None = None
+    ca_file: str | None = None
+    min_severity: Least = 3

@@ -25,20 +25,24 @@ from lifeline.console.sentences import words
 from lifeline.hot_buffer import HotBuffer
 from lifeline.ledger import Ledger, LedgerError, mirror
 from lifeline.ledger.book import everyone, facts
+from lifeline.ledger.incidents import Incidents
 from lifeline.ledger.people import People
 from lifeline.notify import Escalator, Post, SignOfLife, labelled
+from lifeline.notify.cap_outlet import CapOutlet
 from lifeline.notify.sign_of_life import send_signs
 from lifeline.site import SiteKeeper
 from lifeline.tail import Tail
 from lifeline.time_source import watch
 from lifeline.watchdog import Watchdog
 from lifeline.watchdog import watch as watch_sight
+from rules.incidents.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lifeline.clock import Clock
+    from lifeline.notify.cap_outlet import CapOutletSettings
     from rules.alarms import Alarm
     from rules.events import Event
 
@@ -118,6 +122,8 @@ def _posts(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
     for each in desk.settings.told:
         post = Post(desk.ledger, each)
         crew.start(f"outside {post.name}", partial(_outside, desk, post, stop))
+    if desk.settings.cap_outlet is not None:
+        crew.start("outside cap", partial(_platform, desk, desk.settings.cap_outlet, stop))
 
 
 def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
@@ -170,6 +176,7 @@ def _open_ledger(data: Path, settings: ServeSettings, clock: Clock, keeper: Site
         compose=compose,
         flood=settings.flood,
         choose=settings.routing(keeper) if settings.routing is not None else everyone,
+        places=lambda: keeper.site.places if keeper.site is not None else Places(),
     )
 
 
@@ -223,13 +230,38 @@ def _outside(desk: Desk, post: Post, stop: threading.Event) -> None:
                 stop.wait(RETRY_S)
 
 
+def _platform(desk: Desk, told: CapOutletSettings, stop: threading.Event) -> None:
+    """Tell the platform above of incidents."""
+    settings = desk.settings
+    outlet = CapOutlet(
+        desk.ledger,
+        told,
+        site=lambda: desk.keeper.site,
+        zone=settings.zone,
+        sender=settings.cap,
+        web=settings.public_url,
+    )
+    with contextlib.closing(outlet):
+        while not stop.is_set():
+            try:
+                sent, trouble = outlet.turn(), outlet.trouble
+            except LedgerError as error:  # what was sent may be sent again, by the same identifier
+                sent, trouble = 0, str(error)
+            if trouble:
+                desk.flow.problems["cap"] = f"cap: {trouble}"
+            else:
+                desk.flow.problems.pop("cap", None)
+            if not sent:
+                stop.wait(RETRY_S)
+
+
 def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
-    """Do what time asks for: call the next in a chain, end shelves, call again."""
-    people = People(desk.ledger)
+    """Do what time asks for: call the next in a chain, end shelves, let blue incidents go."""
+    people, incidents = People(desk.ledger), Incidents(desk.ledger)
     while not stop.is_set():
         try:
             escalator.call_due()
-            if people.turn():
+            if people.turn() + incidents.turn():
                 desk.bell.ring()
             desk.flow.problems.pop("escalation", None)
         except LedgerError as error:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
 
 from ingest.store.corrections import Corrections
+from rules.incidents.isolation import Network, network_from
+from rules.incidents.places import Places
 from rules.language import compile_plan, rules_from_bytes
 from rules.readings import texts_named
 from rules.registry_codec import registry_from_bytes
@@ -68,6 +71,16 @@ class Site:
         zones = {zone: row for row, zone in enumerate(self.registry.assets.zone) if zone}
         object.__setattr__(self, "_zones", zones)
         object.__setattr__(self, "deadman", {r.rule_id: r for r in self.plan.deadman_rules})
+
+    @cached_property
+    def places(self) -> Places:
+        """Return where alarms of this registry are, for grouping them into incidents."""
+        return Places(registry=self.registry)
+
+    @cached_property
+    def network(self) -> Network:
+        """Return the registry's networks, for what isolates an incident."""
+        return network_from(self.registry)
 
     def rule(self, rule_id: str, side: int, subject: str) -> ChannelRule | None:
         """Return the rule behind an alarm, or None (dead-man, removed, system)."""

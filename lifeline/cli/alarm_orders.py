@@ -78,8 +78,8 @@ class Reach:
     ) -> Done:
         """Give an order: ``body`` to the API, or ``local`` to the ledger."""
         if self.server:
-            signed = {"by": self.by} if self.by else self._name()
-            told = self.api.order(alarm_id, verb, body | signed | {"command": _command()})
+            signed = {"by": self.by} if self.by else self.name()
+            told = self.api.order(alarm_id, verb, body | signed | {"command": command_id()})
             return Done(
                 alarm_id=told["id"],
                 word=told["word"],
@@ -88,7 +88,7 @@ class Reach:
                 told=told,
             )
         with _ledger(self.folder) as ledger:
-            alarm = local(ledger, _signed(ledger, self.by, verb))
+            alarm = local(ledger, signed_here(ledger, self.by, verb))
         return Done(
             alarm_id=alarm.alarm_id,
             word=str(alarm.word),
@@ -97,7 +97,7 @@ class Reach:
             told=asdict(alarm) | {"word": str(alarm.word)},
         )
 
-    def _name(self) -> dict[str, str]:
+    def name(self) -> dict[str, str]:
         """Return a name where the city has no accounts: there each order carries one."""
         accounts = self.api.get("/api/me")["accounts"]
         return {} if accounts else {"by": getpass.getuser()}
@@ -117,7 +117,7 @@ def _ledger(folder: Path) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _signed(ledger: Ledger, by: str, verb: str) -> Signed:
+def signed_here(ledger: Ledger, by: str, verb: str) -> Signed:
     """Return whose order it is. In a city with accounts no name is taken for one of them.
 
     Raises
@@ -129,16 +129,17 @@ def _signed(ledger: Ledger, by: str, verb: str) -> Signed:
     from lifeline.people.accounts import any_account, are_made
 
     if not (are_made(ledger) and any_account(ledger)):
-        return {"by": by or getpass.getuser(), "command": _command()}
+        return {"by": by or getpass.getuser(), "command": command_id()}
     remedy = "give --server and --token-file: an account orders 请用 --server 与令牌操作"
     if by:
         raise Rejected(f"--by {by!r}: this city has accounts; {remedy}")
     if verb == "shelve":
         raise Rejected(f"shelving is an account's order, red takes two of them; {remedy}")
-    return {"by": f"local:{getpass.getuser()}", "command": _command()}
+    return {"by": f"local:{getpass.getuser()}", "command": command_id()}
 
 
-def _command() -> str:
+def command_id() -> str:
+    """Return an id for one command."""
     return f"cli-{uuid.uuid4()}"
 
 

@@ -14,6 +14,7 @@ from lifeline.cli import (
     doctor,
     feeds,
     grafana,
+    incidents,
     influx,
     keeping,
     mending,
@@ -72,6 +73,7 @@ app.add_typer(score.app, name="score")
 app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(people.app, name="people")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")
 app.command("doctor")(doctor.doctor)

@@ -118,6 +118,48 @@ def reach(
         markdown.write_text(with_tables(old, "reach", text), encoding="utf-8")
 
 
+@app.command("incidents")
+def incidents(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names, files, folders; left out, every shipped one and pairs."),
+    ] = None,
+    *,
+    rules: Rules = None,
+    seeds: Seeds = 1,
+    first_seed: First = 1,
+    json_file: JsonFile = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Put the table into this page, docs/incidents.md.")
+    ] = None,
+) -> None:
+    """Score grouping: one incident a cause, and no incident of two causes."""
+    from dataclasses import asdict
+
+    from lifeline.scenarios.detection_page import with_tables
+    from lifeline.scenarios.files import load_scenarios
+    from lifeline.scenarios.grouped import grouped, section, together
+    from lifeline.scenarios.run import Bench
+    from rules.language.loader import load_rules
+    from simulators.recording import shipped_rules
+
+    room_to_write(json_file, markdown)
+    wanted = load_scenarios(names) if names else [*load_scenarios(()), *together()]
+    bench = Bench(load_rules(rules or shipped_rules()))
+    chosen = range(first_seed, first_seed + seeds)
+    runs = [grouped(bench, scenario, seed) for scenario in wanted for seed in chosen]
+    page = f" --markdown {markdown}" if markdown is not None else ""
+    since = f" --first-seed {first_seed}" if first_seed != 1 else ""
+    text = section(runs, f"lifeline score incidents --seeds {seeds}{since}{page}")
+    wide_screen().print(text, markup=False)
+    if json_file is not None:
+        rows = [asdict(run) for run in runs]
+        json_file.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    if markdown is not None:
+        old = markdown.read_text(encoding="utf-8")
+        markdown.write_text(with_tables(old, "incidents", text), encoding="utf-8")
+
+
 @app.command("file")
 def file(
     recording: Annotated[Path, typer.Argument(help="A recording that tells its own truth.")],

@@ -20,7 +20,8 @@ from starlette.routing import Match
 
 from lifeline import metrics
 from lifeline.console.answers import BadInput, problem
-from lifeline.ledger import Unavailable
+from lifeline.ledger import Unavailable, Unknown
+from lifeline.ledger.incidents import Incidents
 from lifeline.people.roles import ANYBODY, Actor, Role
 from lifeline.people.secrets_of_ours import TOKEN_MARK
 
@@ -47,6 +48,7 @@ class Needs:
 
 OPEN: Final = Needs(None)
 _ALARM: Final = "/api/alarms/{alarm_id}"
+_INCIDENT: Final = "/api/incidents/{incident_id}"
 ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/login"): OPEN,
     ("POST", "/login"): OPEN,
@@ -78,11 +80,26 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("POST", f"{_ALARM}/comment"): Needs(Role.OPERATOR),
     ("POST", f"{_ALARM}/assign"): Needs(Role.OPERATOR),
     ("POST", f"{_ALARM}/classify"): Needs(Role.OPERATOR),
+    ("GET", "/api/incidents"): Needs(Role.VIEWER),
+    ("GET", _INCIDENT): Needs(Role.VIEWER),
+    ("GET", f"{_INCIDENT}/cap"): Needs(Role.VIEWER),
+    ("POST", f"{_INCIDENT}/acknowledge"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/verify"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/dispatch"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/on-site"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/mitigate"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/close"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/false-alarm"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/reopen"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/comment"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/assign"): Needs(Role.OPERATOR),
+    ("POST", f"{_INCIDENT}/hand-over"): Needs(Role.OPERATOR),
     ("POST", "/api/reload"): Needs(Role.ENGINEER, whole=True),
     ("GET", "/api/people"): Needs(Role.ADMIN, whole=True),
     ("GET", "/api/people/log"): Needs(Role.ADMIN, whole=True),
 }
-"""(method, path as the route has it): what it needs. Whatever has ``{alarm_id}`` is scoped too."""
+"""(method, path as the route has it): what it needs. Whatever has ``{alarm_id}`` or
+``{incident_id}`` is scoped too."""
 
 
 class Refusal(Exception):  # noqa: N818 - reads as what it says
@@ -131,19 +148,26 @@ class Access:
             raise Refusal(problem(403, said, remedy="it is our fault: lifeline/console/access.py"))
         if actor.role < needs.role or (needs.whole and not actor.whole):
             raise Refusal(_forbidden(actor, needs))
-        if alarm_id := parameters.get("alarm_id"):
-            await run_in_threadpool(self._seen, actor, alarm_id)
+        for field in ("alarm_id", "incident_id"):
+            if (value := parameters.get(field)) and not actor.whole:
+                await run_in_threadpool(self._seen, actor, field, value)
         return actor
 
-    def _seen(self, actor: Actor, alarm_id: str) -> None:
-        if actor.whole:
-            return
-        found = self._desk.ledger.alarm(alarm_id)
-        if found is not None and not sight_of(self._desk, actor).alarm(found[0]):
+    def _seen(self, actor: Actor, field: str, value: str) -> None:
+        sight = sight_of(self._desk, actor)
+        if field == "alarm_id":
+            found = self._desk.ledger.alarm(value)
+            hidden = found is not None and not sight.alarm(found[0])
+        else:
+            try:
+                hidden = sight.part(Incidents(self._desk.ledger).one(value)) is None
+            except Unknown:
+                hidden = False  # the route says so in the same words
+        if hidden:
             metrics.HTTP_REFUSED.labels("scope").inc()
             remedy = "reload the list; ids have 12 hex digits"
-            said = f"there is no alarm {alarm_id!r}"
-            raise Refusal(problem(404, said, field="alarm_id", value=alarm_id, remedy=remedy))
+            said = f"there is no {field.removesuffix('_id')} {value!r}"
+            raise Refusal(problem(404, said, field=field, value=value, remedy=remedy))
 
 
 def who(desk: Desk, headers: Headers, *, secure: bool) -> Actor | None:

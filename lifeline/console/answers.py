@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from lifeline import metrics
-from lifeline.ledger import Conflict, Refused, Unavailable, Unknown
+from lifeline.ledger import Conflict, Refused, Unavailable, Unknown, Unseen
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,9 +67,10 @@ def install(app: FastAPI) -> None:
         told: dict[str, Any] = {"remedy": error.remedy}
         if isinstance(error, Conflict):
             return problem(409, str(error), **told, by=error.by, seq=error.seq)
-        value = request.path_params.get("alarm_id", "")
-        status = 404 if isinstance(error, Unknown) else 409
-        return problem(status, str(error), field="alarm_id", value=value, **told)
+        field = "incident_id" if "incident_id" in request.path_params else "alarm_id"
+        value = request.path_params.get(field, "")
+        status = {Unknown: 404, Unseen: 403}.get(type(error), 409)
+        return problem(status, str(error), field=field, value=value, **told)
 
     @app.exception_handler(Unavailable)
     async def _unavailable(_request: Request, error: Unavailable) -> JSONResponse:

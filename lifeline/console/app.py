@@ -20,6 +20,7 @@ from lifeline import metrics
 from lifeline.console import (
     answers,
     api_document,
+    incident_routes,
     login_routes,
     orders,
     reload_route,
@@ -57,6 +58,7 @@ def create_app(desk: Desk) -> FastAPI:
     _reading(app, desk)
     _alarms(app, desk)
     orders.install(app, desk)
+    incident_routes.install(app, desk)
     work_orders.install(app, desk)
     reload_route.install(app, desk)
     login_routes.install(app, desk)

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from lifeline.ledger import Ledger
     from lifeline.ledger.book import Choose
     from lifeline.notify import SignOfLifeSettings, WebhookSettings
+    from lifeline.notify.cap_outlet import CapOutletSettings
     from lifeline.notify.sending import OutletSettings
     from lifeline.site import SiteKeeper
     from lifeline.watchdog import Watchdog
+    from rules.incidents.flow import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,11 @@ class ServeSettings:
     ledger_url: str = ""  # "" = ledger.sqlite in the data folder
     webhook: WebhookSettings | None = None
     flood: FloodLimits = field(default_factory=FloodLimits)
+    targets: Targets = field(default_factory=dict)  # time limits for incidents, where set
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
+    cap_outlet: CapOutletSettings | None = None  # the platform above
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lifeline.console.sentences import unit_word
-from lifeline.console.view import finite, ms
+from lifeline.console.times import ms
+from lifeline.console.view import finite
 from rules.judge import LATE
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
 

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, JSONResponse
 from lifeline.console import view
 from lifeline.console.access import COOKIE, SAFE_COOKIE, Asking, is_secure, session_of
 from lifeline.console.answers import BadInput, problem
+from lifeline.console.times import ms
 from lifeline.ledger import Refused
 from lifeline.people import audit
 from lifeline.people.accounts import Accounts
@@ -184,7 +185,7 @@ def _me(desk: Desk, actor: Actor) -> dict[str, Any]:
         "scopes": [scope.told() for scope in actor.scopes],
         "whole_city": actor.whole,
         "by": actor.by,
-        "ends_ms": view.ms(actor.ends_wall_ns),
+        "ends_ms": ms(actor.ends_wall_ns),
         "csrf": actor.csrf,
     }
 

@@ -8,6 +8,7 @@ belongs to no asset is the program's own.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from lifeline.people.roles import Actor, Scope
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lifeline.ledger.incidents import Incident
     from lifeline.site import Site
     from rules.alarms import Alarm
     from rules.registry import Assets
@@ -70,6 +72,14 @@ class Sight:
     def alarm(self, alarm: Alarm) -> bool:
         """Tell whether an alarm is seen, and by that may be handled by who has the role."""
         return self.subject(alarm.subject)
+
+    def part(self, incident: Incident) -> Incident | None:
+        """Return an incident with those of its alarms that are seen, None where none is."""
+        if self.whole:
+            return incident
+        group = incident.group
+        seen = tuple(m for m in group.members if self.subject(m.place.subject))
+        return replace(incident, group=replace(group, members=seen)) if seen else None
 
 
 def _mask(actor: Actor, assets: Assets) -> NDArray[np.bool_]:

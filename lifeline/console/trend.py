@@ -11,7 +11,8 @@ import structlog
 from ingest.store.errors import StoreError
 from lifeline.console.answers import BadInput
 from lifeline.console.live import SUSPECT_FLAGS, neighbours, now_of, scale
-from lifeline.console.view import finite, ms
+from lifeline.console.times import ms
+from lifeline.console.view import finite
 from lifeline.hot_buffer import Points, thin
 from rules.judge import LATE
 

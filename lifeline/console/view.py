@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
+from lifeline.console.incident_view import incidents_json
 from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
+from lifeline.console.times import ms
 from lifeline.ledger import Unavailable
 from lifeline.reload.outcome import last
 from rules.alarms import Ack, Word
@@ -25,11 +27,6 @@ STALE_AFTER_S = 60.0
 MOST_OPEN = 5_000
 MOST_DRAWN = 64  # kinds of sight
 TROUBLE = "the system is in trouble; whoever runs the city sees it 系统有故障，请联系城市平台值班员"
-
-
-def ms(ns: int) -> int | None:
-    """Return Unix milliseconds, None where there is no time."""
-    return ns // 1_000_000 if ns else None
 
 
 def finite(value: float | None) -> float | str | None:
@@ -177,12 +174,14 @@ def _draw(desk: Desk, revision: int, sight: Sight) -> dict[str, Any]:
             every = desk.stand_in.current.list(limit=MOST_OPEN)
             held = [(a, s) for a, s in every if sight.alarm(a)]
         desk.flood = desk.stand_in.current.flood()
+        listed = held[:most]
+        alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
+        said = {alarm["id"]: alarm["words"] for alarm in alarms}
+        incidents = incidents_json(desk, sight, desk.stand_in.current, known=said)
         desk.flow.problems.pop("alarms", None)
     except Unavailable as error:
         desk.flow.problems["alarms"] = str(error)
-        held = []
-    listed = held[:most]
-    alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
+        held, listed, alarms, incidents = [], [], [], []
     if sight.whole:
         _gauge(desk, held)
     return {
@@ -196,6 +195,7 @@ def _draw(desk: Desk, revision: int, sight: Sight) -> dict[str, Any]:
         "counts": _counts(alarms),
         "silent": _silent(alarms, site),
         "alarms": alarms,
+        "incidents": incidents,
         "more": len(held) > len(listed),
         "blinds": [{"from_ms": ms(a), "to_ms": ms(b)} for a, b in desk.flow.blinds],
         "site": site is not None,

@@ -2,7 +2,14 @@
 
 from lifeline.ledger.book import Outlet
 from lifeline.ledger.cursors import Cursor
-from lifeline.ledger.errors import Conflict, LedgerError, Refused, Unavailable, Unknown
+from lifeline.ledger.errors import (
+    Conflict,
+    LedgerError,
+    Refused,
+    Unavailable,
+    Unknown,
+    Unseen,
+)
 from lifeline.ledger.ledger import Applied, Ledger
 from lifeline.ledger.mirror import mirror
 from lifeline.ledger.stand_in import StandIn
@@ -18,5 +25,6 @@ __all__ = [
     "StandIn",
     "Unavailable",
     "Unknown",
+    "Unseen",
     "mirror",
 ]

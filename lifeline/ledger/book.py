@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import delete, func, insert, or_, select
 
 from lifeline.ledger.floods import USUAL_FLOOD, Watch, flood_body, of_flood
+from lifeline.ledger.incident_book import IncidentBook
 from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
 from rules.alarm_fold import AlarmFold
 from rules.alarm_forms import alarm_of, event_about, state_of
 from rules.alarms import Hold
 from rules.events import Event, EventType, encode
+from rules.incidents.places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -91,6 +93,7 @@ class Writing:
     choose: Choose = everyone
     outbox_limit: int = 100_000
     flood: FloodLimits = USUAL_FLOOD
+    places: Callable[[], Places] = Places  # of the registry in force; by ids where none is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +149,20 @@ def append(
     outbox: list[dict[str, Any]] = []
     touched: dict[str, Alarm] = {}
     watch = Watch(connection, writing.flood)
+    book = IncidentBook(connection, writing.places, simulation=simulation)
     for event in events:
         seq += 1
         rows.append(_row(event, seq, simulation=simulation))
         step = fold.apply(event, seq)
         touched |= {a.alarm_id: a for a in step.changed}
+        book.take(event, step.changed)
         if step.announce and event.announce:
             alarm = step.changed[-1]
             turned = watch.announce(event)
             folded = watch.flood.folds(max(alarm.shown_severity, alarm.max_severity))
             kept = _kept_back(alarm, simulation=simulation) or ("flood" if folded else "")
-            outbox += _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept)
+            sent = _outbox_rows(event, alarm, seq, writing, simulation=simulation, kept=kept)
+            outbox += book.named_in(sent, alarm.alarm_id)
             for what in turned:
                 seq += 1
                 flood = of_flood(*what, seq)
@@ -173,6 +179,7 @@ def append(
             ended = _ended(fold.alarms[alarm_id], event, seq, cause)
             rows.append(_row(ended, seq, simulation=simulation))
     watch.keep()
+    book.keep()
     connection.execute(insert(EVENT), rows)
     _project(connection, touched.values(), simulation=simulation)
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))

@@ -4,6 +4,7 @@ LedgerError
 ├── Unavailable   the operator of the machine: the database is locked, full or gone; retried
 └── Refused       the person at the page: what was asked cannot be done; says why and what can
     ├── Unknown       there is no such alarm
+    ├── Unseen        it touches alarms that the person does not see
     └── Conflict      somebody or something was first; ``by`` says who, ``seq`` where it stands
 """
 
@@ -30,6 +31,10 @@ class Refused(LedgerError):  # noqa: N818 - reads as what it says
 
 class Unknown(Refused):
     """No alarm has this id."""
+
+
+class Unseen(Refused):
+    """What was ordered touches alarms outside the person's part of the city."""
 
 
 class Conflict(Refused):

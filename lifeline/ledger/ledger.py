@@ -44,6 +44,7 @@ from lifeline.ledger.tables import (
 )
 from rules.alarm_forms import alarm_of
 from rules.events import Event, EventType, decode
+from rules.incidents.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,6 +87,7 @@ class Ledger:
         choose: Choose = everyone,
         outbox_limit: int = 100_000,
         flood: FloodLimits = USUAL_FLOOD,
+        places: Callable[[], Places] = Places,
     ) -> None:
         self.url = url
         self.now_ns = now_ns
@@ -97,6 +99,7 @@ class Ledger:
             choose=choose,
             outbox_limit=outbox_limit,
             flood=flood,
+            places=places,
         )
         self._gate = threading.RLock()  # one writer at a time; `hold` keeps it for long
         self._engine = open_database(url, wait_s=wait_s)

@@ -21,7 +21,15 @@ from sqlalchemy import insert, select, update
 from lifeline import metrics
 from lifeline.ledger import outbox
 from lifeline.ledger.errors import Unavailable
-from lifeline.ledger.tables import ALARM, CURSOR, EVENT, OUTBOX
+from lifeline.ledger.tables import (
+    ALARM,
+    CURSOR,
+    EVENT,
+    INCIDENT,
+    INCIDENT_EVENT,
+    INCIDENT_MEMBER,
+    OUTBOX,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -143,7 +151,13 @@ class StandIn:
 
 def _needed() -> tuple[tuple[Any, Any], ...]:
     ended = select(ALARM).where(ALARM.c.ended.is_(True)).order_by(ALARM.c.seq.desc())
+    open_ones = select(INCIDENT.c.incident_id).where(INCIDENT.c.over.is_(False))
+    newest = select(INCIDENT_EVENT).order_by(INCIDENT_EVENT.c.seq.desc())
+    mine = INCIDENT_MEMBER.c.incident_id.in_(open_ones)
     return (
+        (INCIDENT, select(INCIDENT).where(INCIDENT.c.over.is_(False))),
+        (INCIDENT_MEMBER, select(INCIDENT_MEMBER).where(mine)),
+        (INCIDENT_EVENT, newest.limit(1)),
         (CURSOR, select(CURSOR)),
         (EVENT, select(EVENT).order_by(EVENT.c.seq.desc()).limit(1)),
         (ALARM, select(ALARM).where(ALARM.c.ended.is_(False))),

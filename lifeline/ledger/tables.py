@@ -1,8 +1,9 @@
 """The ledger's tables (SQLAlchemy Core) and how its databases are opened.
 
 ``event`` is the truth of what happened, append only; ``alarm`` is a projection of it and could be
-folded again from it. One writer at a time: every writing transaction begins IMMEDIATE on SQLite,
-so two processes never find out at commit that they read the same state.
+folded again from it; so is ``incident`` of ``incident_event``. One writer at a time: every writing
+transaction begins IMMEDIATE on SQLite, so two processes never find out at commit that they read
+the same state.
 """
 
 from __future__ import annotations
@@ -69,6 +70,40 @@ ALARM = Table(
     Column("state", Text, nullable=False),  # the whole Alarm as JSON
     Index("alarm_current", "alarm_key", "late"),
     Index("alarm_open", "ended", "seq"),
+)
+
+INCIDENT = Table(
+    "incident",
+    METADATA,
+    Column("incident_id", String(12), primary_key=True),
+    Column("stage", String(16), nullable=False),
+    Column("over", Boolean, nullable=False),
+    Column("severity", Integer, nullable=False),  # the worst any of its alarms reached
+    Column("seq", BigInteger, nullable=False),  # of its newest event
+    Column("simulation", Boolean, nullable=False),
+    Column("state", Text, nullable=False),  # its Handling as JSON
+    Index("incident_open", "over", "seq"),
+)
+
+INCIDENT_MEMBER = Table(
+    "incident_member",
+    METADATA,
+    Column("alarm_id", String(12), primary_key=True),
+    Column("incident_id", String(12), nullable=False, index=True),
+    Column("number", Integer, nullable=False),  # in the order they joined
+    Column("body", Text, nullable=False),  # the Member as JSON
+)
+
+INCIDENT_EVENT = Table(
+    "incident_event",
+    METADATA,
+    Column("seq", _ID, primary_key=True, autoincrement=True),
+    Column("incident_id", String(12), nullable=False, index=True),
+    Column("type", String(16), nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),  # "" = it followed from an alarm
+    Column("body", Text, nullable=False),  # what was said: alarm, reason, cause, to
+    sqlite_autoincrement=True,
 )
 
 COMMAND = Table(

@@ -99,8 +99,23 @@ def cap_xml(
     told = [(_identifier(alarm, seq), stamp(event.receive_ns, zone)) for seq, event in states] or [
         (_identifier(alarm, alarm.seq), stamp(alarm.receive_ns, zone))
     ]
-    identifier, sent = told[-1]
     over = alarm.ended or (alarm.condition is Condition.NORMAL and not alarm.late)
+    root = alert(told, over=over, simulation=simulation, sender=sender)
+    for language in ("zh", "en"):
+        add_info(root, alarm, site, language, zone=zone, sender=sender, web=web, over=over)
+    return written(root)
+
+
+def alert(
+    told: Sequence[tuple[str, str]],
+    *,
+    over: bool,
+    simulation: bool,
+    sender: CapSender,
+    incident: str = "",
+) -> Element:
+    """Return a message without its infos; ``told`` are (identifier, sent), this one's the last."""
+    identifier, sent = told[-1]
     root = Element("alert", xmlns=NAMESPACE)
     _add(root, "identifier", identifier)
     _add(root, "sender", _FORBIDDEN.sub("-", sender.sender))
@@ -115,14 +130,18 @@ def cap_xml(
         _add(root, "note", "演练/仿真数据 exercise, simulated data")
     before = [f"{_FORBIDDEN.sub('-', sender.sender)},{name},{at}" for name, at in told[:-1]]
     _add(root, "references", " ".join(before))
-    for language in ("zh", "en"):
-        _info(root, alarm, site, language, zone=zone, sender=sender, web=web, over=over)
+    _add(root, "incidents", incident)
+    return root
+
+
+def written(root: Element) -> bytes:
+    """Return a message's bytes."""
     indent(root)
     raw: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
     return raw + b"\n"
 
 
-def _info(
+def add_info(
     root: Element,
     alarm: Alarm,
     site: Site | None,
@@ -132,7 +151,8 @@ def _info(
     sender: CapSender,
     web: str,
     over: bool,
-) -> None:
+) -> Element:
+    """Add what is told in one language, and return it."""
     text, said = _TEXT[language], words(alarm, site, language, zone=zone)
     domain = site.domain_of(alarm.subject) if site is not None else ""
     level = LEVEL_WORDS[language][min(alarm.shown_severity, 4)]
@@ -163,8 +183,14 @@ def _info(
         ("state", alarm.word.value),
         ("acknowledged_by", alarm.acked_by),
     ):
-        _pair(info, "parameter", name, value)
+        add_pair(info, "parameter", name, value)
     _area(info, alarm, site, said.place)
+    return info
+
+
+def add_area(info: Element, alarm: Alarm, site: Site | None, language: str, *, zone: str) -> None:
+    """Add the place of another alarm."""
+    _area(info, alarm, site, words(alarm, site, language, zone=zone).place)
 
 
 def urgency(alarm: Alarm, site: Site | None, *, over: bool) -> str:
@@ -222,8 +248,8 @@ def _area(info: Element, alarm: Alarm, site: Site | None, place: str) -> None:
     lat, lon = float(assets.lat[row]), float(assets.lon[row])
     if math.isfinite(lat) and math.isfinite(lon):
         _add(area, "circle", f"{lat:.6f},{lon:.6f} 0")
-    _pair(area, "geocode", "city-code", assets.id[row])
-    _pair(area, "geocode", "district", assets.district[row])
+    add_pair(area, "geocode", "city-code", assets.id[row])
+    add_pair(area, "geocode", "district", assets.district[row])
 
 
 def _add(parent: Element, name: str, text: str) -> None:
@@ -232,7 +258,8 @@ def _add(parent: Element, name: str, text: str) -> None:
         SubElement(parent, name).text = _NO_XML.sub(" ", text)
 
 
-def _pair(parent: Element, element: str, name: str, value: str) -> None:
+def add_pair(parent: Element, element: str, name: str, value: str) -> None:
+    """Add a named value, where there is one."""
     if value:
         pair = SubElement(parent, element)
         _add(pair, "valueName", name)

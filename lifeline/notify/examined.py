@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lifeline.ledger.outbox import waiting
-from lifeline.notify.outlets import outlets_of, webhook_of
+from lifeline.notify.outlets import cap_outlet_of, outlets_of, webhook_of
 from lifeline.notify.routing import Subject, routes_of
 from lifeline.outlet_checks import SYSTEM, outlet_names
 
@@ -41,6 +41,11 @@ def answering(config: CityConfig) -> Iterator[Examined]:
             yield Examined("trouble", name, trouble, remedy)
         else:
             yield Examined("ok", name, "answers")
+    cap = cap_outlet_of(config)
+    if cap is not None:
+        trouble = cap.probe()
+        remedy = "incidents wait for it 事件在此排队; docs/notification.md" if trouble else ""
+        yield Examined("trouble" if trouble else "ok", "outlet cap", trouble or "answers", remedy)
 
 
 def told_to_nobody(config: CityConfig, registry: Registry, plan: Plan) -> Iterator[Examined]:

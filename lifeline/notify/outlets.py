@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeline.notify.alertmanager import AlertmanagerSettings
 from lifeline.notify.cap import CapSender
+from lifeline.notify.cap_outlet import CapOutletSettings
 from lifeline.notify.email import EmailSettings
 from lifeline.notify.mqtt import MqttSettings
 from lifeline.notify.robots import Kind, RobotSettings
@@ -49,6 +50,19 @@ def cap_sender_of(config: CityConfig) -> CapSender:
         sender=entry.sender,
         name=entry.sender_name or site.name,
         name_zh=entry.sender_name_zh or site.name_zh,
+    )
+
+
+def cap_outlet_of(config: CityConfig) -> CapOutletSettings | None:
+    """Return where incidents are sent as CAP messages, None where to nobody."""
+    entry = config.entry.cap
+    if entry is None or entry.url is None:
+        return None
+    return CapOutletSettings(
+        url=entry.url,
+        secret=config.secret(entry.secret_file, entry.secret_env).encode(),
+        min_severity=entry.min_severity,
+        ca_file=_file(config, entry.ca_file),
     )
 
 

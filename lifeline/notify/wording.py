@@ -53,6 +53,8 @@ def lines(body: Mapping[str, Any], language: Language) -> list[str]:
         return [*lines(body, "zh"), "", *lines(body, "en")]
     zh = language == "zh"
     held = [title(body, language)]
+    if (incident := body.get("incident")) and incident["members"] > 1:
+        held.append(_of_incident(incident, zh=zh))
     if called := body.get("escalation", {}).get("to"):
         held.append(f"{'呼叫' if zh else 'called'}: {', '.join(called)}")
     if body.get("audience") == "crew":
@@ -63,6 +65,17 @@ def lines(body: Mapping[str, Any], language: Language) -> list[str]:
         held.append(f"{'处置预案' if zh else 'runbook'}: {one_line(str(book))}")
     held.append(f"{'消息编号' if zh else 'message'}: {body.get('id')} {body.get('alarm', '')}")
     return held
+
+
+def _of_incident(incident: Mapping[str, Any], *, zh: bool) -> str:
+    """Say that other alarms have the same cause; one that joins calls for the incident again."""
+    name, alarms = incident["id"], incident["members"]
+    if incident["joined"]:
+        return (
+            f"新报警加入事件 {name}，共 {alarms} 条" if zh
+            else f"joins incident {name}, {alarms} alarms now"
+        )  # fmt: skip
+    return f"事件 {name}，共 {alarms} 条报警" if zh else f"incident {name}, {alarms} alarms"
 
 
 def one_line(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lifeline import metrics
 from lifeline.certificates import ends_in
 from lifeline.console.guard import Proxy
-from lifeline.notify.outlets import cap_sender_of, outlets_of, webhook_of
+from lifeline.notify.outlets import cap_outlet_of, cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
 from lifeline.people.doorman import LoginRules
@@ -37,10 +37,12 @@ def run(context: Context) -> None:
         flood=FloodLimits(
             begins=config.entry.alarms.flood_begins, ends=config.entry.alarms.flood_ends
         ),
+        targets=config.entry.incidents.targets(),
         webhook=webhook_of(config),
         outlets=outlets_of(config),
         routing=partial(routing_of, config.entry),
         cap=cap_sender_of(config),
+        cap_outlet=cap_outlet_of(config),
         work_orders=_work_orders(config),
         public_url=config.page_url,
         sign_of_life=_sign_of_life(config),

@@ -74,7 +74,24 @@ rules:
 """
 
 
-def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> str:
+def registry_yaml(
+    *,
+    simulation: bool,
+    owners: dict[str, str] | None = None,
+    joined: bool = False,
+    attributes: dict[str, dict[str, str]] | None = None,
+    people: dict[str, int] | None = None,
+) -> str:
+    """The registry's text; ``joined`` puts the two manholes on one duct; more ``attributes``.
+
+    ``people`` are exposed there.
+    """
+    said = {asset: dict(more) for asset, more in (attributes or {}).items()}
+    for asset, owner in (owners or {}).items():
+        said.setdefault(asset, {})["owner"] = owner
+    if joined:
+        one, other = (channel.split("/")[0] for channel in (GAS, OTHER_GAS))
+        said.setdefault(one, {})["neighbours"] = f"[{other}]"
     lines = ["version: 1", f"simulation: {str(simulation).lower()}"]
     lines += ["sites: [{id: 410100-st-000001, name: Zhongyuan, name_zh: 中原区}]", "devices:"]
     lines += [
@@ -92,7 +109,12 @@ def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> 
             f"  name: {name}",
             f"  name_zh: {name_zh}",
             "  district: Zhongyuan",
-            f"  attributes: {{owner: {owners[asset]}}}" if asset in (owners or {}) else "",
+            f"  exposed_people: {(people or {}).get(asset, 0)}",
+            *(
+                f"  attributes: {{{', '.join(f'{k}: {v}' for k, v in held.items())}}}"
+                for held in [said.get(asset, {})]
+                if held
+            ),
             f"  at: [{lon}, {lat}]",
             "  sensors:",
             f"  - id: {sensor}",
@@ -114,12 +136,22 @@ class SmallCity:
         simulation: bool = False,
         rules: dict[str, str] | None = None,
         owners: dict[str, str] | None = None,
+        joined: bool = False,
+        attributes: dict[str, dict[str, str]] | None = None,
+        people: dict[str, int] | None = None,
     ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
-        (source / "city.yaml").write_text(registry_yaml(simulation=simulation, owners=owners))
+        text = registry_yaml(
+            simulation=simulation,
+            owners=owners,
+            joined=joined,
+            attributes=attributes,
+            people=people,
+        )
+        (source / "city.yaml").write_text(text)
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)

@@ -14,6 +14,7 @@ from lifeline.people.accounts import Accounts
 from lifeline.people.doorman import LoginRules
 from lifeline.people.roles import SYSTEM, Role, Scope
 from lifeline.people.tokens import DAY_NS, Tokens
+from rules.incidents.grouping import incident_id
 from tests.lifeline.people_kit import PASSWORD, add, log_in
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
 
@@ -72,6 +73,7 @@ def ids(site):
 def asked(http, method: str, path: str, alarm_id: str) -> httpx.Response:
     """Ask a route with an empty body: what is let through is refused for its form at most."""
     path = path.replace("{alarm_id}", alarm_id)
+    path = path.replace("{incident_id}", incident_id(alarm_id))
     names = {"/login/{name}": "login.js", "/vendor/{name}": "leaflet.js"}
     path = path.replace("{name}", names.get(path, ""))
     path = "/static/main.js" if path == "/static" else path
@@ -124,6 +126,10 @@ def test_a_scope_holds_for_lists_alarms_trends_maps_and_orders(http, ids, login)
     assert {a["subject"] for a in state["alarms"]} == seen
     assert sum(pair[0] for d in state["counts"].values() for pair in d.values()) == len(seen)
     assert set(state["now"]) == seen
+    own = {ids[subject] for subject in seen}
+    for told in (state, http.get("/api/incidents").json()):
+        assert {i["first_out"] for i in told["incidents"]} == own
+        assert all(set(i["alarms"]) <= own for i in told["incidents"])
     assert {d["domain"] for d in state["domains"]} - {"env"} == {c.split("-")[1] for c in seen}
     listed = {c["id"] for c in http.get("/api/channels").json()["channels"]}
     assert listed & {GAS, OTHER_GAS, LEVEL} == seen
@@ -141,6 +147,9 @@ def test_a_scope_holds_for_lists_alarms_trends_maps_and_orders(http, ids, login)
             assert told == nowhere.text, "as one that does not exist"
         for path in ("", "/cap"):
             answer = http.get(f"/api/alarms/{alarm_id}{path}")
+            assert answer.status_code == (200 if allowed else 404)
+        for path in ("", "/cap"):
+            answer = http.get(f"/api/incidents/{incident_id(alarm_id)}{path}")
             assert answer.status_code == (200 if allowed else 404)
         order = {"comment": "note", "command": f"{login}-{alarm_id}"}
         answer = http.post(f"/api/alarms/{alarm_id}/comment", json=order)

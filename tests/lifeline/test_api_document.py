@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lifeline.console.access import OPEN, ROUTES
 from lifeline.console.app import create_app
+from rules.incidents.grouping import incident_id
 from tests.lifeline.desk_kit import desk_of
 from tests.lifeline.people_kit import add, log_in
 from tests.lifeline.small_city import GAS, SmallCity, serving, until
@@ -44,6 +45,12 @@ def operations(document):
     for path, held in document["paths"].items():
         for method, operation in held.items():
             yield method.upper(), path, operation
+
+
+def placed(path, http):
+    """A route's path, of the alarm there is and its incident."""
+    incident = incident_id(http.alarm_id)
+    return path.replace("{alarm_id}", http.alarm_id).replace("{incident_id}", incident)
 
 
 def body_schema(document, operation):
@@ -97,7 +104,7 @@ def test_every_body_has_an_example_that_is_one_and_that_the_route_takes(document
             jsonschema.Draft202012Validator(schema).validate(example)
             if path in ("/logout", "/api/hooks/work-orders"):
                 continue  # it would end this test's session; it asks for a signature
-            answer = http.post(path.replace("{alarm_id}", http.alarm_id), json=example)
+            answer = http.post(placed(path, http), json=example)
             assert answer.status_code != 422, (path, answer.text)
 
 
@@ -115,6 +122,7 @@ ANYTHING = st.recursive(
 POSTS = [p for m, p in ROUTES if m == "POST" and p != "/logout"]
 QUERIES = {
     "/api/alarms": ("ended", "min_severity", "rule", "subject", "word", "limit"),
+    "/api/incidents": ("over", "limit"),
     "/api/channels": ("q", "limit"),
     "/api/trend": ("channel", "from", "to", "points"),
     "/api/people/log": ("limit",),
@@ -145,7 +153,7 @@ def test_whatever_is_posted_is_answered_in_words_and_never_breaks(document, http
     def post(body):
         raw = json.dumps(body).encode("utf-8", "surrogatepass")
         kind = {"Content-Type": "application/json"}
-        where = path.replace("{alarm_id}", http.alarm_id)
+        where = placed(path, http)
         in_words(http.post(where, content=raw, headers=kind), (path, body))
 
     @SOME
@@ -178,6 +186,8 @@ def test_whatever_is_asked_is_answered_in_words(http, path):
 @given(name=st.text(min_size=1, max_size=30))
 def test_whatever_alarm_is_asked_for_is_answered_in_words(http, name):
     place = quote(name.encode("utf-8", "surrogatepass"), safe="")
-    for path in (f"/api/alarms/{place}", f"/api/alarms/{place}/cap", f"/vendor/{place}"):
+    kinds = [f"{many}/{place}" for many in ("alarms", "incidents")]
+    held = [f"/api/{kind}{more}" for kind in kinds for more in ("", "/cap")]
+    for path in (*held, f"/vendor/{place}"):
         answer = http.get(path, follow_redirects=False)
         assert answer.status_code < 500, (path, answer.text)

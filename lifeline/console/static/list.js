@@ -92,7 +92,8 @@ function row(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
 }
 
 export function draw(held, view) {
-  const hadFocus = document.activeElement?.classList.contains("row");
+  const rowsOf = () => [...byId("alarm-lists").querySelectorAll(".row")];
+  const hadFocus = rowsOf().includes(document.activeElement);
   for (const section of ["unacked", "acked"]) {
     const rows = places[section].map((id) => held.get(id)).filter((a) => a && view.wanted(a));
     const count = rows.filter((a) => !a.ended && quiet(a) === (section === "acked")).length;
@@ -101,8 +102,8 @@ export function draw(held, view) {
     const none = h("li", { class: "none", role: "presentation" }, section === "unacked" && ![...held.values()].some(view.wanted) ? silence : say("none"));
     byId(section).replaceChildren(...(rows.length ? rows.map((a) => row(a, view)) : [none]));
   }
-  if (![...document.querySelectorAll(".row")].some((r) => r.tabIndex === 0)) document.querySelector(".row")?.setAttribute("tabindex", "0");
-  if (hadFocus) document.querySelector(".row.chosen")?.focus({ preventScroll: true });
+  if (!rowsOf().some((r) => r.tabIndex === 0)) rowsOf()[0]?.setAttribute("tabindex", "0");
+  if (hadFocus) rowsOf().find((r) => r.classList.contains("chosen"))?.focus({ preventScroll: true });
 }
 
 export function tick(held, { now_ms, now }) {

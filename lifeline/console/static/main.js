@@ -3,6 +3,8 @@ import { ask, commandId, listen } from "./api.js";
 import * as care from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { label } from "./numbers.js";
+import * as incidents from "./incidents.js";
+import * as incidentPanel from "./incident_panel.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
@@ -30,6 +32,7 @@ const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
   may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
+  incident: () => incidents.selected(), of: incidents.of, toIncident: (id) => openIncident(id), give: (name) => incidents.give(name, view), has: (id) => held.has(id), who: () => who(), draw: () => draw(), side: () => side(),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
 const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord(), firstOut: list.firstOf([...held.values()], pulse.flood) });
@@ -45,6 +48,7 @@ function take(answer) {
   held = fresh;
   beat(answer);
   list.place([...held.values()], selected);
+  incidents.take(answer.incidents);
   draw();
   if (domains !== answer.domains.length) chart();
 }
@@ -67,15 +71,17 @@ function draw() {
   words();
   session.draw();
   list.draw(held, listView());
+  incidents.draw({ ...listView(), choose: (id) => openIncident(id), count: [...held.values()].filter((a) => !a.ended && wanted(a)).length });
   map.draw([...held.values()], view);
   tiles();
   top();
   side();
 }
 function side() {
-  const alarm = held.get(selected);
-  document.body.classList.toggle("opened", Boolean(alarm || asset));
-  if (alarm) panel.showAlarm(alarm, view);
+  const alarm = held.get(selected), incident = incidents.one();
+  document.body.classList.toggle("opened", Boolean(alarm || asset || incident));
+  if (!alarm && !asset && !channel && incident) { panel.leave(); incidentPanel.draw(incident, view); }
+  else if (alarm) panel.showAlarm(alarm, view);
   else if (channel) panel.showChannel(channel, view);
   else if (asset) panel.showAsset(asset, view);
   else panel.clear();
@@ -135,7 +141,8 @@ function follow() {
   const [name, ...rest] = location.hash.slice(1).split("=");
   let id = rest.join("=");
   try { id = decodeURIComponent(id); } catch { /* a stray % stands for itself */ }
-  if (!id || !["alarm", "asset", "channel"].includes(name)) return;
+  if (!id || !["alarm", "asset", "channel", "incident"].includes(name)) return;
+  if (name === "incident") { incidentPanel.fetchOne(id).then(() => openIncident(id)).catch((error) => tell(error.message)); return; }
   if (name === "alarm") {
     if (held.has(id)) choose(id);
     else tell(say("noSuchAlarm", id));
@@ -145,9 +152,26 @@ function follow() {
   open(map.assetById(place) ?? { id: place, name: { en: place, zh: place } });
   if (name === "channel") { channel = id; draw(); }
 }
+function openIncident(id) {
+  list.touch();
+  [selected, asset, channel] = ["", null, ""];
+  incidents.choose(id);
+  draw();
+  if (matchMedia("(max-width: 900px)").matches) document.querySelector("main").scrollTop = 0;
+}
+// Between the two lists; from an alarm to its incident and back.
+function other() {
+  const its = incidents.of(selected);
+  if (!incidents.open() && its) { openIncident(its.id); incidents.focus(); return; }
+  incidents.show(!incidents.open());
+  if (!incidents.open() || !selected) [selected, asset, channel] = ["", null, ""];
+  draw();
+}
 function back() {
+  if (selected && incidents.selected()) { selected = ""; return draw(); } // from an alarm to its incident
   if (channel) channel = "";
   else if (asset) asset = null;
+  else if (incidents.selected()) incidents.choose("");
   else return letGo();
   draw();
 }
@@ -155,11 +179,16 @@ function choose(id, { keyboard = false } = {}) {
   list.touch();
   [selected, asset, channel] = [id, null, ""];
   draw();
-  const row = document.querySelector(".row.chosen");
+  const row = document.querySelector("#alarm-lists .row.chosen");
   if (keyboard) { row?.scrollIntoView({ block: "nearest" }); row?.focus({ preventScroll: true }); }
   if (matchMedia("(max-width: 900px)").matches) document.querySelector("main").scrollTop = 0;
 }
 function move(by) {
+  if (incidents.open()) {
+    [selected, asset, channel] = ["", null, ""];
+    if (incidents.move(by, wanted)) { draw(); incidents.focus(); }
+    return;
+  }
   const ids = list.order().filter((id) => held.has(id) && wanted(held.get(id)));
   if (!ids.length) return;
   const at = ids.indexOf(selected);
@@ -276,13 +305,15 @@ async function lookUp(text, box) {
   } catch (error) { tell(error.message); }
 }
 const ORDERS = {
-  j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
-  Enter: () => { if (!selected) move(1); map.centre(held.get(selected)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
+  i: () => other(), j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
+  Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
   l: () => speak(), "/": find, "?": help,
 };
+// With an incident on the right its own keys come first.
+const orderOf = (key) => (incidents.selected() && !selected && !asset && incidents.KEYS[key] ? () => incidents.give(incidents.KEYS[key], view) : ORDERS[key]);
 for (let i = 1; i <= 8; i += 1) ORDERS[i] = () => { const d = state?.domains[i - 1]; if (d) filter(d.domain); };
 function escape() {
-  if (channel || asset || selected) return back();
+  if (channel || asset || selected || incidents.selected()) return back();
   only = "";
   letGo();
 }
@@ -303,7 +334,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
-  const order = ORDERS[event.key];
+  const order = orderOf(event.key);
   if (!order || document.querySelector("dialog[open]:not(#help)") || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
   event.preventDefault();
@@ -314,6 +345,8 @@ byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by
 byId("language").addEventListener("click", speak);
 byId("find-button").addEventListener("click", find);
 byId("help-button").addEventListener("click", help);
+byId("show-alarms").addEventListener("click", () => { if (incidents.open()) other(); });
+byId("show-incidents").addEventListener("click", () => { if (!incidents.open()) other(); });
 byId("new").addEventListener("click", () => letGo({ keep: true }));
 byId("lists").addEventListener("pointermove", list.touch);
 document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
@@ -329,9 +362,11 @@ setInterval(() => {
   if (performance.now() > toastEnds) byId("toast").hidden = true;
   if (state) top();
   list.tick(held, { now_ms: now_ms(), now: reading });
+  incidents.tick(now_ms());
   if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
   const alarm = held.get(selected);
   if (alarm) panel.refresh(alarm, view);
+  else if (incidents.one() && !asset && !channel) incidentPanel.tick(incidents.one(), view);
   else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); side(); }
 }, 1000);
 setTimeout(library, 3000);

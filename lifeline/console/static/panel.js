@@ -19,6 +19,7 @@ export function clear() {
   told = null;
   byId("selected").replaceChildren(h("p", { class: "none" }, say("nothing")));
 }
+export const leave = () => { [shown, told] = ["", null]; }; // something else takes the right side
 const keep = (same, id, tag, attributes = {}) => (same && byId(id)) || h(tag, { id, ...attributes });
 
 // Draws the words anew and leaves the trend's element and the comment where they are.
@@ -56,17 +57,19 @@ function trendParts(channel, same, view, again) {
 function orders(alarm, view, comment) {
   const onMap = h("button", { class: "second phone", onclick: () => view.toMap(alarm) }, say("onMap"));
   const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
+  const its = view.of(alarm.id);
+  const whole = its ? h("button", { id: "its-incident", class: "second", onclick: () => view.toIncident(its.id) }, say("incident.open")) : null;
   const may = view.may("operator"); // what one may not do is not offered
   const more = may ? h("button", { id: "more", class: "second", onclick: () => view.care(alarm) }, say("care.open")) : null;
   if (alarm.acked) {
     const by = say("ackedBy", alarm.acked_by, clock(alarm.acked_ms, view.zone));
-    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), more, onMap, back);
+    return h("div", { class: "orders" }, h("span", { class: "why" }, alarm.comment ? `${by}: ${alarm.comment}` : by), resetButton(alarm, view), more, whole, onMap, back);
   }
-  if (!may) return h("div", { class: "orders" }, onMap, back);
+  if (!may) return h("div", { class: "orders" }, whole, onMap, back);
   return h("div", { class: "orders" },
     h("button", { id: "ack", onclick: () => view.acknowledge(alarm) }, say("ack")),
     h("input", { id: "comment", value: comment, placeholder: say(alarm.ack_wants === "comment" ? "commentWanted" : "comment"), "aria-label": say("comment"), maxlength: "1000" }),
-    resetButton(alarm, view), more, onMap, back);
+    resetButton(alarm, view), more, whole, onMap, back);
 }
 
 function resetButton(alarm, view) {
