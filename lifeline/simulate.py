@@ -49,6 +49,7 @@ def send_scenario(
     password_file: Path | None,
     ca_file: Path | None,
     only: list[str],
+    without: list[str],
     stop: threading.Event,
 ) -> dict[str, Any]:
     """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
@@ -86,6 +87,7 @@ def send_scenario(
         stop=stop,
         stats_file=stats,
         only=only,
+        without=without,
     )
 
 

@@ -35,13 +35,18 @@ int64_t city_ms(const struct device *d)
     return d->options.epoch_ms + (int64_t)((double)(monotonic_ms() - d->started_ms) * d->options.factor);
 }
 
-/* What the device's own clock shows. */
-int64_t device_ms(const struct device *d)
+/* What the device's own clock shows at a true time. */
+static int64_t shown_ms(const struct device *d, int64_t true_ms)
 {
     const struct device_clock *c = &d->clock;
-    int64_t now = city_ms(d), since = now - c->synced_ms;
-    int64_t shown = now + c->offset_ms + (int64_t)((double)since * c->ppm / 1e6);
+    int64_t since = true_ms - c->synced_ms;
+    int64_t shown = true_ms + c->offset_ms + (int64_t)((double)since * c->ppm / 1e6);
     return c->unset ? shown - c->powered_ms : shown;
+}
+
+int64_t device_ms(const struct device *d)
+{
+    return shown_ms(d, city_ms(d));
 }
 
 /* The network told the time. Samples that wait were stamped by a clock that counted from nothing:
@@ -244,10 +249,10 @@ static void sample_take(struct device *d, int64_t now)
     if (by_delta && !(urgent || due || first))
         return;
     if (d->pending_count == 0) {
-        d->batch_base_ms = device_ms(d);
+        d->batch_base_ms = shown_ms(d, now);
         d->batch_since_ms = now;
     }
-    s.at_ms = (int32_t)(device_ms(d) - d->batch_base_ms);
+    s.at_ms = (int32_t)(shown_ms(d, now) - d->batch_base_ms);
     d->batch[d->pending_count++] = d->last = s;
     d->last_kept_ms = now;
     int aged = o->report_ms && now - d->batch_since_ms >= o->report_ms;
@@ -273,7 +278,9 @@ int64_t device_sample(struct device *d)
         double due = (double)d->started_ms + interval_wall_ms * (double)d->samples_due_done;
         if ((double)monotonic_ms() < due)
             return (int64_t)(due - (double)monotonic_ms()) + 1;
-        int64_t now = city_ms(d);
+        /* a sample is taken by a timer, on time, whatever else the processor has to do */
+        double behind_ms = (double)monotonic_ms() - due;
+        int64_t now = city_ms(d) - (int64_t)(behind_ms * d->options.factor);
         if (d->options.sync_ms && now - d->clock.synced_ms >= d->options.sync_ms)
             clock_sync(d);
         sample_take(d, now);

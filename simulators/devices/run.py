@@ -54,11 +54,13 @@ def run_city(
     begin_ns: int | None = None,
     boot: int | None = None,
     only: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """Run the city until ``stop`` is set; return the last stats document.
 
     Devices whose transport has no target are left out, and all but those in ``only`` where it names
-    any: a broker may give each device an account of its own. ``begin_ns`` is when the scenario
+    any: a broker may give each device an account of its own. Those in ``without`` are left out too:
+    real hardware stands in for them. ``begin_ns`` is when the scenario
     begins, or began before a restart (default: now); ``boot`` must rise from start to start
     (default: the wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be
     delivered, so that the counts add up.
@@ -68,14 +70,15 @@ def run_city(
     rules.problems.Invalid
         The scenario's places do not fit the registry, or it has no such device.
     """
-    if unknown := sorted(set(only) - set(registry.device_row)):
+    if unknown := sorted({*only, *without} - set(registry.device_row)):
         said = f"no such device{nearest(unknown[0], registry.device_row)}; see the registry"
         raise Invalid([Problem(unknown[0], 0, 0, "", said)])
     begin = clock.now_ns() if begin_ns is None else begin_ns
     factor = 1.0 / max(clock.wall_s(1_000_000_000), 1e-9)
     incidents = scenario.place(registry, begin, factor=factor)
     start = int(time.time()) if boot is None else boot
-    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start, only=only)
+    speaks = set(only or registry.device_row) - set(without)
+    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start, only=speaks)
     return asyncio.run(city.run(mqtt, coap, stop, stats_file))
 
 
@@ -118,7 +121,7 @@ class _City:
         senders = []
         for row, device in self._fleet.devices.items():
             target = mqtt if device.transport == "mqtt" else coap
-            if target is not None and (not self._only or device.id in self._only):
+            if target is not None and device.id in self._only:
                 self._queues[row] = asyncio.Queue(MAX_WAITING)
                 senders.append(asyncio.create_task(self._sender(row, target), name=device.id))
         told_s = 0.0
