@@ -249,3 +249,27 @@ def simulation(
     if any(row["times_real_time"] < WANTED for row in rows):
         print(f"slower than {WANTED} times real time")
         raise typer.Exit(1)
+
+
+@app.command("replay-datasets")
+def replay_datasets(
+    folder: Annotated[Path, typer.Argument(help="Where the data sets are, a folder each.")],
+    json_file: Json = None,
+    *,
+    only: Annotated[list[str] | None, typer.Option(help="Only this set; again for more.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a table.")
+    ] = None,
+) -> None:
+    """Replay public data sets through the whole pipeline: what is raised on them, and why."""
+    from lifeline.bench.datasets import markdown, run
+
+    rows = run(folder, only or [], tell=print)
+    if json_file is not None:
+        plain = {"bench": "replay-datasets", "rows": [row.as_json() for row in rows]}
+        json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(markdown(rows), encoding="utf-8")
+    if any(row.refused for row in rows):
+        print("some tables could not be read: see above")
+        raise typer.Exit(1)
