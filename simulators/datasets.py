@@ -17,15 +17,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from rules.problems import Invalid, Problem
+from simulators import dataset_rules
+from simulators.dataset_labels import batadal_attacks, flagged, nab_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+
+    from simulators.dataset_labels import Span
 
 Column = dict[str, Any]
 NUMBER: Final[Column] = {"quantity": "shape", "class": "info"}
@@ -33,6 +37,10 @@ START: Final = datetime(2020, 1, 1, tzinfo=UTC)
 STRAIN: Final[Column] = {"quantity": "strain", "unit": "um/m", "range": [-2000, 2000]}
 TEMPERATURE: Final[Column] = {"quantity": "temperature", "unit": "Cel", "range": [-40, 200]}
 PRESSURE: Final[Column] = {"quantity": "pressure", "unit": "m[H2O]", "range": [0, 160]}
+
+HEAT_COLUMNS: Final[dict[str, Column]] = dict.fromkeys(
+    ("t_amb", "t_ref", "t_sup_prim", "t_ret_prim", "t_sup_sec", "t_ret_sec"), TEMPERATURE
+) | {"e": {"quantity": "energy", "unit": "MW.h"}, "pe": {"quantity": "power", "unit": "kW"}}
 
 
 class Absent(Exception):  # noqa: N818 - reads as what it says
@@ -51,6 +59,7 @@ class Table:
     columns: dict[str, Column]
     text: Callable[[], str] = field(repr=False)
     separator: str = ","
+    spans: Callable[[], list[Span]] = field(default=list, repr=False)  # labelled as wrong
 
     def write(self, folder: Path) -> Path:
         """Write CSV and mapping; return the mapping's path."""
@@ -71,6 +80,11 @@ class Table:
         path = folder / f"{stem}.yaml"
         path.write_text(yaml.safe_dump(mapping, allow_unicode=True), encoding="utf-8")
         return path
+
+
+def rules_of(name: str) -> Path:
+    """Return the rule file ``usual`` or ``settlement`` that fits data sets, not sites."""
+    return Path(next(iter(dataset_rules.__path__))) / f"{name}.yaml"
 
 
 def tables(folder: Path, name: str) -> list[Table]:
@@ -94,6 +108,12 @@ def tables(folder: Path, name: str) -> list[Table]:
     return held
 
 
+def _flagged(
+    text: Callable[[], str], columns: list[str], when: dict[str, str], separator: str = ","
+) -> list[Span]:
+    return flagged(text(), columns, (when["column"], when["format"]), separator)
+
+
 def _file(path: Path) -> Callable[[], str]:
     return lambda: path.read_text(encoding="utf-8-sig")
 
@@ -112,7 +132,9 @@ def _skab(folder: Path) -> Iterator[Table]:
     when = {"column": "datetime", "format": "%Y-%m-%d %H:%M:%S", "zone": "UTC"}
     for path in sorted(folder.rglob("*.csv")):
         name = f"skab/{path.parent.name}/{path.stem}"
-        yield Table(name, "water", "rig", "1s", when, columns, _file(path), ";")
+        file = _file(path)
+        spans = partial(_flagged, file, ["anomaly"], when, ";")
+        yield Table(name, "water", "rig", "1s", when, columns, file, ";", spans)
 
 
 def _nab(folder: Path) -> Iterator[Table]:
@@ -121,7 +143,10 @@ def _nab(folder: Path) -> Iterator[Table]:
         fahrenheit = "temperature" in path.stem
         value = {"quantity": "temperature", "unit": "[degF]"} if fahrenheit else NUMBER
         every = _usual(path, when["column"])
-        yield Table(f"nab/{path.stem}", "env", "series", every, when, {"value": value}, _file(path))
+        labels = folder / "labels" / "combined_windows.json"
+        spans = partial(nab_windows, labels, f"{path.parent.name}/{path.name}")
+        name, file = f"nab/{path.stem}", _file(path)
+        yield Table(name, "env", "series", every, when, {"value": value}, file, spans=spans)
 
 
 def _usual(path: Path, column: str) -> str:
@@ -145,7 +170,9 @@ def _batadal(folder: Path) -> Iterator[Table]:
                 columns[title] = {"quantity": "flow", "unit": "L/s", "range": [0, 400]}
             elif title.startswith("P_"):
                 columns[title] = PRESSURE
-        yield Table(f"batadal/{path.stem}", "water", "network", "1h", when, columns, _file(path))
+        spans = partial(batadal_attacks, folder / "attacks.csv", path.stem)
+        name, file = f"batadal/{path.stem}", _file(path)
+        yield Table(name, "water", "network", "1h", when, columns, file, spans=spans)
 
 
 def _lro(folder: Path) -> Iterator[Table]:
@@ -160,7 +187,9 @@ def _lro(folder: Path) -> Iterator[Table]:
         "do": NUMBER | lost,
     }
     for path in sorted(folder.glob("*2019.csv")):
-        yield Table(f"lro/{path.stem}", "env", "river", "15m", when, columns, _file(path))
+        name, file = f"lro/{path.stem}", _file(path)
+        spans = partial(_flagged, file, [f"{title}_qual" for title in columns], when)
+        yield Table(name, "env", "river", "15m", when, columns, file, spans=spans)
 
 
 def _oddwater(folder: Path) -> Iterator[Table]:
@@ -179,7 +208,9 @@ def _oddwater(folder: Path) -> Iterator[Table]:
             columns[title] = {"quantity": "turbidity", "unit": "{NTU}", "range": [0, 4000]}
     when = {"column": "Timestamp", "format": "%d/%m/%Y %H:%M", "zone": "UTC"}
     name = "oddwater/pioneer"
-    yield Table(name, "env", "river", "1h", when, columns, lambda: str(frame.to_csv(index=False)))
+    file = _kept(str(frame.to_csv(index=False)))
+    spans = partial(_flagged, file, [f"label_{title}" for title in columns], when)
+    yield Table(name, "env", "river", "1h", when, columns, file, spans=spans)
 
 
 def _munich(folder: Path) -> Iterator[Table]:
@@ -206,14 +237,9 @@ def _kept(text: str) -> Callable[[], str]:
 
 def _xai4heat(folder: Path) -> Iterator[Table]:
     when = {"column": "datetime", "format": "%Y-%m-%d %H:%M:%S", "zone": "UTC"}
-    temperatures = ("t_amb", "t_ref", "t_sup_prim", "t_ret_prim", "t_sup_sec", "t_ret_sec")
-    columns = dict.fromkeys(temperatures, TEMPERATURE) | {
-        "e": {"quantity": "energy", "unit": "kW.h"},
-        "pe": {"quantity": "power", "unit": "kW"},
-    }
     for path in sorted(folder.glob("*.csv")):
         name = f"xai4heat/{path.stem.rsplit('_', 1)[-1]}"
-        yield Table(name, "heat", "station", "1h", when, columns, _file(path))
+        yield Table(name, "heat", "station", "1h", when, HEAT_COLUMNS, _file(path))
 
 
 def _airquality(folder: Path) -> Iterator[Table]:

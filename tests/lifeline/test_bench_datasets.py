@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lifeline.bench.datasets import markdown, run
+from lifeline.bench.datasets import run
+from lifeline.bench.datasets_page import page
 from rules.problems import Invalid
 from simulators.datasets import SETS, Absent, tables
 from tests.terminal import lifeline
@@ -40,7 +41,31 @@ def test_what_a_rule_raises_on_a_set_is_told_with_value_limit_and_place(tmp_path
     assert "skab/valve1/0 pressure, 2020-03-09 10:" in low.first
     assert ", 50 beside 100" in low.first  # kPa
     assert "water-pressure-low" in said[0]
-    assert "| skab | 1 | 7,200 | 0 |" in markdown([row])
+    assert "| skab | 1 | 7,200 | 0.0 |" in page([row], [], [])
+    usual = next(r for r in row.raised if r.rule == "usual" and "pressure" in r.first)
+    assert (usual.klass, usual.level) == ("info", "yellow")
+
+
+def test_what_a_set_calls_wrong_is_held_against_the_statistical_alarms(tmp_path):
+    rig(tmp_path, pressure=lambda second: 3.0 + (second % 5) / 100 if second < 500 else 9.0)
+    file = tmp_path / "skab" / "valve1" / "0.csv"
+    lines = file.read_text().splitlines()
+    for at in (*range(31, 41), *range(501, 601)):  # nothing is seen in the first span
+        lines[at] = lines[at].removesuffix("0.0;0.0") + "1.0;0.0"
+    file.write_text("\n".join(lines) + "\n")
+    (row,) = run(tmp_path, ["skab"], tell=lambda _: None)
+    assert (row.spans, row.spans_told) == (2, 1)
+    assert 1 <= row.alarms_in_spans <= row.alarms
+
+
+def test_a_reason_that_nobody_gave_is_a_surprise(tmp_path, monkeypatch):
+    rig(tmp_path, pressure=lambda second: 3.0 if second < 500 else 0.5)
+    monkeypatch.setattr("lifeline.bench.datasets_why.WHY", {("skab", "usual"): "it is a rig"})
+    said = []
+    (row,) = run(tmp_path, ["skab"], tell=said.append)
+    assert {r.rule: r.why for r in row.raised if r.rule == "usual"} == {"usual": "it is a rig"}
+    assert "A SURPRISE" in next(line for line in said[0].splitlines() if "pressure-low" in line)
+    assert "A SURPRISE" not in next(line for line in said[0].splitlines() if " usual:" in line)
 
 
 def test_a_set_that_is_not_there_is_told_and_an_unknown_name_refused(tmp_path):
