@@ -50,6 +50,7 @@ def send_scenario(
     ca_file: Path | None,
     only: list[str],
     without: list[str],
+    most: int | None,
     stop: threading.Event,
 ) -> dict[str, Any]:
     """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
@@ -88,6 +89,7 @@ def send_scenario(
         stats_file=stats,
         only=only,
         without=without,
+        most=most,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -42,6 +42,9 @@ def simulate(
         list[str] | None,
         typer.Option(help="This one is left to real hardware, at factor 1; may be given again."),
     ] = None,
+    clients: Annotated[
+        int | None, typer.Option(min=1, help="At most so many MQTT and so many CoAP devices speak.")
+    ] = None,
 ) -> None:
     """Let a simulated city speak to a broker, or write a recording of it at full speed."""
     from lifeline.simulate import record_scenario, send_scenario
@@ -69,9 +72,16 @@ def simulate(
             ca_file=ca_file,
             only=device or [],
             without=without or [],
+            most=clients,
             stop=stop,
         )
-    said.print(f"sent {told['readings_sent']} readings, {told['readings_acked']} acknowledged")
+    said.print(_sent(told))
+
+
+def _sent(told: dict[str, Any]) -> str:
+    clients = f"{told['clients'].get('mqtt', 0)} MQTT and {told['clients'].get('coap', 0)} CoAP"
+    counts = f"{told['readings_sent']} readings, {told['readings_acked']} acknowledged"
+    return f"{clients} clients sent {counts}"
 
 
 def replay(
