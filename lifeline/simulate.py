@@ -49,6 +49,8 @@ def send_scenario(
     password_file: Path | None,
     ca_file: Path | None,
     only: list[str],
+    without: list[str],
+    most: int | None,
     stop: threading.Event,
 ) -> dict[str, Any]:
     """Run a scenario's devices against a broker until its end or ``stop``; return what was sent.
@@ -86,6 +88,8 @@ def send_scenario(
         stop=stop,
         stats_file=stats,
         only=only,
+        without=without,
+        most=most,
     )
 
 

@@ -17,12 +17,14 @@ from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
 from rules.yaml_text import Document, raise_errors, read_yaml
 from simulators.city import PROFILES
+from simulators.faults import FAULTS, Break, Unfit, make
 from simulators.incidents import KINDS, SECOND_NS, SEVERITY, Misplaced, Onset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.registry import Registry
+    from simulators.faults import Fault
     from simulators.incidents import Incident
 
 MAX_REPEATS: Final = 500  # of a repeating scenario; then the city stays quiet
@@ -33,6 +35,12 @@ Share = Annotated[float, Field(ge=0, le=0.5)]
 def _kind(name: str) -> str:
     if name not in KINDS:
         raise ValueError(f"unknown incident {name!r}{nearest(name, KINDS)}; {', '.join(KINDS)}")
+    return name
+
+
+def _fault(name: str) -> str:
+    if name not in FAULTS:
+        raise ValueError(f"unknown fault {name!r}{nearest(name, FAULTS)}; {', '.join(FAULTS)}")
     return name
 
 
@@ -88,6 +96,17 @@ class IncidentEntry(Strict):
     options: dict[str, float | int] = Field(default_factory=dict)
 
 
+class FaultEntry(Strict):
+    """One fault of a sensor or link; ``options`` are the numbers its kind takes."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    kind: Annotated[str, AfterValidator(_fault)]
+    at: DurationNs  # after the scenario's begin, city time
+    place: str
+    lasts: DurationNs
+    options: dict[str, float | int] = Field(default_factory=dict)
+
+
 class ScenarioEntry(Strict):
     """The whole file."""
 
@@ -104,6 +123,7 @@ class ScenarioEntry(Strict):
     allow: DurationNs = 0  # wall time the pipeline itself may take, on top of each deadline
     links: LinkEntry = LinkEntry()
     incidents: list[IncidentEntry] = Field(default_factory=list)
+    faults: list[FaultEntry] = Field(default_factory=list)  # once, whatever repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +206,35 @@ class Scenario:
         raise_errors(problems)
         return sorted(held, key=lambda incident: incident.begin_ns)
 
+    def faults(self, registry: Registry, begin_ns: int) -> list[Fault]:
+        """Return the faults of a run that begins at ``begin_ns``.
+
+        Raises
+        ------
+        Invalid
+            A place does not exist or cannot have such a fault; all of them at once.
+        """
+        held: list[Fault] = []
+        problems: list[Problem] = []
+        for index, entry in enumerate(self.entry.faults):
+            told = Break(
+                id=entry.id,
+                kind=entry.kind,
+                place=entry.place,
+                begin_ns=begin_ns + entry.at,
+                lasts_s=entry.lasts / SECOND_NS,
+                options={k: float(v) for k, v in entry.options.items()},
+            )
+            try:
+                held.append(make(registry, told))
+            except Unfit as error:
+                line, column = self.document.at(("faults", index, "place"))
+                said = f'place "{entry.place}": {error}'
+                name = self.document.name
+                problems.append(Problem(name, line, column, entry.id, said, noun="fault"))
+        raise_errors(problems)
+        return held
+
 
 def _judged(incident: Incident, entry: IncidentEntry, allowance_s: float) -> Incident:
     """Return the incident with the scenario's own level and the allowance for fast time."""
@@ -257,6 +306,12 @@ def _cross_check(entry: ScenarioEntry, document: Document) -> None:
         if entry.repeat is not None and incident.at + incident.lasts > entry.repeat:
             said = "still lasts when the scenario repeats: shorten it or repeat later"
             document.problem(("incidents", index, "lasts"), said, who=incident.id, noun="incident")
+    broken: set[str] = set()
+    for index, fault in enumerate(entry.faults):
+        if fault.id in broken:
+            said = "stands twice: ids are told apart in the report"
+            document.problem(("faults", index, "id"), said, who=fault.id, noun="fault")
+        broken.add(fault.id)
     late = entry.links.late
     if late.share and not 0 < late.of < late.every:
         said = "`of` must be more than 0 and less than `every`"

@@ -147,7 +147,7 @@ static void acknowledged(struct device *d, uint16_t id)
 {
     for (size_t i = 0; i < d->ring.count && i < IN_FLIGHT_MAX; i++)
         if (ring_at(&d->ring, i)->id == id && ring_at(&d->ring, i)->unsettled) {
-            ring_settle(&d->ring, i);
+            device_settled(d, i);
             d->tally.acknowledged++;
             return;
         }
@@ -254,19 +254,20 @@ int run_gateway(struct device *d)
 {
     struct session s = {.fd = -1, .reconnect_ms = RECONNECT_MS};
     int64_t give_up_ms = INT64_MAX;
+    uint32_t boot = d->boot;
     while (!(device_finished(d) && d->ring.count == 0) && monotonic_ms() < give_up_ms) {
         int64_t wait_ms = device_sample(d);
         if (device_finished(d) && give_up_ms == INT64_MAX)
             give_up_ms = monotonic_ms() + d->options.linger_ms;
-        if (s.fd < 0 && monotonic_ms() >= s.reconnect_at_ms)
+        if (s.fd >= 0 && (d->link_down || boot != d->boot))
+            session_drop(d, &s, NULL);
+        boot = d->boot;
+        if (s.fd < 0 && !d->link_down && monotonic_ms() >= s.reconnect_at_ms)
             session_open(d, &s);
         if (s.fd >= 0)
             session_write(d, &s);
-        struct pollfd p = {.fd = s.fd, .events = POLLIN};
-        if (s.fd >= 0 && s.out_done < s.out_length)
-            p.events |= POLLOUT;
-        int ready = poll(&p, 1, (int)(wait_ms < 50 ? wait_ms : 50));
-        if (ready > 0 && p.revents & (POLLIN | POLLERR | POLLHUP))
+        short wanted = s.fd >= 0 && s.out_done < s.out_length ? POLLIN | POLLOUT : POLLIN;
+        if (device_wait(d, s.fd, wanted, wait_ms) & (POLLIN | POLLERR | POLLHUP))
             session_read(d, &s);
         if (s.fd >= 0 && session_is_dead(d, &s))
             session_drop(d, &s, "the broker does not answer");
@@ -277,5 +278,5 @@ int run_gateway(struct device *d)
             device_trouble(d, "disconnect", strerror(errno));
         close(s.fd);
     }
-    return d->ring.count == 0 && d->tally.dropped == 0 ? EXIT_ALL_ACKNOWLEDGED : EXIT_INCOMPLETE;
+    return device_complete(d) ? EXIT_ALL_ACKNOWLEDGED : EXIT_INCOMPLETE;
 }

@@ -249,3 +249,36 @@ def simulation(
     if any(row["times_real_time"] < WANTED for row in rows):
         print(f"slower than {WANTED} times real time")
         raise typer.Exit(1)
+
+
+@app.command("replay-datasets")
+def replay_datasets(
+    folder: Annotated[Path, typer.Argument(help="Where the data sets are, a folder each.")],
+    json_file: Json = None,
+    *,
+    only: Annotated[list[str] | None, typer.Option(help="Only this set; again for more.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the results as a page.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of faults put into the heat station.")] = 10,
+) -> None:
+    """Replay public data sets through the whole pipeline: what is raised on them, and why."""
+    from lifeline.bench import datasets_page
+    from lifeline.bench.datasets import run
+    from lifeline.bench.experiments import experiments
+
+    rows = run(folder, only or [], tell=print)
+    told, scores = experiments(folder, [row.name for row in rows], seeds=seeds, tell=print)
+    if json_file is not None:
+        plain = {
+            "bench": "replay-datasets",
+            "rows": [row.as_json() for row in rows],
+            "settlement": [t.as_json() for t in told],
+            "heat_station": {name: score.as_json() for name, score in scores},
+        }
+        json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        page.write_text(datasets_page.page(rows, told, scores), encoding="utf-8")
+    if any(row.refused for row in rows):
+        print("some tables could not be read: see above")
+        raise typer.Exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -38,11 +38,20 @@ def simulate(
     device: Annotated[
         list[str] | None, typer.Option(help="Only this one speaks; may be given again.")
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="This one is left to real hardware, at factor 1; may be given again."),
+    ] = None,
+    clients: Annotated[
+        int | None, typer.Option(min=1, help="At most so many MQTT and so many CoAP devices speak.")
+    ] = None,
 ) -> None:
     """Let a simulated city speak to a broker, or write a recording of it at full speed."""
     from lifeline.simulate import record_scenario, send_scenario
 
     said = Console(highlight=False, soft_wrap=True)
+    if without and (out is not None or factor != 1):
+        raise typer.BadParameter("--without: real hardware lives in real time; use --to, factor 1")
     if (out is None) == (not to):
         raise typer.BadParameter("give either --to mqtt://HOST:PORT or --out RECORDING")
     if out is not None:
@@ -62,9 +71,17 @@ def simulate(
             password_file=password_file,
             ca_file=ca_file,
             only=device or [],
+            without=without or [],
+            most=clients,
             stop=stop,
         )
-    said.print(f"sent {told['readings_sent']} readings, {told['readings_acked']} acknowledged")
+    said.print(_sent(told))
+
+
+def _sent(told: dict[str, Any]) -> str:
+    clients = f"{told['clients'].get('mqtt', 0)} MQTT and {told['clients'].get('coap', 0)} CoAP"
+    counts = f"{told['readings_sent']} readings, {told['readings_acked']} acknowledged"
+    return f"{clients} clients sent {counts}"
 
 
 def replay(
@@ -77,14 +94,22 @@ def replay(
         Path | None, typer.Option(help="Rules to try: a folder or file; the shipped ones.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="The CSV, where the mapping's is not.")] = None,
+    begin: Annotated[
+        str, typer.Option("--from", help="Seek: tell what happened from here, ISO 8601 with zone.")
+    ] = "",
+    end: Annotated[str, typer.Option("--to", help="Up to here, ISO 8601 with zone.")] = "",
+    warm: Annotated[str, typer.Option(help="Played before --from, so that rules learn.")] = "1h",
+    loops: Annotated[int, typer.Option(min=1, max=1000, help="Again and again, later.")] = 1,
     data: Annotated[Path | None, typer.Option(help="Keep the data folder of the run here.")] = None,
     events: Annotated[Path | None, typer.Option(help="Write all events here, as JSONL.")] = None,
     quiet: Annotated[bool, typer.Option(help="Only the sums.")] = False,
 ) -> None:
     """Play a recording through the real pipeline; the events are those of the live run."""
+    from lifeline.recording_times import play_of
     from rules.events import encode
     from simulators.recording import replay as play
 
+    asked = play_of(begin=begin, end=end, warm=warm, loops=loops)
     factor = _speed(speed)
     said = Console(highlight=False, soft_wrap=True)
 
@@ -95,7 +120,14 @@ def replay(
 
     with ending_by_signal() as stop:
         done = play(
-            source, speed=factor, rules=rules, data=data, file=file, stop=stop, on_events=tell
+            source,
+            speed=factor,
+            rules=rules,
+            data=data,
+            file=file,
+            play=asked,
+            stop=stop,
+            on_events=tell,
         )
     for warning in done.warnings:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(warning), markup=False)
@@ -135,6 +167,64 @@ def import_recording(
 
     meta = import_(source, out, registry=load_registry(registry) if registry else None)
     print(f"{out}: {meta.get('readings', 0)} readings")
+
+
+@recording.command("cut")
+def cut_recording(
+    source: Annotated[Path, typer.Argument(help="A recording or a data folder.")],
+    out: Annotated[Path, typer.Argument(help="The new recording's folder, or a .zip.")],
+    *,
+    begin: Annotated[str, typer.Option("--from", help="Received at or after, ISO 8601.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Received before, ISO 8601.")] = "",
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Pattern of channel ids, as '*-gas-*'; again for more.")
+    ] = None,
+) -> None:
+    """Take a part of a recording: some time, some channels."""
+    from lifeline.recording_times import cut_of
+    from simulators.recording import cut
+
+    meta = cut(source, out, cut_of(begin=begin, end=end, channels=channel or []))
+    print(f"{out}: {meta['readings']} readings")
+
+
+@recording.command("spice")
+def spice_recording(
+    source: Annotated[Path, typer.Argument(help="A recording or a data folder.")],
+    out: Annotated[Path, typer.Argument(help="The new recording's folder, or a .zip.")],
+    *,
+    scenario: Annotated[
+        str, typer.Option(help="Its incidents, `at` from the recording's begin; a name or a file.")
+    ],
+) -> None:
+    """Lay incidents over a recording: what if this had happened then."""
+    from simulators.recording import spice
+    from simulators.scenario import load_scenario
+
+    meta = spice(source, out, load_scenario(scenario))
+    print(
+        f"{out}: {meta['readings']} readings, {meta['readings_changed']} changed, "
+        f"{meta['readings_silenced']} silenced, {len(meta['incidents'])} incidents"
+    )
+
+
+@recording.command("anonymise")
+def anonymise_recording(
+    source: Annotated[Path, typer.Argument(help="A recording or a data folder.")],
+    out: Annotated[Path, typer.Argument(help="The new recording's folder, or a .zip.")],
+    *,
+    key: Annotated[Path, typer.Option(help="The secret key; made where there is none.")],
+    names: Annotated[Path, typer.Option("--map", help="Write which name became which, apart.")],
+    blur_m: Annotated[float, typer.Option(min=0, max=20000, help="Positions move so far.")] = 200.0,
+) -> None:
+    """Take every code, name and exact place out of a recording."""
+    from simulators.recording import anonymise
+
+    meta = anonymise(source, out, key_file=key, map_file=names, blur_m=blur_m)
+    print(
+        f"{out}: {meta['readings']} readings, {meta['commands_left_out']} commands left out; "
+        f"keep {key} and {names} to yourself"
+    )
 
 
 def _speed(text: str) -> float | None:

@@ -39,6 +39,16 @@ class CoapLine:
         self._context: Any = None
         self._random = Random(device)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has its socket."""
+        return self._context is not None
+
+    async def open(self) -> None:
+        """Take a socket of its own."""
+        if self._context is None:
+            self._context = await aiocoap.Context.create_client_context()
+
     async def send(self, message: Message) -> None:
         """POST until answered. 4.xx raises Refused; 5.xx and silence are tried again."""
         pause_s = FIRST_PAUSE_S
@@ -60,8 +70,7 @@ class CoapLine:
 
     async def _post(self, message: Message) -> Any:
         """Return the response code, or None where none came."""
-        if self._context is None:
-            self._context = await aiocoap.Context.create_client_context()
+        await self.open()
         target = self._target
         request = aiocoap.Message(
             code=aiocoap.POST,

@@ -31,6 +31,7 @@ class Counts:
     frames_malformed: int = 0  # injected and answered
     frames_out_of_order: int = 0  # injected
     frames_stored: int = 0  # late batches
+    frames_delayed: int = 0  # by a fault of the link
     retries: int = 0  # frames sent again because no answer came
 
 
@@ -43,6 +44,8 @@ class Stats:
     mqtt: Counts = field(default_factory=Counts)
     coap: Counts = field(default_factory=Counts)
     began_wall_ns: dict[str, int] = field(default_factory=dict)
+    faults: list[dict[str, Any]] = field(default_factory=list)  # their ground truth
+    clients: dict[str, int] = field(default_factory=dict)  # the most at once, by transport
 
     def of(self, transport: str) -> Counts:
         """Return the counts of ``mqtt`` or ``coap``."""
@@ -78,6 +81,8 @@ class Stats:
             "readings_refused": self.total("readings_refused"),
             "frames_malformed_injected": self.total("frames_malformed"),
             "transports": {"mqtt": asdict(self.mqtt), "coap": asdict(self.coap)},
+            "clients": dict(self.clients),
+            "faults": self.faults,
             "incidents": [self._incident(i, registry, city_ns) for i in near],
         }
 

@@ -6,14 +6,16 @@ its business. So the live fleet and a recording made at full speed run the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from ingest.codecs import compact, json_mapping, senml
+from simulators.devices.fate import UNHARMED
 from simulators.noise import key_of, uniform
+from simulators.wakes import WAKE_AT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rules.registry import Registry
+    from simulators.devices.fate import Fate
+    from simulators.devices.faulted import Faulted
     from simulators.scenario import LinkEntry
     from simulators.signals import Signals
 
 MODULE_FRAME_BYTES: Final = 512  # what an NB-IoT module keeps to
 MAX_KEPT: Final = 5_000  # readings a device keeps while it cannot send; then the oldest go
 OCTETS, SENML_JSON, JSON = 42, 110, 50  # CoAP content formats
-
-# What a module itself finds worth an early report, canonical units: (quantity, low side, limit)
-WAKE_AT: Final = {"ch4": (1, 0.4), "h2s": (1, 8.0), "ponding": (1, 2.5), "pressure": (-1, 205.0),
-    "tilt": (1, 8.0), "vibration": (1, 2.0),
-}  # fmt: skip
 
 Kind = Literal["good", "lost", "duplicate", "malformed", "off"]
 
@@ -49,6 +48,7 @@ class Message:
     readings: int = 0
     stored: bool = False
     out_of_order: bool = False
+    wait_ns: int = 0  # by a fault: it leaves so much later
 
 
 @dataclass(slots=True)
@@ -99,6 +99,7 @@ class Device:
         links: LinkEntry,
         silences: Sequence[tuple[int, int]] = (),
         always_in_reach: bool = False,
+        faulted: Faulted | None = None,
         seed: int,
         begin_ns: int,
         boot: int = 1,
@@ -136,6 +137,8 @@ class Device:
         self._held: Message | None = None
         self._silent = False
         self._spared = False
+        self._faulted = faulted
+        self._fate = UNHARMED  # of the last report
         self._wakes = [WAKE_AT.get(q) for q in (c.quantity[i] for i in self.channels)]
         self._late = not always_in_reach and self._is_late(seed)
 
@@ -166,9 +169,22 @@ class Device:
         due = alert or now_ns - self._reported_ns >= self._report_ns
         if not due or self._unreachable(now_ns) or not len(self._kept.rows):
             return []
-        stored = now_ns - self._reported_ns > 2 * self._report_ns
+        before, self._fate = self._fate, self._faulted_fate(now_ns)
+        if self._fate.boots != before.boots:
+            self.boot, self.sequence = self.boot + self._fate.boots - before.boots, 0
+        long_ns = 2 * self._report_ns
+        stored = now_ns - self._reported_ns > long_ns or self._fate.wait_ns > long_ns
         self._reported_ns = now_ns
-        return [m for frame in self._frames(now_ns, stored=stored) for m in self._link(frame)]
+        frames = self._frames(now_ns, stored=stored)
+        said = _laid(self._fate, [m for frame in frames for m in self._link(frame)])
+        # a link that is cut, and a device that starts anew, leave their connection
+        cut = self._fate.wait_ns > long_ns >= before.wait_ns
+        if cut or self._fate.boots != before.boots:
+            said.insert(0, Message(self.row, "off", now_ns))
+        return said
+
+    def _faulted_fate(self, now_ns: int) -> Fate:
+        return self._faulted.fate(self.row, now_ns) if self._faulted else UNHARMED
 
     def flush(self) -> list[Message]:
         """Return what was held back to come out of order, before the device stops."""
@@ -187,8 +203,12 @@ class Device:
     def supply(
         self, rows: NDArray[np.int32], t_ns: NDArray[np.int64], values: NDArray[np.float64]
     ) -> None:
-        """Take the values of a plan: a city's are computed together, which is 50 times faster."""
-        self._ahead.add(rows, t_ns, values)
+        """Take the values of a plan: a city's are computed together, which is 50 times faster.
+
+        NaN is a sample that a broken sensor does not give.
+        """
+        given = ~np.isnan(values)
+        self._ahead.add(rows[given], t_ns[given], values[given])
 
     def _sample(self, now_ns: int) -> bool:
         """Take the samples due up to ``now_ns``; return whether one is worth an early report."""
@@ -222,7 +242,7 @@ class Device:
         ]
 
     def _compact_frame(self, kept: _Kept, part: slice, now_ns: int, *, stored: bool) -> Message:
-        rows, t_ns = kept.rows[part], kept.t_ns[part]
+        rows, t_ns = kept.rows[part], kept.t_ns[part] + self._fate.stamp_ns
         raw = self._signals.raw(rows, kept.value[part])
         steps = self._signals.raw_step(rows)
         base_ms = int(t_ns[-1]) // 1_000_000
@@ -255,7 +275,7 @@ class Device:
         raw = self._signals.raw(kept.rows, kept.value)
         # as a device prints: no more digits than its resolution has
         shown = np.round(raw, 6)
-        times = kept.t_ns.tolist()
+        times = (kept.t_ns + self._fate.stamp_ns).tolist()
         if self.codec == "senml":
             units = [self._registry.channels.unit[row] for row in kept.rows.tolist()]
             payload = senml.encode(
@@ -309,6 +329,18 @@ class Device:
         if random.random() < links.malformed:
             sent.insert(0, _as(good, "malformed", payload=_garbled(good.payload, random)))
         return sent
+
+
+def _laid(fate: Fate, said: list[Message]) -> list[Message]:
+    """Return what a fault of the link makes of a report's messages."""
+    if fate.lost:
+        return [_as(m, "lost") for m in said if m.kind in ("good", "lost")]
+    if fate.twice:
+        again = [[m, _as(m, "duplicate")] if m.kind == "good" else [m] for m in said]
+        said = [m for pair in again for m in pair]
+    if fate.wait_ns:
+        said = [replace(m, wait_ns=fate.wait_ns) for m in said]
+    return said
 
 
 def hash_of(name: str) -> int:

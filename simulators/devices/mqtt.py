@@ -45,6 +45,18 @@ class MqttLine:
         self._client: aiomqtt.Client | None = None
         self._random = Random(device)  # jitter, so that gateways do not come back in step
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection, as far as it knows."""
+        return self._client is not None
+
+    async def open(self) -> None:
+        """Connect, once tried: what fails is tried again by the first message."""
+        try:
+            await self._connected()
+        except aiomqtt.MqttError:
+            self._retried()
+
     async def send(self, message: Message) -> None:
         """Publish until acknowledged; ends only by success or cancellation."""
         pause_s = FIRST_PAUSE_S

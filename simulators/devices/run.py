@@ -11,6 +11,9 @@ from simulators.devices.coap import CoapLine, CoapTarget
 from simulators.devices.counters import Stats, write_atomically
 from simulators.devices.fleet import Fleet, count_delivered, count_emitted
 from simulators.devices.mqtt import MqttLine, MqttTarget, Refused
+from simulators.devices.sockets import room_for
+from simulators.faults import truth_of_faults
+from simulators.noise import key_of
 from simulators.signals import Signals
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ MAX_WAITING: Final = 500  # messages a device may have waiting; then it sheds th
 STATS_EVERY_S: Final = 1.0
 DRAIN_S: Final = 4.0  # after stop, how long what is under way may still be delivered
 STEP_S: Final = 0.05
+OPENED_A_SECOND: Final = 200  # connections, so that no broker is stormed at the start
 
 
 class Clock(Protocol):
@@ -54,29 +58,55 @@ def run_city(
     begin_ns: int | None = None,
     boot: int | None = None,
     only: Collection[str] = (),
+    without: Collection[str] = (),
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Run the city until ``stop`` is set; return the last stats document.
 
     Devices whose transport has no target are left out, and all but those in ``only`` where it names
-    any: a broker may give each device an account of its own. ``begin_ns`` is when the scenario
-    begins, or began before a restart (default: now); ``boot`` must rise from start to start
-    (default: the wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be
+    any: a broker may give each device an account of its own. Those in ``without`` are left out too:
+    real hardware stands in for them. ``most`` is how many speak of each transport at most, drawn by
+    the seed. Each is a client of its own, connected from the start on. ``begin_ns`` is when the
+    scenario begins, or began before a restart (default: now); ``boot`` must rise from start to
+    start (default: the wall's Unix seconds). After ``stop`` what is under way has ``DRAIN_S`` to be
     delivered, so that the counts add up.
 
     Raises
     ------
     rules.problems.Invalid
-        The scenario's places do not fit the registry, or it has no such device.
+        The scenario's places do not fit the registry, it has no such device, or this machine
+        gives a process too few sockets.
     """
-    if unknown := sorted(set(only) - set(registry.device_row)):
+    if unknown := sorted({*only, *without} - set(registry.device_row)):
         said = f"no such device{nearest(unknown[0], registry.device_row)}; see the registry"
         raise Invalid([Problem(unknown[0], 0, 0, "", said)])
     begin = clock.now_ns() if begin_ns is None else begin_ns
     factor = 1.0 / max(clock.wall_s(1_000_000_000), 1e-9)
     incidents = scenario.place(registry, begin, factor=factor)
     start = int(time.time()) if boot is None else boot
-    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start, only=only)
+    transports = {name for name, target in (("mqtt", mqtt), ("coap", coap)) if target is not None}
+    named = set(only or registry.device_row) - set(without)
+    speaks = _chosen(registry, named, transports, most, seed=scenario.seed)
+    room_for(len(speaks))
+    city = _City(registry, scenario, incidents, clock, begin_ns=begin, boot=start, only=speaks)
     return asyncio.run(city.run(mqtt, coap, stop, stats_file))
+
+
+def _chosen(
+    registry: Registry, named: set[str], transports: set[str], most: int | None, *, seed: int
+) -> set[int]:
+    """Return the rows of the devices that speak: those with more than the heartbeat's channel."""
+    c, d = registry.channels, registry.devices
+    play = {int(row) for row, of in zip(c.device, c.quantity, strict=True) if of != "heartbeat"}
+    rows = [registry.device_row[name] for name in sorted(named)]
+    held: set[int] = set()
+    for transport in transports:
+        mine = [
+            row for row in rows if d.transport[row] == transport and d.alive[row] and row in play
+        ]
+        mine.sort(key=lambda row: key_of(seed, "client", d.id[row]))
+        held.update(mine[:most])
+    return held
 
 
 class _City:
@@ -89,13 +119,13 @@ class _City:
         *,
         begin_ns: int,
         boot: int,
-        only: Collection[str],
+        only: Collection[int],
     ) -> None:
         self._registry = registry
-        self._only = frozenset(only)
         self._clock = clock
         self._incidents = incidents
         signals = Signals(registry, seed=scenario.seed, changes=incidents)
+        faults = scenario.faults(registry, begin_ns)
         self._fleet = Fleet(
             registry,
             scenario,
@@ -104,8 +134,11 @@ class _City:
             # devices live from now on, whenever the scenario begins or began
             begin_ns=clock.now_ns(),
             boot=boot,
+            faults=faults,
+            only=only,
         )
-        self._stats = Stats(scenario.name, begin_ns)
+        self._stats = Stats(scenario.name, begin_ns, faults=truth_of_faults(faults, registry))
+        self._lines: list[MqttLine | CoapLine] = []
         self._queues: dict[int, asyncio.Queue[Message]] = {}
 
     async def run(
@@ -115,12 +148,14 @@ class _City:
         stop: threading.Event,
         stats_file: Path | None,
     ) -> dict[str, Any]:
-        senders = []
+        senders: list[asyncio.Task[None]] = []
         for row, device in self._fleet.devices.items():
             target = mqtt if device.transport == "mqtt" else coap
-            if target is not None and (not self._only or device.id in self._only):
+            if target is not None:
                 self._queues[row] = asyncio.Queue(MAX_WAITING)
-                senders.append(asyncio.create_task(self._sender(row, target), name=device.id))
+                opens_s = len(senders) / OPENED_A_SECOND
+                sender = self._sender(row, target, opens_s)
+                senders.append(asyncio.create_task(sender, name=device.id))
         told_s = 0.0
         try:
             while not stop.is_set():
@@ -159,7 +194,7 @@ class _City:
                 if message.kind == "good":
                     self._stats.of(transport).readings_shed += message.readings
 
-    async def _sender(self, row: int, target: MqttTarget | CoapTarget) -> None:
+    async def _sender(self, row: int, target: MqttTarget | CoapTarget, opens_s: float) -> None:
         """Deliver one device's messages one after another, each until it is answered."""
         device = self._fleet.devices[row]
         counts = self._stats.of(device.transport)
@@ -173,7 +208,10 @@ class _City:
         else:
             line = CoapLine(device.id, target, retried=retried)
         queue = self._queues[row]
+        self._lines.append(line)
         try:
+            await asyncio.sleep(opens_s)
+            await line.open()
             while True:
                 message = await queue.get()
                 await self._deliver(line, message, device.transport)
@@ -208,6 +246,9 @@ class _City:
             self._stats.began_wall_ns.setdefault(incident.id, time.time_ns())
 
     def _tell(self, stats_file: Path | None, *, done: bool) -> dict[str, Any]:
+        for transport, kind in (("mqtt", MqttLine), ("coap", CoapLine)):
+            now = sum(line.is_open for line in self._lines if isinstance(line, kind))
+            self._stats.clients[transport] = max(now, self._stats.clients.get(transport, 0))
         document = self._stats.document(
             self._incidents,
             self._registry,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulators.city.layout import metres
+from simulators.wakes import WAKE_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,8 +203,6 @@ def reported_s(registry: Registry, rows: Rows) -> float:
 
     A module that wakes by itself reports each sample that matters at once.
     """
-    from simulators.devices.device import WAKE_AT  # noqa: PLC0415 - the devices import incidents
-
     c, d = registry.channels, registry.devices
     waits = [
         float(c.interval_ns[r])

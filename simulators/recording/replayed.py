@@ -20,6 +20,7 @@ from rules.registry_codec import hashed
 from rules.registry_file import registry_bytes
 from simulators.recording.folder import open_recording, refuse
 from simulators.recording.mapping import is_mapping, open_mapping
+from simulators.recording.played import Play
 from simulators.recording.steps import Sink, step_time_ns
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def replay(
     rules: Path | RuleSet | None = None,
     data: Path | None = None,
     file: Path | None = None,
+    play: Play | None = None,
     stop: threading.Event | None = None,
     on_events: Callable[[list[Event]], None] | None = None,
 ) -> Replayed:
@@ -76,7 +78,8 @@ def replay(
     ``speed`` is how many seconds of the recording pass in one of the wall; None is as fast as
     possible. ``rules`` default to the mapping's own, else to the shipped ones. ``data`` is an
     empty folder that will hold journal and event log; without it they are temporary. ``file``
-    replaces the file a mapping names. ``on_events`` is told of events as they come.
+    replaces the file a mapping names. ``play`` says from when to when and how often; ``on_events``
+    is told of events as they come.
 
     Raises
     ------
@@ -85,11 +88,11 @@ def replay(
     """
     if is_mapping(source):
         mapped = open_mapping(source, file=file)
-        registry, steps, own = mapped.registry, mapped.steps(), mapped.rules
         return _replay(
-            registry,
-            steps,
-            rules or own,
+            mapped.registry,
+            mapped.steps,
+            rules or mapped.rules,
+            play=play or Play(),
             tick_ns=mapped.tick_ns,
             speed=speed,
             data=data,
@@ -99,8 +102,9 @@ def replay(
     with open_recording(source) as recording:
         done = _replay(
             recording.registry,
-            recording.steps(),
+            recording.steps,
             rules,
+            play=play or Play(),
             speed=speed,
             data=data,
             stop=stop,
@@ -115,9 +119,10 @@ def replay(
 
 def _replay(
     registry: Registry,
-    steps: Iterable[Step],
+    steps: Callable[[], Iterable[Step]],
     rules: Path | RuleSet | None,
     *,
+    play: Play,
     tick_ns: int = 0,
     speed: float | None,
     data: Path | None,
@@ -131,10 +136,10 @@ def _replay(
     if data is not None and data.exists() and any(data.iterdir()):
         raise refuse(data, "is not empty: a replay needs a folder of its own")
     with tempfile.TemporaryDirectory(prefix="lifeline-replay-") as name:
-        run = _Run(data or Path(name), marked, ruleset, on_events, tick_ns=tick_ns)
+        run = _Run(data or Path(name), marked, ruleset, on_events, tick_ns, play.begin_ns)
         began_s = time.monotonic()
         try:
-            run.play(steps, speed=speed, stop=stop)
+            run.play(play.of(steps), speed=speed, stop=stop)
         finally:
             run.close()
         return Replayed(
@@ -161,8 +166,8 @@ class _Run:
         registry: Registry,
         rules: RuleSet,
         on_events: Callable[[list[Event]], None] | None,
-        *,
         tick_ns: int,
+        told_from_ns: int,
     ) -> None:
         plan, self.warnings = compile_plan(rules, registry)
         # ticks that were put in by interval are no sign that anything of ours stood still
@@ -184,6 +189,7 @@ class _Run:
         self._log = JournalWriter(folder / "events")
         self._engine = Engine(plan, registry)
         self._on_events = on_events
+        self._told_from_ns = told_from_ns
         self.events: list[Event] = []
         self.dropped = 0
 
@@ -224,6 +230,7 @@ class _Run:
             events = self._engine.fold(records)
             lines = tuple(encode(event) for event in events)
             self._log.append(EventLines(records[-1].offset + 1, lines))
+            events = [event for event in events if event.receive_ns >= self._told_from_ns]
             room = max(0, MAX_EVENTS_HELD - len(self.events))
             self.events += events[:room]
             self.dropped += len(events[room:])

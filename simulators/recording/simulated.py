@@ -11,6 +11,7 @@ from ingest.frame import Frame
 from simulators.city import registry_of_city
 from simulators.devices.counters import Stats
 from simulators.devices.fleet import Fleet, count_delivered, count_emitted
+from simulators.faults import truth_of_faults
 from simulators.recording.folder import write_recording
 from simulators.recording.steps import with_ticks
 from simulators.signals import Signals
@@ -55,13 +56,15 @@ def simulate(
     begin = time.time_ns() // 1_000_000_000 * 1_000_000_000 if begin is None else begin
     end_ns = begin + (lasts_ns or scenario.lasts_ns)
     incidents = scenario.place(held, begin)
-    stats = Stats(scenario.name, begin)
+    faults = scenario.faults(held, begin)
+    stats = Stats(scenario.name, begin, faults=truth_of_faults(faults, held))
     fleet = Fleet(
         held,
         scenario,
         signals=Signals(held, seed=scenario.seed, changes=incidents),
         incidents=incidents,
         begin_ns=begin,
+        faults=faults,
     )
     meta: dict[str, Any] = {"scenario": scenario.name, "seed": scenario.seed}
     city = _frames(fleet, held, stats, end_ns)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from simulators.devices.device import WAKE_AT
 from simulators.noise import key_of, uniform
+from simulators.wakes import WAKE_AT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -26,7 +26,7 @@ class Firmware:
     def tally(self, process: subprocess.Popen[str], *, timeout_s: float = 30) -> dict:
         out, err = process.communicate(timeout=timeout_s)
         assert "Sanitizer" not in err, err
-        return json.loads(out) | {"exit": process.returncode, "said": err}
+        return json.loads(out.splitlines()[-1]) | {"exit": process.returncode, "said": err}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -50,6 +51,51 @@ def test_an_exported_recording_comes_back_with_the_same_events(leak, tmp_path, e
         return [[e[k] for k in kept] for e in events if e["severity"]]
 
     assert alarms(first) == alarms(second) != []
+
+
+def test_a_recording_is_cut_spiced_anonymised_and_sought_from_the_command_line(leak, tmp_path):
+    begin = json.loads((leak / "meta.json").read_text())["begin_ns"] // 10**9
+    at = [datetime.fromtimestamp(begin + s, UTC).isoformat() for s in (0, 900, 1800)]
+    part = tmp_path / "part.zip"
+    ran = lifeline("recording", "cut", leak, part, "--to", at[1], "--channel", "*-gas-mh-*")
+    assert ran.returncode == 0, ran.stderr
+    spiced = tmp_path / "spiced"
+    scenario = tmp_path / "more.yaml"
+    place = json.loads((leak / "meta.json").read_text())["incidents"][0]["place"]
+    scenario.write_text(
+        "version: 1\nname: more\nincidents:\n"
+        f"- {{id: a, kind: gas_leak, at: 1m, place: {place}, lasts: 9m}}\n"
+    )
+    ran = lifeline("recording", "spice", part, spiced, "--scenario", scenario)
+    assert ran.returncode == 0, ran.stderr
+    assert "1 incidents" in ran.stdout
+    keys = ("--key", tmp_path / "key", "--map", tmp_path / "map.json")
+    ran = lifeline("recording", "anonymise", spiced, tmp_path / "given.zip", *keys)
+    assert ran.returncode == 0, ran.stderr
+    ran = lifeline("replay", tmp_path / "given.zip", "--from", at[0], "--loops", 2)
+    assert ran.returncode == 0, ran.stderr
+    assert "RAISED" in ran.stdout
+    assert place not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--from", "noon"), "write 2026-"),
+        (("--from", "2026-01-01T00:00:00"), "has no zone"),
+        (("--to", "1970-01-01T00:00:00+00:00"), "begins when it has ended"),
+    ],
+)
+def test_a_time_that_is_none_is_told_with_how_to_write_it(leak, wrong, said):
+    ran = lifeline("replay", leak, *wrong)
+    assert ran.returncode == 2
+    assert said in ran.stderr
+
+
+def test_real_hardware_takes_a_device_s_place_only_in_real_time():
+    ran = lifeline("simulate", "quiet", "--to", "mqtt://h", "--factor", 2, "--without", "a")
+    assert ran.returncode == 2
+    assert "real hardware lives in real time" in ran.stderr
 
 
 @pytest.mark.real
