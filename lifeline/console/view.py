@@ -178,6 +178,9 @@ def _draw(desk: Desk, revision: int, sight: Sight) -> dict[str, Any]:
         alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
         said = {alarm["id"]: alarm["words"] for alarm in alarms}
         incidents = incidents_json(desk, sight, desk.stand_in.current, known=said)
+        for incident in incidents:
+            if incident["first_out"] in said:
+                incident.pop("words")  # they stand with the alarm: a state goes to many pages
         desk.flow.problems.pop("alarms", None)
     except Unavailable as error:
         desk.flow.problems["alarms"] = str(error)

@@ -66,6 +66,10 @@ def test_an_incident_from_its_alarm_to_its_end(city, http):
     assert (held["stage"], held["members"], held["orders"]) == ("raised", 1, ["acknowledge"])
     assert held["words"]["zh"]["place"]
     assert held["overdue"]
+    state = http.get("/api/state").json()
+    bare = {name: value for name, value in held.items() if name != "words"}
+    assert state["incidents"] == [bare], "its words stand with its first-out alarm"
+    assert held["first_out"] == state["alarms"][0]["id"]
     assert [(d["stage"], d["overdue"]) for d in held["dues"]] == [
         ("acknowledged", True), ("closed", False),
     ]  # fmt: skip

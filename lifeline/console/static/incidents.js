@@ -25,8 +25,9 @@ export const overdue = (incident, now_ms) => incident.dues.filter((d) => !incide
 const worstFirst = (a, b) => b.severity - a.severity || (b.raised_ms ?? 0) - (a.raised_ms ?? 0) || (a.id < b.id ? -1 : 1);
 
 // Take the newest; rows keep their place while one reads, and new ones come below.
-export function take(incidents) {
-  held = new Map(incidents.map((i) => [i.id, i]));
+export function take(incidents, alarms) {
+  const words = new Map(alarms.map((a) => [a.id, a.words])); // of its first-out, where that is listed
+  held = new Map(incidents.map((i) => [i.id, { ...i, words: i.words ?? words.get(i.first_out) }]));
   const sorted = [...incidents].sort(worstFirst).map((i) => i.id);
   const stay = reading() ? order.filter((id) => held.has(id)) : [];
   order = [...stay, ...sorted.filter((id) => !stay.includes(id))];

@@ -48,7 +48,7 @@ function take(answer) {
   held = fresh;
   beat(answer);
   list.place([...held.values()], selected);
-  incidents.take(answer.incidents);
+  incidents.take(answer.incidents, answer.alarms);
   draw();
   if (domains !== answer.domains.length) chart();
 }
