@@ -66,13 +66,14 @@ def send_scenario(
     post = _address(coap, {"coap": 5683}) if coap else None
     tls_ca = _authority(ca_file, scheme)
     scenario = load_scenario(name)
-    now_ns = time.time_ns()
     password = _secret(password_file)
     refuse_production(host, port, user=user, password=password, ca_file=tls_ca)
+    # the scenario's time begins when its city stands: a large one takes a while to make
+    held: Registry = load_registry(registry) if registry else city_registry(scenario)
+    now_ns = time.time_ns()
     clock = _EndingClock(
         now_ns, now_ns, factor, stop=stop, end_ns=now_ns + _length(scenario, lasts)
     )
-    held: Registry = load_registry(registry) if registry else city_registry(scenario)
     return run_city(
         registry=held,
         scenario=scenario,

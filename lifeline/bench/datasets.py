@@ -19,7 +19,7 @@ from simulators.datasets import SETS, Absent, Table, rules_of, tables
 from simulators.recording import replay, shipped_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rules.events import Event
     from rules.language.ruleset import RuleSet
@@ -64,11 +64,10 @@ class Row:
         return asdict(self)
 
 
-def run(folder: Path, names: Sequence[str], *, tell: Callable[[str], None]) -> list[Row]:
-    """Replay the named sets (all, if none is named) below ``folder``; a row each, in order."""
+def run(folder: Path, names: Sequence[str], *, tell: Callable[[str], None]) -> Iterator[Row]:
+    """Replay the named sets (all, if none is named) below ``folder``; yield a row each."""
     shipped = [p for p in shipped_rules().glob("*.yaml") if not p.name.endswith(".test.yaml")]
     rules = load_rules([*sorted(shipped), rules_of("usual")])
-    rows = []
     for name in names or SETS:
         row = Row(name)
         try:
@@ -77,9 +76,8 @@ def run(folder: Path, names: Sequence[str], *, tell: Callable[[str], None]) -> l
             row.left_out = str(absent)
         else:
             _replay_all(held, rules, row)
-        rows.append(row)
         tell(_line(row))
-    return rows
+        yield row
 
 
 def _replay_all(held: Sequence[Table], rules: RuleSet, row: Row) -> None:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 HEAD: Final = """# Real measurements through the pipeline
 
-Written by `lifeline bench replay-datasets FOLDER --markdown docs/datasets.md`. FOLDER holds
-public data sets as their publishers pack them, a folder each: {names}. None is part of this
-project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with a mapping
+Written by `lifeline bench replay-datasets FOLDER --json KEPT.json --markdown docs/datasets.md`
+(`--only SET`: one after the other, KEPT.json keeps the others). FOLDER holds public data sets as
+their publishers pack them, a folder each:
+{names}.
+None is part of this project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with a mapping
 ([simulation.md](simulation.md)), each line a compact frame; it is decoded, admitted, written to a
 journal, and folded by the engine.
 
@@ -94,7 +96,7 @@ def page(rows: Sequence[Row], told: Sequence[Told], scores: Sequence[tuple[str, 
     """Return the page; parts without their data set are left out."""
     parts = [
         HEAD.format(
-            names=", ".join(f"`{row.name}`" for row in rows),
+            names=", ".join(row.name for row in rows),
             raised=_raised(rows),
             spans=_spans(rows),
         )

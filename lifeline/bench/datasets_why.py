@@ -9,12 +9,12 @@ WHY: Final[dict[tuple[str, str], str]] = {
     ("", "usual"): "six robust sigma: bursts, regimes that change, series that mostly stand at one "
     "value, whose scatter is then next to nothing; not only what is wrong",
     ("nab", "gateway-silent"): "the series have holes: 18 of 58 lack lines for more than three "
-    "intervals, traffic counts for up to three days",
+    "intervals, traffic counts for up to three days, a temperature for a week",
     ("nab", "still"): "counters of a machine at rest: nothing written to a disk for hours",
     ("skab", "water-pressure-low"): f"{CITY_LIMITS} a rig's 0.05 bar",
     ("skab", "water-pressure-drop"): f"{CITY_LIMITS} a rig whose pressure swings by 0.3 bar",
     ("batadal", "water-pressure-low"): "J280 is a pump's suction side and stands at 3 m by "
-    "design; the others fall while pumps are off",
+    "design; five others fall below a city's limits at times, to 15 m",
     ("batadal", "still"): "pumps that stand by show a flow of 0 for months",
     ("lro", "gateway-silent"): "seven holes of 45 minutes to three hours in TonyGrove",
     ("lro", "still"): "water at the freezing point shows the same for up to five days",

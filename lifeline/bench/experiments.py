@@ -19,10 +19,10 @@ SIZES = {"faults as drawn": 1.0, "half as large": 0.5}
 
 def experiments(
     folder: Path, names: Sequence[str], *, seeds: int, tell: Callable[[str], None]
-) -> tuple[list[Told], list[tuple[str, Score]]]:
+) -> tuple[list[Told], dict[str, Score]]:
     """Run those of the named sets that are below ``folder``; what is missing is told."""
     told: list[Told] = []
-    scores: list[tuple[str, Score]] = []
+    scores: dict[str, Score] = {}
     if "munich_bridge" in names:
         try:
             told = settlement.judge(folder / "munich_bridge")
@@ -42,7 +42,7 @@ def experiments(
                 tell(f"heat station: left out: {error}")
                 break
             label = name if len(stations) == 1 else f"{path.stem}, {name}"
-            scores.append((label, score))
+            scores[label] = score
             reached = "reached" if score.f05 >= heat_station.WANTED else "NOT REACHED"
             tell(
                 f"heat station, {label}: event F0.5 {score.f05:.2f} (precision "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +66,10 @@ class Score:
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         whole = {"f05": self.f05, "precision": self.precision, "recall": self.recall}
-        return asdict(self) | whole
+        counted = {name: getattr(self, name) for name in ("found", "missed", "by_rule")}
+        # asdict would make a Counter of a Counter's pairs
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {name: dict(counter) for name, counter in counted.items()} | whole
 
 
 def judge(path: Path, *, seeds: int, size: float = 1.0) -> Score:

@@ -262,23 +262,26 @@ def replay_datasets(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Of faults put into the heat station.")] = 10,
 ) -> None:
-    """Replay public data sets through the whole pipeline: what is raised on them, and why."""
-    from lifeline.bench import datasets_page
+    """Replay public data sets through the whole pipeline: what is raised on them, and why.
+
+    With --json FILE each set is kept there when it is done, and those an earlier run left stay: so
+    all sets can be replayed one by one, and --markdown writes the page of all of them.
+    """
+    from lifeline.bench import datasets_kept, datasets_page
     from lifeline.bench.datasets import run
     from lifeline.bench.experiments import experiments
 
-    rows = run(folder, only or [], tell=print)
-    told, scores = experiments(folder, [row.name for row in rows], seeds=seeds, tell=print)
-    if json_file is not None:
-        plain = {
-            "bench": "replay-datasets",
-            "rows": [row.as_json() for row in rows],
-            "settlement": [t.as_json() for t in told],
-            "heat_station": {name: score.as_json() for name, score in scores},
-        }
-        json_file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    kept = datasets_kept.load(json_file) if json_file is not None else datasets_kept.Kept()
+    for row in run(folder, only or [], tell=print):
+        kept.rows[row.name] = row
+        told, scores = experiments(folder, [row.name], seeds=seeds, tell=print)
+        kept.told = told or kept.told
+        kept.scores |= scores
+        if json_file is not None:
+            kept.save(json_file)
     if page is not None:
-        page.write_text(datasets_page.page(rows, told, scores), encoding="utf-8")
-    if any(row.refused for row in rows):
+        text = datasets_page.page(kept.ordered(), kept.told, list(kept.scores.items()))
+        page.write_text(text, encoding="utf-8")
+    if any(row.refused for row in kept.rows.values()):
         print("some tables could not be read: see above")
         raise typer.Exit(1)

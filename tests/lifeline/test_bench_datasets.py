@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lifeline.bench.datasets import run
+from lifeline.bench.datasets_kept import load
 from lifeline.bench.datasets_page import page
 from rules.problems import Invalid
 from simulators.datasets import SETS, Absent, tables
@@ -69,7 +70,7 @@ def test_a_reason_that_nobody_gave_is_a_surprise(tmp_path, monkeypatch):
 
 
 def test_a_set_that_is_not_there_is_told_and_an_unknown_name_refused(tmp_path):
-    rows = run(tmp_path, [], tell=lambda _: None)
+    rows = list(run(tmp_path, [], tell=lambda _: None))
     assert [row.name for row in rows] == list(SETS)
     assert all("is not there" in row.left_out for row in rows)
     with pytest.raises(Invalid, match="known are nab, skab"):
@@ -123,3 +124,20 @@ def test_a_real_set_is_read_where_it_is(tmp_path):
     (row,) = run(DATASETS, ["tcpd"], tell=lambda _: None)
     assert (row.refused, row.quarantined) == ([], 0)
     assert row.lines > 500
+
+
+def test_each_set_is_kept_when_it_is_done_and_stays_when_others_are_replayed(tmp_path):
+    rig(tmp_path, pressure=lambda second: 3.0 if second < 500 else 0.5)
+    (tmp_path / "tcpd").mkdir()
+    series = {"series": [{"label": "V1", "raw": [1.0, None, 3.0]}]}
+    (tmp_path / "tcpd" / "nile.json").write_text(json.dumps(series))
+    kept, md = tmp_path / "kept.json", tmp_path / "page.md"
+    for name in ("tcpd", "skab"):
+        words = ["--only", name, "--json", kept, "--markdown", md]
+        assert lifeline("bench", "replay-datasets", tmp_path, *words).returncode == 0
+    held = json.loads(kept.read_text())
+    assert [row["name"] for row in held["rows"]] == ["skab", "tcpd"]
+    assert "water-pressure-low" in {r["rule"] for r in held["rows"][0]["raised"]}
+    assert "| skab | 1 |" in md.read_text()
+    assert "| tcpd | 1 | 3 |" in md.read_text()
+    assert load(kept).ordered()[0].as_json() == held["rows"][0]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lifeline.bench import heat_station, settlement
+from lifeline.bench.datasets_kept import Kept, load
 from lifeline.bench.datasets_page import page
 from lifeline.bench.experiments import experiments
 from lifeline.bench.heat_rules import rules_text, tune
@@ -55,6 +56,10 @@ def test_a_settled_support_is_told_and_no_reference_state_is(tmp_path):
     assert 180 <= whole.after_s <= 190  # three minutes of hold
     assert abs(whole.shift_um_m - 34) < 0.5
     assert "| reference, then its settled record | 34.0 |" in page([], told, [])
+    Kept(told=told).save(tmp_path / "kept.json")
+    assert [one.as_json() for one in load(tmp_path / "kept.json").told] == [
+        one.as_json() for one in told
+    ]
 
 
 def test_a_shift_too_small_for_the_rule_is_judged_not_as_wanted(tmp_path):
@@ -71,7 +76,7 @@ def test_without_its_records_the_settlement_is_left_out(tmp_path):
     with pytest.raises(Absent, match="is not there"):
         settlement.judge(tmp_path)
     said = []
-    assert experiments(tmp_path, ["munich_bridge"], seeds=1, tell=said.append) == ([], [])
+    assert experiments(tmp_path, ["munich_bridge"], seeds=1, tell=said.append) == ([], {})
     assert "settlement: left out" in said[0]
 
 
@@ -158,13 +163,16 @@ def test_faults_of_a_station_are_found_and_smaller_ones_less(tmp_path):
     assert [len(season.t_ns) for season in seasons(lines)] == [1440, 1440]
     said = []
     _, scores = experiments(tmp_path, ["xai4heat"], seeds=1, tell=said.append)
-    whole, half = (score for _, score in scores)
+    whole, half = scores.values()
+    kept = Kept(scores=scores)
+    kept.save(tmp_path / "kept.json")
+    assert load(tmp_path / "kept.json").scores == scores
     assert whole.unspoilt == 0
     assert whole.missed.total() == 0
     assert whole.f05 >= 0.8
     assert half.found.total() <= whole.found.total()
     assert "reached" in said[0]
-    written = page([], [], scores)
+    written = page([], [], list(scores.items()))
     assert f"| faults as drawn | {whole.f05:.2f} |" in written
     tiny = heat_station.judge(folder / "scada_L1.csv", seeds=1, size=0.01)  # what nobody could see
     unseen = {"under_supply", "over_supply", "leak", "drift_return", "drift_primary"}
