@@ -67,9 +67,9 @@ def install(app: FastAPI) -> None:
         told: dict[str, Any] = {"remedy": error.remedy}
         if isinstance(error, Conflict):
             return problem(409, str(error), **told, by=error.by, seq=error.seq)
-        value = request.path_params.get("alarm_id", "")
+        field, value = next(iter(request.path_params.items()), ("alarm_id", ""))
         status = 404 if isinstance(error, Unknown) else 409
-        return problem(status, str(error), field="alarm_id", value=value, **told)
+        return problem(status, str(error), field=field, value=_short(value), **told)
 
     @app.exception_handler(Unavailable)
     async def _unavailable(_request: Request, error: Unavailable) -> JSONResponse:

@@ -74,7 +74,14 @@ rules:
 """
 
 
-def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> str:
+def registry_yaml(
+    *,
+    simulation: bool,
+    owners: dict[str, str] | None = None,
+    attributes: dict[str, str] | None = None,
+) -> str:
+    said = {asset: f"owner: {owner}" for asset, owner in (owners or {}).items()}
+    said |= attributes or {}
     lines = ["version: 1", f"simulation: {str(simulation).lower()}"]
     lines += ["sites: [{id: 410100-st-000001, name: Zhongyuan, name_zh: 中原区}]", "devices:"]
     lines += [
@@ -92,7 +99,7 @@ def registry_yaml(*, simulation: bool, owners: dict[str, str] | None = None) -> 
             f"  name: {name}",
             f"  name_zh: {name_zh}",
             "  district: Zhongyuan",
-            f"  attributes: {{owner: {owners[asset]}}}" if asset in (owners or {}) else "",
+            f"  attributes: {{{said[asset]}}}" if asset in said else "",
             f"  at: [{lon}, {lat}]",
             "  sensors:",
             f"  - id: {sensor}",
@@ -114,12 +121,15 @@ class SmallCity:
         simulation: bool = False,
         rules: dict[str, str] | None = None,
         owners: dict[str, str] | None = None,
+        attributes: dict[str, str] | None = None,
     ) -> None:
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
             (data / name).mkdir(parents=True, exist_ok=True)
-        (source / "city.yaml").write_text(registry_yaml(simulation=simulation, owners=owners))
+        (source / "city.yaml").write_text(
+            registry_yaml(simulation=simulation, owners=owners, attributes=attributes)
+        )
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)

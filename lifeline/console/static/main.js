@@ -29,7 +29,7 @@ const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
-  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
+  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found) => open(found), assetName: () => asset?.name, back: () => back(),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
 const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord(), firstOut: list.firstOf([...held.values()], pulse.flood) });
@@ -131,11 +131,19 @@ function open(found) {
   draw();
 }
 // Links from elsewhere, such as a dashboard: #alarm=<id>, #asset=<id>, #channel=<id>.
+// /code/<id>: the code of an asset, or of a sensor or channel on it.
+function followCode() {
+  const code = location.pathname.startsWith("/code/") ? decodeURIComponent(location.pathname.slice(6)).replace(/^\/|\/$/g, "") : "";
+  if (!code) return;
+  const id = code.split("/")[0];
+  open(map.assetById(id) ?? { id, name: { en: id, zh: id } });
+  if (code.split("/").length === 3) { channel = code; draw(); }
+}
 function follow() {
   const [name, ...rest] = location.hash.slice(1).split("=");
   let id = rest.join("=");
   try { id = decodeURIComponent(id); } catch { /* a stray % stands for itself */ }
-  if (!id || !["alarm", "asset", "channel"].includes(name)) return;
+  if (!id || !["alarm", "asset", "channel"].includes(name)) return followCode();
   if (name === "alarm") {
     if (held.has(id)) choose(id);
     else tell(say("noSuchAlarm", id));
@@ -266,13 +274,13 @@ function find() {
 async function lookUp(text, box) {
   if (!text) return box.replaceChildren();
   try {
-    const { channels } = await ask(`/api/channels?limit=200&q=${encodeURIComponent(text)}`);
-    const assets = new Map(channels.map((c) => [c.asset, c]));
-    box.replaceChildren(...[...assets.values()].slice(0, 12).map((c) => h("li", {}, h("button", { class: "link", onclick: () => {
+    const { assets } = await ask(`/api/find?limit=12&q=${encodeURIComponent(text)}`);
+    box.replaceChildren(...assets.map((found) => h("li", {}, h("button", { class: "link", onclick: () => {
       byId("find").close();
-      open(map.assetById(c.asset) ?? { id: c.asset, name: c.name });
-    } }, `${label(c.name)} · ${c.asset}`))));
-    if (!assets.size) box.replaceChildren(h("li", {}, say("nothingFound")));
+      open(found);
+      if (text.startsWith(`${found.id}/`)) { channel = text; draw(); }
+    } }, `${label(found.name)} · ${found.id}`))));
+    if (!assets.length) box.replaceChildren(h("li", {}, say("nothingFound")));
   } catch (error) { tell(error.message); }
 }
 const ORDERS = {
@@ -303,6 +311,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
+  if (event.target === byId("map") && (event.key.startsWith("Arrow") || ["Enter", "+", "-", "="].includes(event.key))) return; // the map's own
   const order = ORDERS[event.key];
   if (!order || document.querySelector("dialog[open]:not(#help)") || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
@@ -338,7 +347,7 @@ setTimeout(library, 3000);
 panel.clear();
 // A link is followed once there is something to show: the map's assets and the first state.
 const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));
-const drawn = known.then(() => map.start(() => ask("/api/map"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
+const drawn = known.then(() => map.start(() => ask("/api/map/columns"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
 let arrived;
 Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
 addEventListener("hashchange", follow);

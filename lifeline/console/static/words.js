@@ -49,7 +49,11 @@ const WORDS = {
   find: ["Find an asset or a sensor", "查找设施或测点"], nothingFound: ["Nothing found.", "未找到。"],
   noSuchAlarm: ["Alarm {0} is over; its history is in Grafana and in `lifeline alarms list --all`.", "报警 {0} 已结束，历史可在 Grafana 或用 lifeline alarms list --all 查看。"],
   newAlarm: ["New alarm, {0}: {1}", "新报警，{0}：{1}"], legendPipes: ["mains", "管线"],
-  counts: ["open alarms by lifeline and level", "各专项各等级报警数"], list: ["alarms", "报警列表"], map: ["map of the city", "城市地图"], detail: ["selected", "所选报警"],
+  counts: ["open alarms by lifeline and level", "各专项各等级报警数"], list: ["alarms", "报警列表"], map: ["map of the city: arrows move it, + and − zoom, Enter opens what is in its middle", "城市地图：方向键移动，+ − 缩放，Enter 打开中央设施"], detail: ["selected", "所选报警"],
+  cameras: ["Cameras", "摄像头"], joined: ["Joined to it, and near", "相连与邻近设施"], byNetwork: ["joined by {0}", "经 {0} 相连"], nextSection: ["of the same line", "同一线路"], near: ["near", "邻近"],
+  owner: ["owner {0}", "权属 {0}"], noOwner: ["owner unknown", "权属未登记"], noPlace: ["place unknown", "位置未登记"],
+  quality: { suspect: ["suspect", "可疑"], old: ["not heard of in time", "逾期未报"], none: ["no reading held", "无读数"], planned: ["planned", "规划"], installed: ["installed, not accepted", "已安装未验收"], accepted: ["accepted, not in service", "已验收未投用"], retired: ["retired", "退役"] },
+  gathered: ["so many assets", "处设施"],
   kinds: { gas_main: ["gas main", "燃气管"], water_main: ["water main", "供水管"], drain_main: ["drain", "排水管"], heat_main: ["heat main", "供热管"] },
   events: {
     RAISED: ["raised, {0}", "报警，{0}"], ESCALATED: ["worse, {0}", "升级为{0}"], LOWERED: ["lowered to {0}", "降为{0}"], CLEARED: ["returned to normal", "恢复正常"],
