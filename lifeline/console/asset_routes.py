@@ -39,6 +39,7 @@ Code = Annotated[str, InPath(min_length=1, max_length=200)]
 
 def install(app: FastAPI, desk: Desk, static: Path) -> None:
     """Add the routes of single assets."""
+    joins = Joins()
 
     @app.get("/api/find")
     def _find(
@@ -58,13 +59,35 @@ def install(app: FastAPI, desk: Desk, static: Path) -> None:
         if row is None or desk.keeper.site is None:
             remedy = "look for it by GET /api/find?q="
             raise Unknown(f"there is no asset {asset_id!r} 没有该设施", remedy=remedy)
-        return JSONResponse(asset_json(desk, desk.keeper.site, row, sight))
+        return JSONResponse(asset_json(desk, desk.keeper.site, row, sight, joins))
 
     @app.get("/code/{code:path}", include_in_schema=False)
     def _code(code: Code, actor: Asking) -> Response:
         if seen_row(desk, sight_of(desk, actor), code) is None:
             return HTMLResponse(_nothing(code), status_code=404)
         return FileResponse(static / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+class Joins:
+    """Who is joined to whom, whichever of the two says so; of the newest site."""
+
+    def __init__(self) -> None:
+        self._held: tuple[Site | None, dict[int, dict[int, str]]] = (None, {})
+
+    def of(self, site: Site) -> dict[int, dict[int, str]]:
+        """Return asset row → rows it is joined to → the attribute that says so."""
+        held, found = self._held
+        if held is not site:
+            found = {}
+            for row, attributes in enumerate(site.registry.assets.attributes):
+                for network, value in attributes.items():
+                    for name in ids_in(value):
+                        other = site.registry.asset_row.get(name, row)
+                        if other != row:
+                            found.setdefault(row, {}).setdefault(other, network)
+                            found.setdefault(other, {}).setdefault(row, network)
+            self._held = (site, found)
+        return found
 
 
 def seen_row(desk: Desk, sight: Sight, code: str) -> int | None:
@@ -94,7 +117,7 @@ def brief(site: Site, row: int) -> dict[str, Any]:
     }
 
 
-def asset_json(desk: Desk, site: Site, row: int, sight: Sight) -> dict[str, Any]:
+def asset_json(desk: Desk, site: Site, row: int, sight: Sight, joins: Joins) -> dict[str, Any]:
     """Return all that is known of an asset; ``design`` are its numbers and words as they stand."""
     registry, attributes = site.registry, site.registry.assets.attributes[row]
     assets, devices = registry.assets, registry.devices
@@ -121,7 +144,7 @@ def asset_json(desk: Desk, site: Site, row: int, sight: Sight) -> dict[str, Any]
         ],
         "channels": [channel_row(desk, site, c, now_ns) for c in rows[:MOST_CHANNELS]],
         "alarms": [alarm_json(a, site, zone=zone, simulation=simulation) for a in held],
-        "neighbours": neighbours(site, row, sight),
+        "neighbours": neighbours(site, row, sight, joins),
         "cameras": cameras(attributes.get(CAMERAS)),
     }
 
@@ -145,24 +168,16 @@ def cameras(value: Any) -> list[dict[str, str]]:
     return found
 
 
-def neighbours(site: Site, row: int, sight: Sight) -> list[dict[str, Any]]:
+def neighbours(site: Site, row: int, sight: Sight, joins: Joins) -> list[dict[str, Any]]:
     """Return what it is joined to (``by``: the network), then what of its lifeline is near.
 
     Nearest first; ``away_m`` is None where a place is unknown. What is not seen is not there.
     """
-    assets, names = site.registry.assets, site.registry.asset_row
-    by: dict[int, str] = {}
-    for network, value in assets.attributes[row].items():
-        for name in ids_in(value):
-            if name in names:
-                by.setdefault(names[name], network)
-    here = assets.id[row]
+    assets = site.registry.assets
+    by = dict(joins.of(site).get(row, {}))
     same = np.array([domain == assets.domain[row] for domain in assets.domain])
     away = _away_m(site, row)
     for other in np.flatnonzero(same & (away <= NEAR_M)).tolist():
-        for network, value in assets.attributes[other].items():
-            if here in ids_in(value):
-                by.setdefault(other, network)  # the edge stands at its other end
         if any(k in assets.attributes[other] for k in ALONG) and _one_line(site, row, other):
             by.setdefault(other, "sections")
         by.setdefault(other, "")
