@@ -69,7 +69,7 @@ class Frames:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
+def chromium(*arguments: str) -> Iterator[Any]:
     """Give a browser of Playwright's.
 
     Raises
@@ -85,7 +85,7 @@ def chromium() -> Iterator[Any]:
     if found is None:
         raise RuntimeError(f"none of {', '.join(NAMES)} is installed: apt-get install chromium")
     with sync_playwright() as playwright:
-        held = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+        held = playwright.chromium.launch(executable_path=found, args=[*ARGUMENTS, *arguments])
         try:
             yield held
         finally:

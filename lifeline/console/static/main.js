@@ -7,7 +7,9 @@ import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
 import * as session from "./session.js";
+import * as sound from "./sound.js";
 import { library } from "./trend.js";
+import * as wall from "./wall.js";
 import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
 
 const UNDO_MS = 10000;
@@ -68,9 +70,15 @@ function draw() {
   session.draw();
   list.draw(held, listView());
   map.draw([...held.values()], view);
+  board();
   tiles();
   top();
   side();
+}
+function board() {
+  const alarms = [...held.values()];
+  wall.draw(alarms, { levels: view.levels, now_ms: now_ms(), reading });
+  sound.update(alarms);
 }
 function side() {
   const alarm = held.get(selected);
@@ -82,7 +90,7 @@ function side() {
 }
 function words() {
   const put = (id, name) => byId(id).setAttribute("aria-label", say(name));
-  [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"]].forEach(([id, name]) => put(id, name));
+  [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"], ["worst", "wall.name"]].forEach(([id, name]) => put(id, name));
   byId("language").textContent = lang() === "zh" ? "English" : "中文";
   byId("help-button").setAttribute("aria-label", say("help"));
   byId("find-button").setAttribute("aria-label", say("find"));
@@ -96,6 +104,7 @@ function top() {
   put("clock", `${clock(now_ms(), state.zone, true)}${pulse.factor > 1 ? ` ×${pulse.factor}` : ""}`);
   put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
   byId("age").classList.toggle("loud", Boolean(pulse.stale));
+  put("old", pulse.data_age_s == null ? say("neverData") : say("oldData", length(pulse.data_age_s)), Boolean(pulse.stale));
   put("silent", say("silent", state.silent));
   const sight = pulse.blind ? say("blind", length(pulse.heartbeat_age_s)) : "";
   put("blind", sight, Boolean(sight));
@@ -286,7 +295,7 @@ async function lookUp(text, box) {
 const ORDERS = {
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected) move(1); map.centre(held.get(selected)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
-  l: () => speak(), "/": find, "?": help,
+  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": find, "?": help,
 };
 for (let i = 1; i <= 8; i += 1) ORDERS[i] = () => { const d = state?.domains[i - 1]; if (d) filter(d.domain); };
 function escape() {
@@ -296,6 +305,7 @@ function escape() {
 }
 function speak() {
   toggle();
+  sound.draw();
   draw();
   chart();
 }
@@ -336,14 +346,16 @@ setInterval(() => {
   if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
   if (undo) toast();
   if (performance.now() > toastEnds) byId("toast").hidden = true;
-  if (state) top();
+  if (state) { top(); board(); }
   list.tick(held, { now_ms: now_ms(), now: reading });
   if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
   const alarm = held.get(selected);
   if (alarm) panel.refresh(alarm, view);
   else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); side(); }
 }, 1000);
-setTimeout(library, 3000);
+if (!wall.isOn()) setTimeout(library, 3000);
+wall.show();
+sound.start();
 panel.clear();
 // A link is followed once there is something to show: the map's assets and the first state.
 const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));

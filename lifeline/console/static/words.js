@@ -53,6 +53,15 @@ const WORDS = {
   cameras: ["Cameras", "摄像头"], joined: ["Joined to it, and near", "相连与邻近设施"], byNetwork: ["joined by {0}", "经 {0} 相连"], nextSection: ["of the same line", "同一线路"], near: ["near", "邻近"],
   owner: ["owner {0}", "权属 {0}"], noOwner: ["owner unknown", "权属未登记"], noPlace: ["place unknown", "位置未登记"],
   quality: { suspect: ["suspect", "可疑"], old: ["not heard of in time", "逾期未报"], none: ["no reading held", "无读数"], planned: ["planned", "规划"], installed: ["installed, not accepted", "已安装未验收"], accepted: ["accepted, not in service", "已验收未投用"], retired: ["retired", "退役"] },
+  oldData: ["DATA OLD: nothing has come for {0}; what you see may no longer be so", "数据陈旧：已 {0}未收到数据，画面可能不符实际"],
+  neverData: ["NO DATA: nothing has come yet; a quiet screen says nothing", "无数据：尚未收到任何数据，画面无报警不等于正常"],
+  unackedWord: ["UNACKNOWLEDGED", "未确认"], heldWord: ["held", "已抑制"],
+  wall: { name: ["the worst alarms", "最严重的报警"], worst: ["{0} UNACKNOWLEDGED of {1} open", "未确认 {0} 条，共 {1} 条"], more: ["and {0} more", "另有 {0} 条"] },
+  sound: {
+    on: ["sound on", "声音开"], sounds: ["♪ red sounds · q mutes", "♪ 红色报警鸣响 · 按 q 静音"], muted: ["MUTED · q", "已静音 · 按 q 恢复"], waits: ["SOUND WAITS for a click or key", "声音待启用：请点击或按键"],
+    none: ["NO SOUND in this browser", "本浏览器无声音"], key: ["q: sound of unacknowledged red, on or off, in this browser", "q：红色未确认报警的声音开关（仅本浏览器）"],
+    wall: ["NO SOUND: this browser lets a page sound only after a click or key here, or started with --autoplay-policy=no-user-gesture-required", "无声音：浏览器须点击或按键后才允许发声，或以 --autoplay-policy=no-user-gesture-required 启动"],
+  },
   gathered: ["so many assets", "处设施"],
   kinds: { gas_main: ["gas main", "燃气管"], water_main: ["water main", "供水管"], drain_main: ["drain", "排水管"], heat_main: ["heat main", "供热管"] },
   events: {
@@ -96,6 +105,7 @@ const WORDS = {
     "a": ["acknowledge the selected alarm", "确认所选报警"], "s": ["shelve, note, assign, judge", "搁置、备注、指派、研判"], "z": ["undo the acknowledgement (10 s)", "撤销确认（10 秒内）"],
     "n": ["show new alarms, sort the list again", "显示新报警并重新排序"], "1 … 8": ["only this lifeline (again: all)", "仅看某一专项（再按恢复全部）"],
     "/": ["find an asset or a sensor", "查找设施或测点"], "m": ["the whole map", "全市地图"],
+    "w": ["wall-board", "大屏模式"], "q": ["sound of red alarms on / off", "红色报警声音开 / 关"],
     "l": ["Chinese / English", "中文 / 英文"], "Esc": ["one step back", "返回上一级"], "?": ["this help", "本帮助"],
   },
 };
