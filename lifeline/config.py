@@ -21,6 +21,7 @@ from lifeline.addresses import check_addresses
 from lifeline.ledger_address import server_url
 from lifeline.ledger_entries import AlarmsEntry, IncidentsEntry, LedgerEntry, check_incidents
 from lifeline.login_entries import LoginEntry, check_page
+from lifeline.map_entry import MapEntry
 from lifeline.outlet_checks import check_outlets, note_robot
 from lifeline.outlet_entries import (
     CapEntry,
@@ -175,6 +176,7 @@ class CityEntry(Strict):
     journal: JournalEntry = JournalEntry()
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
+    map: MapEntry | None = None
     login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)

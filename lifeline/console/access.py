@@ -11,6 +11,7 @@ import hmac
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "lifeline"
 SAFE_COOKIE: Final = f"__Host-{COOKIE}"  # browsers take it over TLS only, for this host alone
+CODE: Final = "/code/"
 CSRF: Final = "X-CSRF-Token"
 TOKEN_HEADER: Final = "Lifeline-Token"  # noqa: S105 - beside Authorization, which a proxy may take
 
@@ -66,6 +68,10 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/stream"): Needs(Role.VIEWER),
     ("GET", "/api/health"): Needs(Role.VIEWER),
     ("GET", "/api/map"): Needs(Role.VIEWER),
+    ("GET", "/api/map/columns"): Needs(Role.VIEWER),
+    ("GET", "/api/find"): Needs(Role.VIEWER),
+    ("GET", "/api/assets/{asset_id}"): Needs(Role.VIEWER),
+    ("GET", "/code/{code:path}"): Needs(Role.VIEWER),
     ("GET", "/api/channels"): Needs(Role.VIEWER),
     ("GET", "/api/trend"): Needs(Role.VIEWER),
     ("GET", "/api/alarms"): Needs(Role.VIEWER),
@@ -224,8 +230,12 @@ def _route(scope: Scope) -> tuple[str | None, dict[str, Any], Needs | None]:
 
 def _stranger(scope: Scope, headers: Headers) -> Response:
     metrics.HTTP_REFUSED.labels("stranger").inc()
-    if scope["path"] == "/" and scope["method"] == "GET" and not shown_token(headers):
-        return RedirectResponse("/login", status_code=303)
+    path = scope["path"]
+    if scope["method"] == "GET" and not shown_token(headers):
+        if path == "/":
+            return RedirectResponse("/login", status_code=303)
+        if path.startswith(CODE):  # what was scanned is opened once somebody has come in
+            return RedirectResponse(f"/login?next={quote(path, safe='/')}", status_code=303)
     remedy = "log in at /login, or show a token that holds 请先登录"
     return problem(401, "nobody is logged in here, or no longer 未登录或登录已失效", remedy=remedy)
 

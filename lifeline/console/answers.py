@@ -67,10 +67,9 @@ def install(app: FastAPI) -> None:
         told: dict[str, Any] = {"remedy": error.remedy}
         if isinstance(error, Conflict):
             return problem(409, str(error), **told, by=error.by, seq=error.seq)
-        field = "incident_id" if "incident_id" in request.path_params else "alarm_id"
-        value = request.path_params.get(field, "")
+        field, value = next(iter(request.path_params.items()), ("alarm_id", ""))
         status = {Unknown: 404, Unseen: 403}.get(type(error), 409)
-        return problem(status, str(error), field=field, value=value, **told)
+        return problem(status, str(error), field=field, value=_short(value), **told)
 
     @app.exception_handler(Unavailable)
     async def _unavailable(_request: Request, error: Unavailable) -> JSONResponse:

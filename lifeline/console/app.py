@@ -20,6 +20,7 @@ from lifeline import metrics
 from lifeline.console import (
     answers,
     api_document,
+    asset_routes,
     incident_routes,
     login_routes,
     orders,
@@ -62,6 +63,7 @@ def create_app(desk: Desk) -> FastAPI:
     work_orders.install(app, desk)
     reload_route.install(app, desk)
     login_routes.install(app, desk)
+    asset_routes.install(app, desk, STATIC)
     api_document.install(app)
     _stream(app, desk)
     _pages(app)
@@ -73,6 +75,7 @@ def create_app(desk: Desk) -> FastAPI:
         proxy=settings.proxy,
         scheme=settings.scheme,
         own=settings.own_origin,
+        images=settings.tiles.origin if settings.tiles is not None else "",
     )
     return app
 
@@ -98,10 +101,12 @@ def _reading(app: FastAPI, desk: Desk) -> None:
         return Response(all_metrics(desk.data), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/api/map")
-    def _map(actor: Asking) -> JSONResponse:
-        told = view.map_json(desk, sight_of(desk, actor))
-        told["features"] += _streets(desk.settings.map_file or desk.data / "map.geojson", desk)
-        return JSONResponse(told)
+    def _map(request: Request, actor: Asking) -> Response:
+        return desk.maps.answer(desk, sight_of(desk, actor), request.headers, form="geojson")
+
+    @app.get("/api/map/columns")
+    def _columns(request: Request, actor: Asking) -> Response:
+        return desk.maps.answer(desk, sight_of(desk, actor), request.headers, form="columns")
 
     @app.get("/api/channels")
     def _channels(
@@ -129,21 +134,6 @@ def _reading(app: FastAPI, desk: Desk) -> None:
             max_points=points,
         )
         return JSONResponse(told)
-
-
-def _streets(path: Path, desk: Desk) -> list[Any]:
-    """Return the features of the site's own map; one that cannot be read is told, not fatal."""
-    if not path.is_file():
-        return []
-    try:
-        features = json.loads(path.read_bytes())["features"]
-        if not isinstance(features, list):
-            raise TypeError("features is no list")  # noqa: TRY301 - one kind of refusal
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        desk.flow.problems["map"] = f"{path.name} is no GeoJSON FeatureCollection: {error!r}"[:300]
-        return []
-    desk.flow.problems.pop("map", None)
-    return features
 
 
 def _alarms(app: FastAPI, desk: Desk) -> None:

@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.console.city_map import Maps
+from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.clock import Clock
+    from lifeline.console.city_map import Tiles
     from lifeline.console.guard import Proxy
     from lifeline.hot_buffer import HotBuffer
     from lifeline.ledger import Ledger
@@ -58,6 +61,7 @@ class ServeSettings:
     replay: bool = False
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
+    tiles: Tiles | None = None  # a tile server of the site's own below it
 
     @property
     def told(self) -> tuple[OutletSettings, ...]:
@@ -141,6 +145,8 @@ class Desk:
     stand_in: StandIn = field(init=False)
     doorman: Doorman = field(init=False)
     sights: Sights = field(default_factory=Sights)
+    maps: Maps = field(default_factory=Maps)
+    finder: Finder = field(default_factory=Finder)
 
     def __post_init__(self) -> None:
         self.stand_in = StandIn(self.ledger)

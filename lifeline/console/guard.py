@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 << 10
 Refused = tuple[str, int, str, dict[str, str]]
 """(reason as it is counted, status, message, what it names)."""
-SECURITY_HEADERS = (
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-            b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-        ),
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+
+
+def security_headers(images: str = "") -> tuple[tuple[bytes, bytes], ...]:
+    """Return what goes with every answer; ``images``: the one foreign origin they may come from."""
+    policy = (
+        f"default-src 'self'; img-src 'self' data: {images}".rstrip()
+        + "; style-src 'self' 'unsafe-inline'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        (b"content-security-policy", policy.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +78,10 @@ class Guard:
         proxy: Proxy | None = None,
         scheme: str = "http",
         own: str = "",
+        images: str = "",
     ) -> None:
         self._app = app
+        self._headers = security_headers(images)
         self._own = own.lower()  # https://… as browsers see a page with a login of its own
         self._own_host = self._own.partition("://")[2]
         self._scheme = scheme
@@ -98,7 +103,7 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
         await self._app(scope, receive, with_headers)

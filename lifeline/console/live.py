@@ -12,6 +12,7 @@ from lifeline.console.times import ms
 from lifeline.console.view import finite
 from rules.judge import LATE
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
+from rules.registry import IN_SERVICE
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
@@ -26,6 +27,7 @@ FRESH_S = 0.9  # many pages ask each second; the numbers are gathered for the fi
 NEAR_M = 600.0
 M_PER_DEGREE = 111_320.0
 SUSPECT_FLAGS = (3, 4)
+OLD_INTERVALS = 3
 
 
 def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:
@@ -165,23 +167,42 @@ def channel_rows(desk: Desk, q: str, limit: int, sight: Sight) -> list[dict[str,
         texts = (name, assets.name[asset], assets.name_zh[asset])
         if not channels.alive[row] or not any(wanted in text.casefold() for text in texts):
             continue
-        said = now_of(desk, row, interval_ns=int(channels.interval_ns[row]))
-        rows.append(
-            {
-                "id": name,
-                "asset": assets.id[asset],
-                "name": {"en": assets.name[asset], "zh": assets.name_zh[asset]},
-                "domain": assets.domain[asset],
-                "class": channels.klass[row],
-                **(read := scale(site, row, now_ns)),
-                "unit": _unit(channels.quantity[row], channels.unit[row]),
-                "unit_word": read["unit"],
-                "value": said["value"] if said else None,
-                "last_ms": said["at_ms"] if said else None,
-                "change": said["change"] if said else None,
-                "suspect": bool(said and said["suspect"]),
-            }
-        )
+        rows.append(channel_row(desk, site, row, now_ns))
         if len(rows) == limit:
             break
     return rows
+
+
+def channel_row(desk: Desk, site: Site, row: int, now_ns: int) -> dict[str, Any]:
+    """Return a channel and what it says now; ``quality``: how far that may be trusted.
+
+    ``good``, ``suspect``, ``old`` (three intervals without a reading), ``none`` (nothing is held),
+    or the state in which the registry has it, unless that is in service.
+    """
+    channels, assets = site.registry.channels, site.registry.assets
+    asset, interval_ns = int(channels.asset[row]), int(channels.interval_ns[row])
+    said = now_of(desk, row, interval_ns=interval_ns)
+    if channels.state[row] != IN_SERVICE:
+        quality = channels.state[row]
+    elif said is None:
+        quality = "none"
+    elif now_ns - said["at_ms"] * 1_000_000 > OLD_INTERVALS * max(interval_ns, MINUTE_NS):
+        quality = "old"
+    else:
+        quality = "suspect" if said["suspect"] else "good"
+    return {
+        "id": channels.id[row],
+        "asset": assets.id[asset],
+        "name": {"en": assets.name[asset], "zh": assets.name_zh[asset]},
+        "domain": assets.domain[asset],
+        "class": channels.klass[row],
+        **(read := scale(site, row, now_ns)),
+        "unit": _unit(channels.quantity[row], channels.unit[row]),
+        "unit_word": read["unit"],
+        "value": said["value"] if said else None,
+        "last_ms": said["at_ms"] if said else None,
+        "change": said["change"] if said else None,
+        "suspect": bool(said and said["suspect"]),
+        "quality": quality,
+        "calibration_due": channels.calibration_due[row],
+    }

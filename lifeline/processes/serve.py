@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifeline import metrics
 from lifeline.certificates import ends_in
+from lifeline.console.city_map import Tiles
 from lifeline.console.guard import Proxy
 from lifeline.notify.outlets import cap_outlet_of, cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
@@ -47,6 +48,7 @@ def run(context: Context) -> None:
         public_url=config.page_url,
         sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",
+        tiles=_tiles(config),
         folder=context.site,
     )
     if config.entry.tls is not None:
@@ -61,6 +63,13 @@ def _proxy(config: CityConfig) -> Proxy | None:
     if page.origin is None or not (page.token_file or page.token_env):
         return None
     return Proxy(origin=page.origin, token=config.secret(page.token_file, page.token_env))
+
+
+def _tiles(config: CityConfig) -> Tiles | None:
+    entry = config.entry.map
+    if entry is None:
+        return None
+    return Tiles(url=entry.tiles, attribution=entry.attribution, max_zoom=entry.max_zoom)
 
 
 def _work_orders(config: CityConfig) -> bytes | None:

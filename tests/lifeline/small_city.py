@@ -226,12 +226,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data: Path, *, ready: str = "/api/state", **settings):
+def serving(data: Path, *, ready: str = "/api/state", port: int = 0, **settings):
     """A running serve that answers at ``ready``; gives an HTTP client with its address as base.
 
     "" = it is enough that its port is open.
     """
-    port, stop, died = free_port(), threading.Event(), []
+    stop, died = threading.Event(), []
+    port = port or free_port()
 
     def run() -> None:
         try:

@@ -18,7 +18,14 @@ from tests.lifeline.desk_kit import desk_of
 from tests.lifeline.people_kit import add, log_in
 from tests.lifeline.small_city import GAS, SmallCity, serving, until
 
-PAGES = {"/", "/static", "/vendor/{name}", "/login/{name}", "/api/openapi.json"}
+PAGES = {
+    "/",
+    "/static",
+    "/vendor/{name}",
+    "/login/{name}",
+    "/code/{code:path}",
+    "/api/openapi.json",
+}
 """Files of the page: no API."""
 
 

@@ -26,7 +26,7 @@ export function mark(severity, ...classes) {
   return svg("svg", { viewBox: "0 0 16 16", class: ["mark", `s${severity}`, ...classes.filter(Boolean)].join(" "), "aria-hidden": "true" }, ...halo, svg("path", { d, class: "shape" }));
 }
 // An asset's shape tells its lifeline without a colour.
-const ASSETS = {
+export const ASSETS = {
   gas: "M0-4A4 4 0 1 0 .01-4z", bridge: "M-5.5 2.5h11M-5.5 2.5q5.5-8 11 0", tunnel: "M-4.5 3.5v-2.5a4.5 4.5 0 0 1 9 0v2.5z", water: "M0-5q4 5 4 6a4 4 0 0 1-8 0q0-1 4-6z",
   drain: "M-4-4h8v8h-8zM-4 0h8", heat: "M-3.5 4.5v-9M0 4.5v-9M3.5 4.5v-9", gallery: "M-5.5-3h11v6h-11z", env: "M0-4L4 4h-8z",
 };

@@ -80,6 +80,7 @@ export function draw(view) {
     byId(id).setAttribute("aria-pressed", String(on));
   }
   byId("incidents").setAttribute("aria-label", say("incident.title"));
+  byId("incidents").setAttribute("role", rows.length ? "listbox" : "group"); // a listbox without options is none
   byId("incidents").replaceChildren(...(rows.length ? rows.map((i) => row(i, view)) : [h("li", { class: "none", role: "presentation" }, say("incident.none"))]));
   if (!document.querySelector(".inc[tabindex='0']")) document.querySelector(".inc")?.setAttribute("tabindex", "0");
   if (hadFocus) document.querySelector(".inc.chosen")?.focus({ preventScroll: true });

@@ -100,6 +100,7 @@ export function draw(held, view) {
     byId(`${section}-title`).replaceChildren(h("span", {}, `${say(section)} ${count}`), view.only ? h("span", { class: "only" }, say("only", view.only)) : "");
     const silence = view.only ? say("quietHere") : say("quiet");
     const none = h("li", { class: "none", role: "presentation" }, section === "unacked" && ![...held.values()].some(view.wanted) ? silence : say("none"));
+    byId(section).setAttribute("role", rows.length ? "listbox" : "group"); // a listbox without options is none
     byId(section).replaceChildren(...(rows.length ? rows.map((a) => row(a, view)) : [none]));
   }
   if (!rowsOf().some((r) => r.tabIndex === 0)) rowsOf()[0]?.setAttribute("tabindex", "0");

@@ -25,12 +25,17 @@ export function form({ login = "", fixed = false, done }) {
   h("label", { for: "login-password" }, h("span", {}, say("login.password")), secret), button, fail);
 }
 
+// Where one wanted to go: the page, or a city code on it; nothing else, whoever made the link.
+function wanted() {
+  const next = new URLSearchParams(location.search).get("next") ?? "";
+  return /^\/code\/[^/\\]/.test(next) ? new URL(next, location.origin).pathname : `/${location.hash}`;
+}
 function draw() {
   document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
   const name = byId("login-name")?.value ?? "";
   byId("door").replaceChildren(
     h("h1", {}, "City Lifeline"), h("p", { class: "why" }, say("login.asks")),
-    form({ login: name, done: () => location.replace(`/${location.hash}`) }),
+    form({ login: name, done: () => location.replace(wanted()) }),
     h("button", { id: "language", class: "plain", onclick: () => { toggle(); draw(); } }, lang() === "zh" ? "English" : "中文"),
     h("p", { class: "why" }, say("safety")),
   );

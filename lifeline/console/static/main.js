@@ -9,7 +9,9 @@ import * as list from "./list.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
 import * as session from "./session.js";
+import * as sound from "./sound.js";
 import { library } from "./trend.js";
+import * as wall from "./wall.js";
 import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
 
 const UNDO_MS = 10000;
@@ -31,7 +33,7 @@ const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
-  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, assetName: () => asset?.name, back: () => back(),
+  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found) => open(found), assetName: () => asset?.name, back: () => back(),
   incident: () => incidents.selected(), of: incidents.of, toIncident: (id) => openIncident(id), give: (name) => incidents.give(name, view), has: (id) => held.has(id), who: () => who(), draw: () => draw(), side: () => side(),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
@@ -73,9 +75,15 @@ function draw() {
   list.draw(held, listView());
   incidents.draw({ ...listView(), choose: (id) => openIncident(id), count: [...held.values()].filter((a) => !a.ended && wanted(a)).length });
   map.draw([...held.values()], view);
+  board();
   tiles();
   top();
   side();
+}
+function board() {
+  const alarms = [...held.values()];
+  wall.draw(alarms, { levels: view.levels, now_ms: now_ms(), reading });
+  sound.update(alarms);
 }
 function side() {
   const alarm = held.get(selected), incident = incidents.one();
@@ -88,7 +96,7 @@ function side() {
 }
 function words() {
   const put = (id, name) => byId(id).setAttribute("aria-label", say(name));
-  [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"]].forEach(([id, name]) => put(id, name));
+  [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"], ["worst", "wall.name"]].forEach(([id, name]) => put(id, name));
   byId("language").textContent = lang() === "zh" ? "English" : "中文";
   byId("help-button").setAttribute("aria-label", say("help"));
   byId("find-button").setAttribute("aria-label", say("find"));
@@ -102,6 +110,7 @@ function top() {
   put("clock", `${clock(now_ms(), state.zone, true)}${pulse.factor > 1 ? ` ×${pulse.factor}` : ""}`);
   put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
   byId("age").classList.toggle("loud", Boolean(pulse.stale));
+  put("old", pulse.data_age_s == null ? say("neverData") : say("oldData", length(pulse.data_age_s)), Boolean(pulse.stale));
   put("silent", say("silent", state.silent));
   const sight = pulse.blind ? say("blind", length(pulse.heartbeat_age_s)) : "";
   put("blind", sight, Boolean(sight));
@@ -137,11 +146,19 @@ function open(found) {
   draw();
 }
 // Links from elsewhere, such as a dashboard: #alarm=<id>, #asset=<id>, #channel=<id>.
+// /code/<id>: the code of an asset, or of a sensor or channel on it.
+function followCode() {
+  const code = location.pathname.startsWith("/code/") ? decodeURIComponent(location.pathname.slice(6)).replace(/^\/|\/$/g, "") : "";
+  if (!code) return;
+  const id = code.split("/")[0];
+  open(map.assetById(id) ?? { id, name: { en: id, zh: id } });
+  if (code.split("/").length === 3) { channel = code; draw(); }
+}
 function follow() {
   const [name, ...rest] = location.hash.slice(1).split("=");
   let id = rest.join("=");
   try { id = decodeURIComponent(id); } catch { /* a stray % stands for itself */ }
-  if (!id || !["alarm", "asset", "channel", "incident"].includes(name)) return;
+  if (!id || !["alarm", "asset", "channel", "incident"].includes(name)) return followCode();
   if (name === "incident") { incidentPanel.fetchOne(id).then(() => openIncident(id)).catch((error) => tell(error.message)); return; }
   if (name === "alarm") {
     if (held.has(id)) choose(id);
@@ -295,19 +312,19 @@ function find() {
 async function lookUp(text, box) {
   if (!text) return box.replaceChildren();
   try {
-    const { channels } = await ask(`/api/channels?limit=200&q=${encodeURIComponent(text)}`);
-    const assets = new Map(channels.map((c) => [c.asset, c]));
-    box.replaceChildren(...[...assets.values()].slice(0, 12).map((c) => h("li", {}, h("button", { class: "link", onclick: () => {
+    const { assets } = await ask(`/api/find?limit=12&q=${encodeURIComponent(text)}`);
+    box.replaceChildren(...assets.map((found) => h("li", {}, h("button", { class: "link", onclick: () => {
       byId("find").close();
-      open(map.assetById(c.asset) ?? { id: c.asset, name: c.name });
-    } }, `${label(c.name)} · ${c.asset}`))));
-    if (!assets.size) box.replaceChildren(h("li", {}, say("nothingFound")));
+      open(found);
+      if (text.startsWith(`${found.id}/`)) { channel = text; draw(); }
+    } }, `${label(found.name)} · ${found.id}`))));
+    if (!assets.length) box.replaceChildren(h("li", {}, say("nothingFound")));
   } catch (error) { tell(error.message); }
 }
 const ORDERS = {
   i: () => other(), j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
-  l: () => speak(), "/": find, "?": help,
+  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": find, "?": help,
 };
 // With an incident on the right its own keys come first.
 const orderOf = (key) => (incidents.selected() && !selected && !asset && incidents.KEYS[key] ? () => incidents.give(incidents.KEYS[key], view) : ORDERS[key]);
@@ -319,6 +336,7 @@ function escape() {
 }
 function speak() {
   toggle();
+  sound.draw();
   draw();
   chart();
 }
@@ -334,6 +352,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target instanceof HTMLButtonElement && event.key === "Enter") return;
+  if (event.target === byId("map") && (event.key.startsWith("Arrow") || ["Enter", "+", "-", "="].includes(event.key))) return; // the map's own
   const order = orderOf(event.key);
   if (!order || document.querySelector("dialog[open]:not(#help)") || (byId("help").open && event.key !== "?")) return;
   if (event.repeat && event.key === "a") return;
@@ -360,7 +379,7 @@ setInterval(() => {
   if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
   if (undo) toast();
   if (performance.now() > toastEnds) byId("toast").hidden = true;
-  if (state) top();
+  if (state) { top(); board(); }
   list.tick(held, { now_ms: now_ms(), now: reading });
   incidents.tick(now_ms());
   if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
@@ -369,11 +388,13 @@ setInterval(() => {
   else if (incidents.one() && !asset && !channel) incidentPanel.tick(incidents.one(), view);
   else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); side(); }
 }, 1000);
-setTimeout(library, 3000);
+if (!wall.isOn()) setTimeout(library, 3000);
+wall.show();
+sound.start();
 panel.clear();
 // A link is followed once there is something to show: the map's assets and the first state.
 const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));
-const drawn = known.then(() => map.start(() => ask("/api/map"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
+const drawn = known.then(() => map.start(() => ask("/api/map/columns"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
 let arrived;
 Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
 addEventListener("hashchange", follow);

@@ -1,5 +1,6 @@
 // The right side: an alarm, an asset or one channel; always value, limit, distance, age, trend.
 import { ask } from "./api.js";
+import { drawAsset } from "./asset.js";
 import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { levelWord, markOf } from "./list.js";
@@ -188,32 +189,11 @@ export async function refresh(alarm, view) {
   }
 }
 
-// An asset: its open alarms, and every channel with value, movement, nearest limit and age.
-export async function showAsset(asset, view) {
-  const box = byId("selected");
+// An asset: `asset.js` draws it; here it is known what stands on the right.
+export function showAsset(asset, view) {
   const same = shown === asset.id;
   [shown, told] = [asset.id, null];
-  const back = h("button", { class: "second phone", onclick: view.back }, say("back"));
-  const mine = view.alarms().filter((a) => a.asset === asset.id && !a.ended);
-  box.replaceChildren(h("h2", {}, h("span", {}, label(asset.name))), h("p", { class: "why" }, asset.id), h("div", { class: "orders" }, back),
-    ...(mine.length ? [h("h3", {}, say("openAlarms")), h("div", { class: "picks" }, ...mine.map((a) => h("button", { class: "pick", onclick: () => view.choose(a.id) },
-      markOf(a), ` ${a.words[lang()].what} ${a.words[lang()].value}`)))] : []),
-    h("h3", {}, say("channels")), keep(same, "channels", "table", { class: "history channels" }));
-  if (same && performance.now() - asked < AGAIN_MS) return;
-  asked = performance.now();
-  try {
-    const { channels } = await ask(`/api/channels?q=${encodeURIComponent(`${asset.id}/`)}`);
-    if (shown !== asset.id) return;
-    byId("channels")?.replaceChildren(...channels.map((c) => channelRow(c, view)));
-    if (!channels.length) byId("channels")?.replaceChildren(h("tr", {}, h("td", {}, say("none"))));
-  } catch (error) { view.tell(error.message); }
-}
-function channelRow(c, view) {
-  const read = { ...c, unit: c.unit_word };
-  const now = c.last_ms ? { value: c.value, change: c.change } : null;
-  const level = nearest(c.value, c.levels, 0);
-  return h("tr", {}, h("td", {}, h("button", { class: "link", onclick: () => view.openChannel(c.id) }, label(c.label))), h("td", {}, h("strong", {}, valued(c.value, read)), ` ${arrow(now, c.decimals)}`),
-    h("td", {}, level ? distance(c.value, level, read) : say("noLimits")), h("td", {}, c.last_ms ? old(c.last_ms, view.now_ms()) : say("noData")));
+  drawAsset(byId("selected"), asset, view, { same, still: () => shown === asset.id });
 }
 
 // One channel without an alarm: is the number right?
