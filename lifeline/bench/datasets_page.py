@@ -21,9 +21,9 @@ Written by `lifeline bench replay-datasets FOLDER --json KEPT.json --markdown do
 (`--only SET`: one after the other, KEPT.json keeps the others). FOLDER holds public data sets as
 their publishers pack them, a folder each:
 {names}.
-None is part of this project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with a mapping
-([simulation.md](simulation.md)), each line a compact frame; it is decoded, admitted, written to a
-journal, and folded by the engine.
+None is part of this project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with
+a mapping ([simulation.md](simulation.md)), each line a compact frame; it is decoded, admitted,
+written to a journal, and folded by the engine.
 
 ## What is raised, and why
 
