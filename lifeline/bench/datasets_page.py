@@ -154,7 +154,7 @@ def _told(told: Sequence[Told]) -> str:
 def _heat(scores: Sequence[tuple[str, Score]]) -> str:
     whole = scores[0][1]
     lines = [
-        f"| {name} | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | {s.found.total()} | "
+        f"| {name}, {s.seeds} seeds | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | {s.found.total()} | "
         f"{s.missed.total()} | {s.false} |"
         for name, s in scores
     ]
