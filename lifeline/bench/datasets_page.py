@@ -154,8 +154,8 @@ def _told(told: Sequence[Told]) -> str:
 def _heat(scores: Sequence[tuple[str, Score]]) -> str:
     whole = scores[0][1]
     lines = [
-        f"| {name}, {s.seeds} seeds | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | {s.found.total()} | "
-        f"{s.missed.total()} | {s.false} |"
+        f"| {name}, {s.seeds} seeds | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | "
+        f"{s.found.total()} | {s.missed.total()} | {s.false} |"
         for name, s in scores
     ]
     kinds = [
