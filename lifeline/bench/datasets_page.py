@@ -21,9 +21,9 @@ Written by `lifeline bench replay-datasets FOLDER --json KEPT.json --markdown do
 (`--only SET`: one after the other, KEPT.json keeps the others). FOLDER holds public data sets as
 their publishers pack them, a folder each:
 {names}.
-None is part of this project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with a mapping
-([simulation.md](simulation.md)), each line a compact frame; it is decoded, admitted, written to a
-journal, and folded by the engine.
+None is part of this project. oddwater needs `pip install pyreadr`. Each table becomes a CSV with
+a mapping ([simulation.md](simulation.md)), each line a compact frame; it is decoded, admitted,
+written to a journal, and folded by the engine.
 
 ## What is raised, and why
 
@@ -154,8 +154,8 @@ def _told(told: Sequence[Told]) -> str:
 def _heat(scores: Sequence[tuple[str, Score]]) -> str:
     whole = scores[0][1]
     lines = [
-        f"| {name} | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | {s.found.total()} | "
-        f"{s.missed.total()} | {s.false} |"
+        f"| {name}, {s.seeds} seeds | {s.f05:.2f} | {s.precision:.2f} | {s.recall:.2f} | "
+        f"{s.found.total()} | {s.missed.total()} | {s.false} |"
         for name, s in scores
     ]
     kinds = [

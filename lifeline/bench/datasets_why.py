@@ -29,6 +29,12 @@ WHY: Final[dict[tuple[str, str], str]] = {
         "xai4heat",
         "gateway-silent",
     ): "61 holes of more than three hours, the longest of eighteen days",
+    ("munich_bridge", "still"): "at 100 Hz a hundred intervals are a second: the force shows the "
+    "same for one",
+    ("munich_bridge", "usual"): "at 100 Hz it knows ten seconds: each coming and going of the test "
+    "load is unusual; the shift itself is judged below",
+    ("xai4heat", "usual"): "an outdoor sensor that shows -39.9 Cel for 32 lines of 2019; heating "
+    "that begins, ends and rests at night",
     ("xai4heat", "still"): "out of the heating season nothing moves",
     ("uci_gas_drift", "usual"): "each line is another gas at another concentration, in no order: "
     "that is the data, not a fault",

@@ -173,7 +173,7 @@ def test_faults_of_a_station_are_found_and_smaller_ones_less(tmp_path):
     assert half.found.total() <= whole.found.total()
     assert "reached" in said[0]
     written = page([], [], list(scores.items()))
-    assert f"| faults as drawn | {whole.f05:.2f} |" in written
+    assert f"| faults as drawn, 1 seeds | {whole.f05:.2f} |" in written
     tiny = heat_station.judge(folder / "scada_L1.csv", seeds=1, size=0.01)  # what nobody could see
     unseen = {"under_supply", "over_supply", "leak", "drift_return", "drift_primary"}
     assert not unseen & set(tiny.found)
