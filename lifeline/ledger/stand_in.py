@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOG: Any = structlog.get_logger("ledger")
 PROBE_S: Final = 1.0
 ENDED_ALARMS: Final = 10_000  # the newest: an event may still be about one of them
+COPIED_ROWS: Final = 500  # at a time: all alarms as objects at once would stay with the process
 _NUMBERS: Final = itertools.count()
 
 
@@ -167,6 +168,5 @@ def _needed() -> tuple[tuple[Any, Any], ...]:
 
 
 def _copy(old: Connection, new: Connection, table: Any, query: Any) -> None:
-    rows = [dict(row) for row in old.execute(query).mappings()]
-    if rows:
-        new.execute(insert(table), rows)
+    for rows in old.execute(query).mappings().partitions(COPIED_ROWS):
+        new.execute(insert(table), [dict(row) for row in rows])

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+import tracemalloc
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -71,6 +72,24 @@ def test_its_messages_have_the_numbers_the_ledger_gives_later(ledger, faults, mo
     assert second.current is ledger
     assert [row.seq for row in ledger.due()] == [2, 4]
     assert ledger.counts()["outbox_delivered"] == 2
+
+
+def test_the_copy_holds_what_is_open_and_waits_however_many_rows_are_copied_at_a_time(
+    ledger, monkeypatch
+):
+    ledger.apply([raised(n) for n in range(1, 1_201)], 1_201, position=1_201)
+    most = []
+    for rows in (500, 2_000):
+        monkeypatch.setattr(stand_in, "COPIED_ROWS", rows)
+        second = StandIn(ledger)
+        tracemalloc.start()
+        second.begin("readonly")
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert second.current.open_alarms() == ledger.open_alarms()
+        assert [r.seq for r in second.current.due(limit=5_000)] == list(range(1, 1_201))
+        second.end()
+    assert most[0] < 0.7 * most[1], "not all rows at once"
 
 
 def test_nobody_else_writes_until_the_ledger_has_taken_the_same_events(ledger, faults):
