@@ -18,6 +18,7 @@ from pydantic import Field
 
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
+from lifeline.duty_entries import KpiEntry, ProofTestEntry, ShiftsEntry, check_duty
 from lifeline.ledger_address import server_url
 from lifeline.ledger_entries import AlarmsEntry, LedgerEntry
 from lifeline.login_entries import LoginEntry, check_page
@@ -178,6 +179,9 @@ class CityEntry(Strict):
     login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
+    kpi: KpiEntry = Field(default_factory=KpiEntry)
+    shifts: ShiftsEntry = Field(default_factory=ShiftsEntry)
+    proof_test: list[ProofTestEntry] = Field(default=[])
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
     outlet: OutletsEntry = OutletsEntry()
@@ -300,6 +304,7 @@ def config_of(
         check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
+        check_duty(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)

@@ -12,6 +12,7 @@ from lifeline.cli import (
     bench,
     demo,
     doctor,
+    duty,
     feeds,
     grafana,
     influx,
@@ -71,6 +72,7 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(score.app, name="score")
 app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
+app.command("kpis")(duty.kpis)
 app.add_typer(people.app, name="people")
 app.add_typer(influx.app, name="influx")
 app.add_typer(grafana.app, name="grafana")

@@ -69,6 +69,7 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/alarms"): Needs(Role.VIEWER),
     ("GET", _ALARM): Needs(Role.VIEWER),
     ("GET", f"{_ALARM}/cap"): Needs(Role.VIEWER),
+    ("GET", "/api/kpis"): Needs(Role.VIEWER),
     ("GET", "/metrics"): Needs(Role.VIEWER, whole=True),
     ("POST", f"{_ALARM}/ack"): Needs(Role.OPERATOR),
     ("POST", f"{_ALARM}/ack/revoke"): Needs(Role.OPERATOR),

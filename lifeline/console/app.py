@@ -20,6 +20,7 @@ from lifeline import metrics
 from lifeline.console import (
     answers,
     api_document,
+    duty_routes,
     login_routes,
     orders,
     reload_route,
@@ -59,6 +60,7 @@ def create_app(desk: Desk) -> FastAPI:
     orders.install(app, desk)
     work_orders.install(app, desk)
     reload_route.install(app, desk)
+    duty_routes.install(app, desk)
     login_routes.install(app, desk)
     api_document.install(app)
     _stream(app, desk)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.console.sight import Scopes, Sights
+from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
 from lifeline.people.doorman import Doorman, LoginRules
@@ -46,6 +47,7 @@ class ServeSettings:
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
+    duty: DutySettings = field(default_factory=DutySettings)
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None

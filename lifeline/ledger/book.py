@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import delete, func, insert, or_, select
 
-from lifeline.ledger.floods import USUAL_FLOOD, Watch, flood_body, of_flood
+from lifeline.ledger.floods import USUAL_FLOOD, Watch, asks_for_an_eye, flood_body, of_flood
 from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
 from rules.alarm_fold import AlarmFold
@@ -148,8 +148,10 @@ def append(
     watch = Watch(connection, writing.flood)
     for event in events:
         seq += 1
+        cause = seq
         rows.append(_row(event, seq, simulation=simulation))
         step = fold.apply(event, seq)
+        rows[-1]["called"] = asks_for_an_eye(event, step)
         touched |= {a.alarm_id: a for a in step.changed}
         if step.announce and event.announce:
             alarm = step.changed[-1]
@@ -169,7 +171,7 @@ def append(
                     if outlet.floods
                 ]
         for alarm_id in step.ended:
-            cause, seq = seq, seq + 1
+            seq += 1
             ended = _ended(fold.alarms[alarm_id], event, seq, cause)
             rows.append(_row(ended, seq, simulation=simulation))
     watch.keep()
@@ -220,6 +222,8 @@ def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
         "event_ns": event.event_ns,
         "simulation": simulation,
         "body": encode(event).decode(),
+        "receive_ns": event.receive_ns,
+        "called": False,
     }
 
 

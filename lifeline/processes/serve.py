@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lifeline import metrics
 from lifeline.certificates import ends_in
 from lifeline.console.guard import Proxy
+from lifeline.duty_entries import duty_of
 from lifeline.notify.outlets import cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
@@ -41,6 +42,7 @@ def run(context: Context) -> None:
         outlets=outlets_of(config),
         routing=partial(routing_of, config.entry),
         cap=cap_sender_of(config),
+        duty=duty_of(config.entry),
         work_orders=_work_orders(config),
         public_url=config.page_url,
         sign_of_life=_sign_of_life(config),
