@@ -114,3 +114,32 @@ def _met(row: dict[str, Any], *, chinese: bool) -> str:
     if row["met"]:
         return "达标" if chinese else "met"
     return "未达标" if chinese else "not met"
+
+
+def shift_report(
+    folder: Where = Path(),
+    *,
+    shift: Annotated[
+        str, typer.Option(help="The time it begins, 2026-11-29T08:00; the one that ended last.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it here.")] = None,
+    chinese: Chinese = False,
+) -> None:
+    """Write the report of a shift as one page of HTML: what came, what was done, what is left."""
+    from lifeline.duty.report import shift_report as made
+    from lifeline.duty.report_html import report_page
+
+    now_ns = time.time_ns()
+    with opened_city(folder) as city:
+        shifts = city.duty.shifts
+        try:
+            wanted = shifts.named(shift) if shift else shifts.before(shifts.at(now_ns))
+            report = made(city, wanted, now_ns=now_ns)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--shift") from error
+        text = report_page(report, city, "zh" if chinese else "en")
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(f"{out}: shift {wanted.name}, {len(report.came)} came, {len(report.open)} left open")

@@ -23,7 +23,9 @@ from lifeline.console import (
     duty_routes,
     login_routes,
     orders,
+    proof_routes,
     reload_route,
+    shift_routes,
     view,
     work_orders,
 )
@@ -61,6 +63,8 @@ def create_app(desk: Desk) -> FastAPI:
     work_orders.install(app, desk)
     reload_route.install(app, desk)
     duty_routes.install(app, desk)
+    shift_routes.install(app, desk)
+    proof_routes.install(app, desk)
     login_routes.install(app, desk)
     api_document.install(app)
     _stream(app, desk)
@@ -92,6 +96,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/metrics")
     def _metrics(actor: Asking) -> Response:
         measure(desk.data, desk.ledger)
+        proof_routes.measure(desk, sight_of(desk, actor))
         view.state(
             desk, sight_of(desk, actor)
         )  # the gauges of alarms, age and sight are as old as the last look

@@ -26,7 +26,8 @@ _CHUNK = 400  # variables of a statement; old builds of SQLite take 999
 OF_NO_ALARM: Final = frozenset(
     {
         EventType.FLOOD, EventType.FLOOD_OVER, EventType.CALLED, EventType.HEARTBEAT,
-        EventType.BLIND, EventType.CLOCK_EPOCH,
+        EventType.BLIND, EventType.CLOCK_EPOCH, EventType.SHIFT_OFFERED, EventType.SHIFT_TAKEN,
+        EventType.SHIFT_KEPT, EventType.PROOF_TESTED,
     }
 )  # fmt: skip
 """What stands among the events and moves no alarm; of heartbeats there is one each half minute."""

@@ -180,6 +180,11 @@ def append(
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
 
 
+def note(connection: Connection, event: Event, *, simulation: bool) -> None:
+    """Write an event that is about no alarm: nothing is folded and nobody told."""
+    connection.execute(insert(EVENT), [_row(event, event.offset, simulation=simulation)])
+
+
 def called(
     connection: Connection,
     alarm: Alarm,
