@@ -2,6 +2,7 @@
 import { ask, commandId, listen } from "./api.js";
 import * as care from "./care.js";
 import { byId, h, mark } from "./dom.js";
+import * as duty from "./duty.js";
 import { label } from "./numbers.js";
 import * as list from "./list.js";
 import * as map from "./map.js";
@@ -83,6 +84,7 @@ function side() {
 function words() {
   const put = (id, name) => byId(id).setAttribute("aria-label", say(name));
   [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"]].forEach(([id, name]) => put(id, name));
+  duty.words();
   byId("language").textContent = lang() === "zh" ? "English" : "中文";
   byId("help-button").setAttribute("aria-label", say("help"));
   byId("find-button").setAttribute("aria-label", say("find"));
@@ -278,7 +280,7 @@ async function lookUp(text, box) {
 const ORDERS = {
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected) move(1); map.centre(held.get(selected)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
-  l: () => speak(), "/": find, "?": help,
+  l: () => speak(), "/": find, "?": help, p: () => duty.figures(), h: () => duty.shift(),
 };
 for (let i = 1; i <= 8; i += 1) ORDERS[i] = () => { const d = state?.domains[i - 1]; if (d) filter(d.domain); };
 function escape() {
@@ -336,6 +338,7 @@ setInterval(() => {
 }, 1000);
 setTimeout(library, 3000);
 panel.clear();
+duty.start({ who, name: () => session.login() || byId("by").value.trim(), may: session.may, tell: (text) => tell(text), now_ms, get zone() { return view.zone; } });
 // A link is followed once there is something to show: the map's assets and the first state.
 const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));
 const drawn = known.then(() => map.start(() => ask("/api/map"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));
