@@ -18,6 +18,7 @@ from pydantic import Field
 
 from ingest.secret_words import noted
 from lifeline.addresses import check_addresses
+from lifeline.duty_entries import KpiEntry, ProofTestEntry, ShiftsEntry, check_duty
 from lifeline.ledger_address import server_url
 from lifeline.ledger_entries import AlarmsEntry, IncidentsEntry, LedgerEntry, check_incidents
 from lifeline.login_entries import LoginEntry, check_page
@@ -181,6 +182,9 @@ class CityEntry(Strict):
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)
     incidents: IncidentsEntry = IncidentsEntry()
+    kpi: KpiEntry = Field(default_factory=KpiEntry)
+    shifts: ShiftsEntry = Field(default_factory=ShiftsEntry)
+    proof_test: list[ProofTestEntry] = Field(default=[])
     webhook: WebhookEntry | None = None
     heartbeat: HeartbeatEntry | None = None
     outlet: OutletsEntry = OutletsEntry()
@@ -304,6 +308,7 @@ def config_of(
         check_addresses(config, document)
         check_outlets(config, document)
         check_incidents(entry.incidents, document)
+        check_duty(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
         _note_secrets(config)

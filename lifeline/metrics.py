@@ -37,6 +37,11 @@ CALIBRATION_OVERDUE = Gauge(
     "Living channels of fail_loud rules whose calibration is overdue: they count as unprotected",
     ["domain"],
 )
+PROOF_TESTS_DUE = Gauge(
+    "lifeline_proof_tests",
+    "Safety channels whose proof test is overdue, or whose last one failed",
+    ["domain", "state"],
+)
 SIGNS_OF_LIFE = Counter(
     "lifeline_signs_of_life_total", "Signs of life to the watcher outside, by result", ["result"]
 )

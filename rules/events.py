@@ -51,6 +51,10 @@ class EventType(StrEnum):
     FLOOD = "FLOOD"  # more announcements than a person can take in
     FLOOD_OVER = "FLOOD_OVER"
     ENDED = "ENDED"
+    SHIFT_OFFERED = "SHIFT_OFFERED"  # who hands over to whom, with a note
+    SHIFT_TAKEN = "SHIFT_TAKEN"
+    SHIFT_KEPT = "SHIFT_KEPT"  # taken back by who offered it
+    PROOF_TESTED = "PROOF_TESTED"  # a safety device was tried out, and passed or failed
 
 
 class Event(NamedTuple):

@@ -12,6 +12,7 @@ from lifeline.cli import (
     bench,
     demo,
     doctor,
+    duty,
     feeds,
     grafana,
     incidents,
@@ -25,6 +26,7 @@ from lifeline.cli import (
     rules,
     scenario,
     score,
+    shifts,
     site,
     soak,
     support,
@@ -72,6 +74,10 @@ app.add_typer(scenario.app, name="scenario")
 app.add_typer(score.app, name="score")
 app.add_typer(registry.app, name="registry")
 app.add_typer(alarms.app, name="alarms")
+app.command("kpis")(duty.kpis)
+app.add_typer(shifts.hand_over, name="hand-over")
+app.add_typer(shifts.proof_tests, name="proof-tests")
+app.command("shift-report")(duty.shift_report)
 app.add_typer(people.app, name="people")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(influx.app, name="influx")

@@ -21,10 +21,13 @@ from lifeline.console import (
     answers,
     api_document,
     asset_routes,
+    duty_routes,
     incident_routes,
     login_routes,
     orders,
+    proof_routes,
     reload_route,
+    shift_routes,
     view,
     work_orders,
 )
@@ -62,6 +65,9 @@ def create_app(desk: Desk) -> FastAPI:
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
     reload_route.install(app, desk)
+    duty_routes.install(app, desk)
+    shift_routes.install(app, desk)
+    proof_routes.install(app, desk)
     login_routes.install(app, desk)
     asset_routes.install(app, desk, STATIC)
     api_document.install(app)
@@ -95,6 +101,7 @@ def _reading(app: FastAPI, desk: Desk) -> None:
     @app.get("/metrics")
     def _metrics(actor: Asking) -> Response:
         measure(desk.data, desk.ledger)
+        proof_routes.measure(desk, sight_of(desk, actor))
         view.state(
             desk, sight_of(desk, actor)
         )  # the gauges of alarms, age and sight are as old as the last look

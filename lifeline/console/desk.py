@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lifeline.console.city_map import Maps
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
+from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
 from lifeline.people.doorman import Doorman, LoginRules
@@ -53,6 +54,7 @@ class ServeSettings:
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
     cap_outlet: CapOutletSettings | None = None  # the platform above
+    duty: DutySettings = field(default_factory=DutySettings)
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None

@@ -71,6 +71,10 @@ _SYSTEM_WORDS = {
         "en": "no heartbeat comes through: the city is not watched; docs/runbook.md, Blind",
         "zh": "心跳未走完全程，全市监测中断；见 docs/runbook.md「Blind」",
     },
+    "proof-test-failed": {
+        "en": "FAILED its proof test: it would not warn; replace or repair it, then test again",
+        "zh": "功能测试未通过，不能有效报警；请维修或更换后复测",
+    },
     "clock-step": {
         "en": "this machine's clock was set; times and durations around it may be wrong",
         "zh": "本机时钟被调整，前后的时间和持续时长可能有误",
@@ -133,7 +137,11 @@ def words(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> Words
         parts = _silence(alarm, language)
     elif site is not None and (alarm.rule, alarm.side) in site.composite:
         parts = _computed(alarm, site)
-    elif site is not None and alarm.subject in site.registry.channel_row:
+    elif (
+        site is not None
+        and alarm.subject in site.registry.channel_row
+        and alarm.rule not in _SYSTEM_WORDS
+    ):
         parts = _measured(alarm, site, language)
     else:
         value = "" if alarm.value is None else number(alarm.value, 3)

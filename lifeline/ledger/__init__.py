@@ -10,17 +10,23 @@ from lifeline.ledger.errors import (
     Unknown,
     Unseen,
 )
+from lifeline.ledger.hand_over import HandOver, HandOvers
 from lifeline.ledger.ledger import Applied, Ledger
 from lifeline.ledger.mirror import mirror
+from lifeline.ledger.proof_tests import ProofTested, ProofTests
 from lifeline.ledger.stand_in import StandIn
 
 __all__ = [
     "Applied",
     "Conflict",
     "Cursor",
+    "HandOver",
+    "HandOvers",
     "Ledger",
     "LedgerError",
     "Outlet",
+    "ProofTested",
+    "ProofTests",
     "Refused",
     "StandIn",
     "Unavailable",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import delete, func, insert, or_, select
 
-from lifeline.ledger.floods import USUAL_FLOOD, Watch, flood_body, of_flood
+from lifeline.ledger.floods import USUAL_FLOOD, Watch, asks_for_an_eye, flood_body, of_flood
 from lifeline.ledger.incident_book import IncidentBook
 from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
@@ -152,8 +152,10 @@ def append(
     book = IncidentBook(connection, writing.places, simulation=simulation)
     for event in events:
         seq += 1
+        cause = seq
         rows.append(_row(event, seq, simulation=simulation))
         step = fold.apply(event, seq)
+        rows[-1]["called"] = asks_for_an_eye(event, step)
         touched |= {a.alarm_id: a for a in step.changed}
         book.take(event, step.changed)
         if step.announce and event.announce:
@@ -175,7 +177,7 @@ def append(
                     if outlet.floods
                 ]
         for alarm_id in step.ended:
-            cause, seq = seq, seq + 1
+            seq += 1
             ended = _ended(fold.alarms[alarm_id], event, seq, cause)
             rows.append(_row(ended, seq, simulation=simulation))
     watch.keep()
@@ -183,6 +185,11 @@ def append(
     connection.execute(insert(EVENT), rows)
     _project(connection, touched.values(), simulation=simulation)
     return Written(tuple(touched.values()), seq, _send(connection, outbox, writing))
+
+
+def note(connection: Connection, event: Event, *, simulation: bool) -> None:
+    """Write an event that is about no alarm: nothing is folded and nobody told."""
+    connection.execute(insert(EVENT), [_row(event, event.offset, simulation=simulation)])
 
 
 def called(
@@ -227,6 +234,8 @@ def _row(event: Event, seq: int, *, simulation: bool) -> dict[str, Any]:
         "event_ns": event.event_ns,
         "simulation": simulation,
         "body": encode(event).decode(),
+        "receive_ns": event.receive_ns,
+        "called": False,
     }
 
 

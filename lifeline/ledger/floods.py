@@ -17,6 +17,8 @@ from rules.flood import Flood, FloodLimits
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from rules.alarms import Step
+
 READER: Final = "flood"
 CALLS: Final = frozenset(
     {
@@ -29,6 +31,16 @@ CALLS: Final = frozenset(
 
 
 USUAL_FLOOD: Final = FloodLimits()
+
+
+def asks_for_an_eye(event: Event, step: Step) -> bool:
+    """Tell whether an event called an operator: announced, and nothing held the alarm back.
+
+    A flood folds what goes out of the house, never what the page shows: it calls all the same.
+    """
+    if not (step.announce and event.announce and event.type in CALLS):
+        return False
+    return not step.changed[-1].suppression
 
 
 def of_flood(kind: EventType, said: dict[str, Any], now_ns: int, seq: int) -> Event:

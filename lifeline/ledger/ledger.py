@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ingest.crash_points import reach
 from lifeline import metrics
-from lifeline.ledger import commands, outbox, own
+from lifeline.ledger import columns, commands, outbox, own
 from lifeline.ledger.book import (
     Choose,
     Compose,
@@ -106,6 +106,7 @@ class Ledger:
         try:
             with self.write() as connection:
                 METADATA.create_all(connection)
+                columns.bring_up(connection)
         except Unavailable:
             self.counts()  # made before, and can be read: it may be written later
 

@@ -48,6 +48,8 @@ EVENT = Table(
     Column("event_ns", BigInteger, nullable=False),
     Column("simulation", Boolean, nullable=False),
     Column("body", Text, nullable=False),  # the event's line as the log has it
+    Column("receive_ns", BigInteger, nullable=True, index=True),  # NULL: not brought up yet
+    Column("called", Boolean, nullable=True),  # it asked for somebody's eye
     UniqueConstraint("partition", "offset", "row", "rule", "subject", "side", "ordinal", "type"),
     sqlite_autoincrement=True,
 )

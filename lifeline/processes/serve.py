@@ -9,6 +9,7 @@ from lifeline import metrics
 from lifeline.certificates import ends_in
 from lifeline.console.city_map import Tiles
 from lifeline.console.guard import Proxy
+from lifeline.duty_entries import duty_of
 from lifeline.notify.outlets import cap_outlet_of, cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
@@ -44,6 +45,7 @@ def run(context: Context) -> None:
         routing=partial(routing_of, config.entry),
         cap=cap_sender_of(config),
         cap_outlet=cap_outlet_of(config),
+        duty=duty_of(config.entry),
         work_orders=_work_orders(config),
         public_url=config.page_url,
         sign_of_life=_sign_of_life(config),

@@ -133,6 +133,9 @@ QUERIES = {
     "/api/channels": ("q", "limit"),
     "/api/trend": ("channel", "from", "to", "points"),
     "/api/people/log": ("limit",),
+    "/api/kpis": ("from", "to"),
+    "/api/shift-report": ("shift", "lang"),
+    "/api/proof-tests": ("due", "limit"),
 }
 SOME = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

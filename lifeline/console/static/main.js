@@ -2,6 +2,7 @@
 import { ask, commandId, listen } from "./api.js";
 import * as care from "./care.js";
 import { byId, h, mark } from "./dom.js";
+import * as duty from "./duty.js";
 import { label } from "./numbers.js";
 import * as incidents from "./incidents.js";
 import * as incidentPanel from "./incident_panel.js";
@@ -97,6 +98,7 @@ function side() {
 function words() {
   const put = (id, name) => byId(id).setAttribute("aria-label", say(name));
   [["tiles", "counts"], ["lists", "list"], ["map", "map"], ["selected", "detail"], ["unacked", "unacked"], ["acked", "acked"], ["worst", "wall.name"]].forEach(([id, name]) => put(id, name));
+  duty.words();
   byId("language").textContent = lang() === "zh" ? "English" : "中文";
   byId("help-button").setAttribute("aria-label", say("help"));
   byId("find-button").setAttribute("aria-label", say("find"));
@@ -324,7 +326,7 @@ async function lookUp(text, box) {
 const ORDERS = {
   i: () => other(), j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
-  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": find, "?": help,
+  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": find, "?": help, p: () => duty.figures(), h: () => duty.shift(),
 };
 // With an incident on the right its own keys come first.
 const orderOf = (key) => (incidents.selected() && !selected && !asset && incidents.KEYS[key] ? () => incidents.give(incidents.KEYS[key], view) : ORDERS[key]);
@@ -392,6 +394,7 @@ if (!wall.isOn()) setTimeout(library, 3000);
 wall.show();
 sound.start();
 panel.clear();
+duty.start({ who, name: () => session.login() || byId("by").value.trim(), may: session.may, tell: (text) => tell(text), now_ms, get zone() { return view.zone; } });
 // A link is followed once there is something to show: the map's assets and the first state.
 const known = session.start({ back: () => source.open(), tell, zone: () => view.zone }).catch((error) => tell(error.message));
 const drawn = known.then(() => map.start(() => ask("/api/map/columns"), open)).then(() => { chart(); draw(); }).catch((error) => tell(error.message));

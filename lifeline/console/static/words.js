@@ -129,6 +129,8 @@ const WORDS = {
 };
 let language = localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en");
 export const lang = () => language;
+// Parts of the page bring words of their own, and what their keys do.
+export const learn = (words, keys) => { Object.assign(WORDS, words); Object.assign(WORDS.keys, keys); };
 export function toggle() {
   language = language === "zh" ? "en" : "zh";
   localStorage.setItem("language", language);
