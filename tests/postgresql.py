@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from tests.lifeline.small_city import until
-from tests.servers import HOST, accepts, free_port
+from tests.servers import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +64,17 @@ def postgresql(folder: Path) -> Iterator[str]:
         **other,
     )
     try:
-        until(lambda: accepts(HOST, port))
+        until(lambda: _ready(port), seconds=60)
         yield f"postgresql://city@{HOST}:{port}/postgres"
     finally:
-        process.terminate()
-        process.wait(20)
+        process.send_signal(signal.SIGINT)  # "fast": does not wait for who is still connected
+        process.wait(60)
+
+
+def _ready(port: int) -> bool:
+    """Tell whether it takes queries: its port accepts before it does."""
+    try:
+        psycopg.connect(f"host={HOST} port={port} user=city dbname=postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
