@@ -124,6 +124,29 @@ def overload(
         raise typer.Exit(1)
 
 
+@app.command("page")
+def page_(
+    json_file: Json = None,
+    *,
+    profile: Annotated[str, typer.Option(help="demo, bozhou or hefei (85 000 devices).")] = "hefei",
+    pages: Annotated[int, typer.Option(min=1, max=60, help="Open streams.")] = 50,
+    standing: Annotated[int, typer.Option(min=1, help="Open alarms before it begins.")] = 500,
+    alarms: Annotated[int, typer.Option(min=1, help="New ones that are timed.")] = 20,
+) -> None:
+    """Measure the page in a real Chromium: first paint, panning, an alarm to all screens."""
+    from lifeline.bench.page.load import Ask, faults, measure
+
+    told = measure(Ask(profile=profile, pages=pages, standing=standing, alarms=alarms))
+    print(json.dumps(told, indent=1))
+    if json_file is not None:
+        json_file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    said = faults(told)
+    for fault in said:
+        print(f"not kept: {fault}")
+    if said:
+        raise typer.Exit(1)
+
+
 @app.command("latency")
 def latency(
     json_file: Json = None,

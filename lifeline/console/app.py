@@ -6,9 +6,8 @@ Times are Unix milliseconds. What people order: `orders.py`.
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Query, Request
 from fastapi.staticfiles import StaticFiles
@@ -35,6 +34,7 @@ from lifeline.console.access import Access, Asking, is_secure, sight_of, who
 from lifeline.console.advice import advice
 from lifeline.console.guard import Guard, local_hosts
 from lifeline.console.live import channel_rows, live
+from lifeline.console.telling import Screen, Telling, event
 from lifeline.console.trend import MAX_POINTS, trend_json
 from lifeline.console.vendor import vendor_files
 from lifeline.lag import measure
@@ -198,31 +198,30 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
 def _stream(app: FastAPI, desk: Desk) -> None:
     open_streams = [0]
 
-    async def lines(request: Request, actor: Actor) -> AsyncIterator[bytes]:
+    telling = Telling(desk)
+
+    async def lines(request: Request, actor: Actor, *, changes: bool) -> AsyncIterator[bytes]:
         open_streams[0] += 1
         metrics.STREAMS.set(open_streams[0])
         sight = sight_of(desk, actor)
         try:
-            seen, waited_s, known_s = -1, 0.0, 0.0
+            has, waited_s, known_s = Screen(), 0.0, 0.0
             while not desk.stopping.is_set():
                 if known_s >= PULSE_S:
                     known_s = 0.0
                     if (still := await _still(desk, request)) is None:
-                        yield _event("ended", {})
+                        yield event("ended", {})
                         return
                     if still.scopes != sight.scopes:
-                        seen = -1  # another part of the city: the whole screen anew
+                        has = Screen()  # another part of the city: the whole screen anew
                     sight = sight_of(desk, still)
-                if desk.bell.revision != seen:
-                    seen, waited_s = desk.bell.revision, 0.0
-                    told = await asyncio.to_thread(view.state, desk, sight)
-                    told |= {"now": await asyncio.to_thread(live, desk, sight)}
-                    yield _event("state", told)
+                if desk.bell.revision != has.revision:
+                    waited_s = 0.0
+                    told, has = await telling.state(sight, has, changes=changes)
+                    yield told
                 elif waited_s >= PULSE_S:
                     waited_s = 0.0
-                    told = await asyncio.to_thread(view.pulse, desk, sight)
-                    told |= {"now": await asyncio.to_thread(live, desk, sight)}
-                    yield _event("pulse", told)
+                    yield await telling.pulse(sight)
                 await asyncio.sleep(STREAM_POLL_S)
                 waited_s += STREAM_POLL_S
                 known_s += STREAM_POLL_S
@@ -231,12 +230,14 @@ def _stream(app: FastAPI, desk: Desk) -> None:
             metrics.STREAMS.set(open_streams[0])
 
     @app.get("/api/stream")
-    async def _sse(request: Request, actor: Asking) -> Response:
+    async def _sse(
+        request: Request, actor: Asking, *, changes: Annotated[bool, Query()] = False
+    ) -> Response:
         if open_streams[0] >= desk.settings.max_streams:
             metrics.STREAMS_REFUSED.inc()
             raise HTTPException(503, f"{desk.settings.max_streams} pages are open already")
         headers = {"Cache-Control": "no-store"}
-        told = lines(request, actor)
+        told = lines(request, actor, changes=changes)
         return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
 
@@ -247,11 +248,6 @@ async def _still(desk: Desk, request: Request) -> Actor | None:
         return await asyncio.to_thread(who, desk, request.headers, secure=secure)
     except Unavailable:
         return None
-
-
-def _event(name: str, told: dict[str, Any]) -> bytes:
-    body = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-    return f"event: {name}\ndata: {body}\n\n".encode()
 
 
 def _pages(app: FastAPI) -> None:

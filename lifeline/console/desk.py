@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lifeline.console.city_map import Maps
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
+from lifeline.console.view import Written
 from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
@@ -58,7 +59,7 @@ class ServeSettings:
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None
-    max_streams: int = 32
+    max_streams: int = 64
     max_listed: int = 500
     replay: bool = False
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
@@ -147,6 +148,7 @@ class Desk:
     stand_in: StandIn = field(init=False)
     doorman: Doorman = field(init=False)
     sights: Sights = field(default_factory=Sights)
+    written: Written = field(default_factory=Written)
     maps: Maps = field(default_factory=Maps)
     finder: Finder = field(default_factory=Finder)
 

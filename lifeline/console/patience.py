@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import asyncio
 
 PATIENCE_S = 10.0
-MAX_CONNECTIONS = 256  # then 503: the page's browsers need six each
+MAX_CONNECTIONS = 512  # then 503: the page's browsers need six each
 
 
 class Patient(H11Protocol):

@@ -98,6 +98,27 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
     }
 
 
+class Written:
+    """Alarms as they were written down last: of 500 a change concerns one, and words cost time.
+
+    The same alarm gives the same object, by which a stream knows what is new to its page.
+    """
+
+    def __init__(self) -> None:
+        self._site: Site | None = None
+        self._held: dict[str, tuple[Alarm, bool, dict[str, Any]]] = {}
+
+    def of(self, alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) -> dict[str, Any]:
+        """Return alarm_json of it; called by one thread at a time."""
+        if site is not self._site or len(self._held) > 4 * MOST_OPEN:
+            self._site, self._held = site, {}
+        held = self._held.get(alarm.alarm_id)
+        if held is None or held[:2] != (alarm, simulation):
+            told = alarm_json(alarm, site, zone=zone, simulation=simulation)
+            held = self._held[alarm.alarm_id] = (alarm, simulation, told)
+        return held[2]
+
+
 def _operated(alarm: Alarm) -> dict[str, Any]:
     """Return what people did with it, and what its rule lets them do."""
     return {
@@ -175,7 +196,7 @@ def _draw(desk: Desk, revision: int, sight: Sight) -> dict[str, Any]:
             held = [(a, s) for a, s in every if sight.alarm(a)]
         desk.flood = desk.stand_in.current.flood()
         listed = held[:most]
-        alarms = [alarm_json(a, site, zone=settings.zone, simulation=s) for a, s in listed]
+        alarms = [desk.written.of(a, site, zone=settings.zone, simulation=s) for a, s in listed]
         said = {alarm["id"]: alarm["words"] for alarm in alarms}
         incidents = incidents_json(desk, sight, desk.stand_in.current, known=said)
         for incident in incidents:

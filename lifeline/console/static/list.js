@@ -70,7 +70,17 @@ export function firstOf(alarms, flood) {
   return of.sort((a, b) => (a.onset_ms ?? a.raised_ms) - (b.onset_ms ?? b.raised_ms) || (a.id < b.id ? -1 : 1))[0]?.id ?? "";
 }
 
-function row(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
+// A row is made anew only when its alarm, or how it stands here, has changed; `tick` moves its numbers.
+const made = new WeakMap();
+function row(alarm, view) {
+  const key = [lang(), alarm.id === view.selected, view.firstOut === alarm.id, places.unacked.includes(alarm.id), alarm.ended, view.levels.length, view.now_ms - alarm.raised_ms > STANDING_MS].join();
+  const held = made.get(alarm);
+  if (held?.key === key) return held.element;
+  const element = rowOf(alarm, view);
+  made.set(alarm, { key, element });
+  return element;
+}
+function rowOf(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
   const w = alarm.words[lang()];
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),

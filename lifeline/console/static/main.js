@@ -406,4 +406,4 @@ const source = listen({
   heard: () => { heardAt = performance.now(); lostSince = 0; },
 });
 addEventListener("pagehide", () => source.close());
-document.addEventListener("DOMContentLoaded", draw);
+draw();
