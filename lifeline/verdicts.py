@@ -7,10 +7,15 @@ duty found true must not be lost by other limits; all else may be tuned away.
 from __future__ import annotations
 
 import csv
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lifeline.ledger.open import open_ledger
+from lifeline.ledger.partition import LEDGER_PARTITION
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lifeline.ledger import Ledger
@@ -31,7 +36,7 @@ class Told(NamedTuple):
 def write_truth(ledger: Ledger, path: Path) -> Told:
     """Write the alarms found true as incidents, a line each; simulated ones are left out.
 
-    An incident lasts from the alarm's onset until it returned, or until what is known of it. Its
+    An incident lasts from the alarm's onset until its return, or its last change, was known. Its
     level is blue: any alarm of that rule in that time has found it.
 
     Raises
@@ -41,18 +46,48 @@ def write_truth(ledger: Ledger, path: Path) -> Told:
     OSError
         The file cannot be written.
     """
-    alarms = [a for a, simulated in ledger.list(ended=None, limit=_EVERY) if not simulated]
-    true = sorted((a for a in alarms if a.verdict == "true"), key=lambda a: a.onset_ns)
+    alarms = [a for a, simulated in _of_rules(ledger) if not simulated]
+    true = judged(alarms, "true")
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, COLUMNS)
         out.writeheader()
-        out.writerows(_row(alarm) for alarm in true)
-    false = sum(a.verdict == "false" for a in alarms)
+        out.writerows(row_of(alarm) for alarm in true)
+    false = len(judged(alarms, "false"))
     return Told(len(true), false, len(alarms) - len(true) - false)
 
 
-def _row(alarm: Alarm) -> dict[str, str]:
-    ends_ns = max(alarm.cleared_ns, alarm.event_ns, alarm.raised_ns, alarm.onset_ns)
+def verdicts_in(folder: Path, verdict: str) -> list[dict[str, str]]:
+    """Return the alarms of a city's ledger with a verdict, as lines of a truth file.
+
+    Raises
+    ------
+    Missing
+        There is no ledger.
+    lifeline.ledger.LedgerError
+        It cannot be read.
+    """
+    with closing(open_ledger(folder)) as ledger:
+        return [row_of(alarm) for alarm in judged((a for a, _ in _of_rules(ledger)), verdict)]
+
+
+def judged(alarms: Iterable[Alarm], verdict: str) -> list[Alarm]:
+    """Return the alarms with a verdict, oldest first."""
+    return sorted((a for a in alarms if a.verdict == verdict), key=lambda a: a.onset_ns)
+
+
+def _of_rules(ledger: Ledger) -> list[tuple[Alarm, bool]]:
+    """Return the alarms that rules gave; the ledger's own are about no reading."""
+    return [
+        (alarm, simulated)
+        for alarm, simulated in ledger.list(ended=None, limit=_EVERY)
+        if not alarm.episode.startswith(f"{LEDGER_PARTITION} ")
+    ]
+
+
+def row_of(alarm: Alarm) -> dict[str, str]:
+    """Return an alarm as a line of a truth file."""
+    # a back-test counts by when an alarm was known: what came in a late batch was known late
+    ends_ns = max(alarm.cleared_ns, alarm.receive_ns, alarm.raised_ns, alarm.onset_ns)
     return {
         "id": alarm.alarm_id,
         "place": alarm.subject,

@@ -82,6 +82,13 @@ def remarks(report: Report, language: str = "en") -> Iterator[str]:
             if zh
             else f"never:    {what} is beyond the sensor's range, {end}"
         )
+    if report.judged_false is not None:
+        told, still = report.judged_false
+        yield (
+            f"误报：值班员判为误报 {told} 条，其中仍会触发 {still} 条"
+            if zh
+            else f"false:    of {told} alarms that operators found false, {still} are raised"
+        )
     more = len(report.unreachable) - MOST_NEVER
     if more > 0:
         yield f"永不触发：另有 {more} 个限值" if zh else f"never:    and {more} more limits"

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lifeline.verdicts import verdicts_in
 from rules.problems import Invalid, Problem, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rules.plan import Level, Plan
@@ -58,25 +59,43 @@ class Incident:
 def read_truth(path: Path, registry: Registry, levels: Sequence[Level]) -> list[Incident]:
     """Return the incidents of a CSV or JSON Lines file, in order of time.
 
+    Of a city's folder: what its operators found true, as its ledger has it.
+
     Raises
     ------
     Invalid
         With every line that cannot be understood.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid([Problem(str(path), 0, 0, "", f"cannot be read: {error}")]) from error
-    lines = _json_lines(text) if path.suffix in (".jsonl", ".json") else _csv_lines(text)
+    lines = _ledger_lines(path) if path.is_dir() else _file_lines(path)
+    found = _incidents(lines, path.name, registry, levels)
+    if not found:
+        raise Invalid([Problem(path.name, 0, 0, "", "holds no incident")])
+    return found
+
+
+def read_false(folder: Path, registry: Registry, levels: Sequence[Level]) -> list[Incident]:
+    """Return what a city's operators found to be false alarms, in order of time.
+
+    Raises
+    ------
+    Invalid
+        One of them is about a place that the registry does not know.
+    """
+    lines = enumerate(verdicts_in(folder, "false"), start=1)
+    return _incidents(lines, folder.name, registry, levels)
+
+
+def _incidents(
+    lines: Iterable[tuple[int, Any]], name: str, registry: Registry, levels: Sequence[Level]
+) -> list[Incident]:
     found, problems = [], []
     for number, line in lines:
         try:
             found.append(_incident(line, number, registry, levels))
         except ValueError as error:
-            problems.append(Problem(path.name, number, 1, "", str(error)))
-    if problems or not found:
-        said = Problem(path.name, 0, 0, "", "holds no incident")
-        raise Invalid(problems or [said])
+            problems.append(Problem(name, number, 1, "", str(error)))
+    if problems:
+        raise Invalid(problems)
     return sorted(found, key=lambda incident: incident.from_ns)
 
 
@@ -96,6 +115,22 @@ def recorded_truth(told: Sequence[dict[str, Any]], registry: Registry) -> list[I
         )
         for each in told
     ]
+
+
+def _file_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid([Problem(str(path), 0, 0, "", f"cannot be read: {error}")]) from error
+    return _json_lines(text) if path.suffix in (".jsonl", ".json") else _csv_lines(text)
+
+
+def _ledger_lines(folder: Path) -> Iterator[tuple[int, Any]]:
+    lines = verdicts_in(folder, "true")
+    if not lines:
+        said = "no alarm in its ledger was found true; `lifeline alarms classify` says so of one"
+        raise Invalid([Problem(str(folder), 0, 0, "", said)])
+    yield from enumerate(lines, start=1)
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from lifeline.backtest.run import Reading, Version, run
 from lifeline.backtest.score import ALL, DAY_NS, Figures, figures, found_by, paired
 from lifeline.backtest.subset import Subset
 from lifeline.backtest.suggest import Noisy, noisiest, suggested
-from lifeline.backtest.truth import Incident, read_truth, recorded_truth
+from lifeline.backtest.truth import Incident, read_false, read_truth, recorded_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +62,7 @@ class Report:
     removed: list[Episode]
     subset: Subset
     days: float
+    judged_false: tuple[int, int] | None = None  # false by operators' verdicts; still raised
 
     @property
     def total(self) -> Figures:
@@ -82,6 +83,7 @@ class Report:
             "figures": [line.to_json() for line in self.figures],
             "noisiest": [each.to_json() for each in self.noisy],
             "missed": [each.to_json() for each in self.missed],
+            "judged_false": self.judged_false,
             "never": [asdict(each) for each in self.unreachable],
             "added": [each.to_json() for each in self.added],
             "removed": [each.to_json() for each in self.removed],
@@ -129,7 +131,21 @@ def back_test(source: Source, ask: Ask) -> Report:
         removed=[e for e in was if id(e) not in kept],
         subset=subset,
         days=days,
+        judged_false=_judged_false(ask, version),
     )
+
+
+def _judged_false(ask: Ask, version: Version) -> tuple[int, int] | None:
+    """Return how many alarms operators found false, and how many of these the rules still raise."""
+    if ask.truth is None or not ask.truth.is_dir():
+        return None
+    false = [
+        each
+        for each in read_false(ask.truth, version.registry, ask.rules.levels)
+        if each.to_ns >= ask.from_ns and each.from_ns < ask.to_ns
+    ]
+    still = sum(found_by(each, version.alarming).episode is not None for each in false)
+    return len(false), still
 
 
 def told_truth(

@@ -39,7 +39,8 @@ Begin = Annotated[str, typer.Option("--from", help="Received from: 2026-09-01T00
 End = Annotated[str, typer.Option("--to", help="Received before.")]
 Warmup = Annotated[str, typer.Option(help="Let the engine begin so long before --from: 30d.")]
 Truth = Annotated[
-    Path | None, typer.Option(help="Incidents: CSV or JSON Lines; a recording's own.")
+    Path | None,
+    typer.Option(help="Incidents: CSV, JSON Lines, or a city's folder; a recording's own."),
 ]
 Against = Annotated[str, typer.Option(help="Other rules: a folder, or a Git revision.")]
 Html = Annotated[Path | None, typer.Option(help="Write a page with pictures here.")]

@@ -308,3 +308,32 @@ def replay_datasets(
     if any(row.refused for row in kept.rows.values()):
         print("some tables could not be read: see above")
         raise typer.Exit(1)
+
+
+@app.command("duty-shift")
+def duty_shift(
+    hours: Annotated[float, typer.Option(min=0.5, max=8.0, help="Of the shift of 8 h.")] = 8.0,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    json_file: Json = None,
+) -> None:
+    """Play a shift with scripted operators; ledger, figures and report must agree with the script.
+
+    Exit code 1 where they do not.
+    """
+    from tempfile import TemporaryDirectory
+
+    from lifeline.bench.duty_shift import Play
+
+    with TemporaryDirectory() as folder:
+        checks = Play(Path(folder), seed, hours=hours).run()
+    for each in checks:
+        short = f": {each.script}" if isinstance(each.script, int) else ""
+        both = short if each.agrees else f"   script {each.script}, told {each.told}"
+        print(f"{'agrees' if each.agrees else 'DIFFERS':8} {each.name}{both}")
+    if json_file is not None:
+        rows = [
+            {"name": c.name, "script": c.script, "told": c.told, "agrees": c.agrees} for c in checks
+        ]
+        json_file.write_text(json.dumps(rows, ensure_ascii=False, indent=2), encoding="utf-8")
+    if not all(each.agrees for each in checks):
+        raise typer.Exit(1)
