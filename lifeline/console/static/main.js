@@ -333,7 +333,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   order();
 });
-byId("by").value = localStorage.getItem("by") ?? "";
+byId("by").value ||= localStorage.getItem("by") ?? ""; // one may have begun to type before the page began
 byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by").value.trim()); byId("by").classList.remove("missing"); });
 byId("language").addEventListener("click", speak);
 byId("find-button").addEventListener("click", find);
