@@ -229,11 +229,15 @@ function who() {
   if (!by) { byId("by").focus(); tell(say("askOperator")); }
   return by;
 }
-async function acknowledge(alarm) {
+let asking = Promise.resolve(); // the acknowledgement under way: the stream may show it before its answer is here
+function acknowledge(alarm) {
   if (!alarm || alarm.acked || alarm.ended) return;
   const by = who();
   if (!by) return;
   list.touch();
+  asking = acknowledgeBy(alarm, by);
+}
+async function acknowledgeBy(alarm, by) {
   try {
     const body = { by, comment: byId("comment")?.value ?? "", expected_seq: alarm.seq, command: commandId() };
     const { alarm: told } = await ask(`/api/alarms/${alarm.id}/ack`, body);
@@ -244,6 +248,7 @@ async function acknowledge(alarm) {
   } catch (error) { tell(error.message); }
 }
 async function takeBack() {
+  await asking;
   if (!undo) return;
   const { alarm, by } = undo;
   undo = null;
@@ -361,7 +366,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   order();
 });
-byId("by").value = localStorage.getItem("by") ?? "";
+byId("by").value ||= localStorage.getItem("by") ?? ""; // one may have begun to type before the page began
 byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by").value.trim()); byId("by").classList.remove("missing"); });
 byId("language").addEventListener("click", speak);
 byId("find-button").addEventListener("click", find);
@@ -373,6 +378,7 @@ byId("lists").addEventListener("pointermove", list.touch);
 document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
 
+setInterval(() => document.body.classList.toggle("blink"), 500);
 setInterval(() => {
   const silent = performance.now() - heardAt;
   if (silent > 4000 && !lostSince) lostSince = heardAt;
