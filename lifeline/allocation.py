@@ -8,7 +8,6 @@ of circular garbage is kept from walking what stays. Also who yields the process
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import sys
@@ -44,17 +43,6 @@ def settle(process: str) -> None:
         # A source's thread asks for the interpreter several times a read; at 5 ms each, beside a
         # busy writer, it would read a third of what comes, and the rest wait unseen in the broker.
         sys.setswitchinterval(0.0005)
-
-
-def give_back() -> None:
-    """Give what is free back to the system, after something large and rare.
-
-    What was freed between blocks that stay is kept for the next batch otherwise. Other C libraries
-    have no such call and do it themselves, or do not.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 _NICENESS: Final = {"store": 10, "archive": 10}

@@ -19,7 +19,6 @@ import structlog
 from sqlalchemy import insert, select, update
 
 from lifeline import metrics
-from lifeline.allocation import give_back
 from lifeline.ledger import outbox
 from lifeline.ledger.errors import Unavailable
 from lifeline.ledger.tables import ALARM, CURSOR, EVENT, OUTBOX
@@ -118,7 +117,6 @@ class StandIn:
                     outbox.take_over(connection, row)
             self._forget()
             self._ledger.release()
-        give_back()  # the copy was large, and a next one would be laid beside its holes
         metrics.LEDGER_DOWN_SINCE.set(0)
         LOG.info("the ledger is written again, and has taken what came meanwhile")
 

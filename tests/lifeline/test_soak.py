@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lifeline.allocation import environment
 from lifeline.cli.app import app
 from lifeline.errors import Occupied
 from lifeline.torture.processes import NAMES
@@ -204,21 +203,3 @@ def test_docs_reliability_has_the_soak():
     (line,) = [line for line in text.splitlines() if "readings, points or events lost" in line][1:]
     assert line.endswith("| **0** |")
     assert "lifeline soak --minutes" in text
-
-
-def test_what_is_free_between_blocks_that_stay_is_given_back():
-    """With the allocator as our processes have it: by itself it would keep all of it."""
-    program = """
-import os
-from lifeline.allocation import give_back
-from lifeline.torture.soak import memory_of
-held = [bytes([1]) * 100_000 for _ in range(600)]
-del held[::2], held[::2], held[::2]
-full, _ = memory_of(os.getpid())
-give_back()
-left, _ = memory_of(os.getpid())
-assert full - left > 30, (full, left)
-"""
-    command = [sys.executable, "-c", program]
-    told = subprocess.run(command, check=False, env=environment(), capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
