@@ -43,7 +43,8 @@ soak's load the page's rings are full after ten minutes, what the CoAP port reme
 The 95 % bounds are as wide as neighbouring minutes are alike (their first-order correlation takes
 news away), since memory moves in steps. *flat*: surely less than {rss:g} MiB or {fds:g} descriptors
 an hour; *grows*: surely more; *open*: not told by these minutes. A process that leaks 20 MiB an
-hour beside caches that fill is found within half an hour (tests/lifeline/test_soak.py).
+hour evenly, beside caches that fill, is found within half an hour (tests/lifeline/test_soak.py);
+one whose memory also moves in steps may stay *open* for longer.
 
 | process | lives | most MiB | MiB an hour | | most descriptors | an hour | |
 |---|--:|--:|--:|---|--:|--:|---|
