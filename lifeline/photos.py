@@ -129,7 +129,7 @@ class Photos:
             raise PhotoRefused(
                 f"the photos have {self._total} bytes of {self._limits.max_total_bytes} already "
                 "照片存储已满",
-                remedy="raise [photos] max_total in city.toml, or keep them for less time",
+                remedy="raise [photos] max_gb in city.toml, or keep them for less time",
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_suffix(".part")

@@ -21,6 +21,7 @@ from lifeline.console import (
     answers,
     api_document,
     asset_routes,
+    field_routes,
     incident_routes,
     login_routes,
     orders,
@@ -64,6 +65,7 @@ def create_app(desk: Desk) -> FastAPI:
     reload_route.install(app, desk)
     login_routes.install(app, desk)
     asset_routes.install(app, desk, STATIC)
+    field_routes.install(app, desk, STATIC)
     api_document.install(app)
     _stream(app, desk)
     _pages(app)
