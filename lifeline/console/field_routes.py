@@ -107,7 +107,7 @@ class ResultBody(_Body):
 
     model_config = _like(of="0123456789ab", passed=True, found=2.31, left=2.2, text="span set")
 
-    of: Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+    of: CommandId  # the id of the calibration's entry, or the command that ordered it
     passed: bool
     found: Reading | None = None
     left: Reading | None = None

@@ -182,15 +182,20 @@ class FieldBook:
     def result(
         self, visit: Visit, *, entry_id: str, passed: bool, found: float | None, left: float | None
     ) -> Entry:
-        """Say what a calibration gave, as found and as left; ends it where it still runs."""
+        """Say what a calibration gave, as found and as left; ends it where it still runs.
+
+        ``entry_id`` may be the command it was ordered with: a phone without coverage knows no more.
+        """
         with self._ledger.read() as connection:
-            query = select(FIELD_ENTRY).where(FIELD_ENTRY.c.entry_id == entry_id)
+            named = (entry_id, short_hash(f"field|{visit.asset_id}", entry_id))
+            query = select(FIELD_ENTRY).where(FIELD_ENTRY.c.entry_id.in_(named))
             row = connection.execute(query).first()
         if row is None or row.kind != Did.CALIBRATE.value or row.asset_id != visit.asset_id:
             raise Unknown(
                 f"there is no calibration {entry_id!r} here 没有该标定记录", remedy="reload 请刷新"
             )
         work = _entry(row)
+        entry_id = work.entry_id
         said = {"of": entry_id, "passed": passed, "found": found, "left": left}
         said |= {"subject": work.said["subject"]}
 
