@@ -245,7 +245,7 @@ def _stranger(scope: Scope, headers: Headers) -> Response:
     if scope["method"] == "GET" and not shown_token(headers):
         if path == "/":
             return RedirectResponse("/login", status_code=303)
-        if path == "/field" or path.startswith(LINKS):  # what was scanned is opened once somebody has come in
+        if path == "/field" or path.startswith(LINKS):  # opened once somebody has come in
             return RedirectResponse(f"/login?next={quote(path, safe='/')}", status_code=303)
     remedy = "log in at /login, or show a token that holds 请先登录"
     return problem(401, "nobody is logged in here, or no longer 未登录或登录已失效", remedy=remedy)

@@ -83,7 +83,7 @@ def do(page, order: str, text: str) -> None:
 
 
 def test_one_opens_an_asset_by_its_code_arrives_notes_and_photographs(page, site, tmp_path):
-    city, _ = site
+    city, http = site
     enter(page, site, "/field")
     page.locator("#code").fill("Zhongyuan Rd manhole 123")
     page.get_by_role("button", name="Open").click()
@@ -113,6 +113,16 @@ def test_one_opens_an_asset_by_its_code_arrives_notes_and_photographs(page, site
     (kept,) = (city.data / "photos").glob("*/*.jpg")
     assert SECRET not in kept.read_bytes()
     assert {e.by for e in entries(city)} == {"li"}
+    incident = entries(city)[0].incident_id
+    page.set_viewport_size({"width": 1500, "height": 850})
+    page.goto(f"{http.base_url}/#incident={incident}")
+    expect(page.locator("#field-log li")).to_have_count(3)
+    expect(page.locator("#field-log img")).to_have_attribute("alt", "photo valve V7")
+    page.goto(f"{http.base_url}/code/{ASSET}")
+    expect(page.locator("#field-log li")).to_have_count(3)
+    page.set_viewport_size(PHONE)
+    page.locator("#to-field").click()
+    expect(page.locator("#entries li")).to_have_count(3)
     narrow = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert narrow, "nothing is wider than the phone"
     small = page.evaluate(

@@ -1,6 +1,7 @@
 // The field page: one asset on a phone, what is open there, and what a person does; docs/field.md.
 import { ask, commandId, onStranger, trust } from "./api.js";
 import { arrive, calibrate, canScan, note, outcome, photo, plain, scan } from "./field_acts.js";
+import { entryRow } from "./field_log.js";
 import { add, all, drop, put, send } from "./field_store.js";
 import { byId, h, mark } from "./dom.js";
 import { clock, lang, length, levelName, say, toggle } from "./words.js";
@@ -170,7 +171,7 @@ function open_here() {
   const list = (id, title, rows) => [h("h2", {}, say(title)), rows.length ? h("ul", { id }, ...rows) : h("p", { class: "soft" }, say("none"))];
   return [
     ...list("alarms", "openAlarms", here.alarms.map(alarmRow)), ...list("incidents", "incident.title", here.incidents.map(incidentRow)),
-    ...list("values", "channels", here.channels.map(channelRow)), ...list("entries", "field.log", here.entries.map(entryRow)),
+    ...list("values", "channels", here.channels.map(channelRow)), ...list("entries", "field.log", here.entries.map((e) => entryRow(e, view.zone))),
   ];
 }
 function alarmRow(a) {
@@ -184,15 +185,6 @@ function channelRow(c) {
   const value = c.value === null ? say("noData") : `${Number(c.value).toFixed(c.decimals ?? 2)} ${c.unit_word}`;
   return h("li", {}, `${c.label[lang()]} `, h("strong", {}, value), h("p", { class: "soft" }, [c.quality === "good" ? "" : say(`quality.${c.quality}`), c.last_ms ? clock(c.last_ms, view.zone, true) : ""].filter(Boolean).join(" · ")));
 }
-function entryRow(e) {
-  const late = e.got_ms - e.at_ms > 60000 ? say("field.arrived", clock(e.got_ms, view.zone)) : "";
-  const gave = e.did === "result" ? [say(e.passed ? "field.passed" : "field.failed"), e.found === null ? "" : `${say("field.asFound")} ${e.found}`, e.left === null ? "" : `${say("field.asLeft")} ${e.left}`] : [];
-  const until = e.did === "calibrate" ? [e.over ? say("field.tooLate") : say("field.until", clock(e.until_ms, view.zone))] : [];
-  const name = `${say(`field.did.${e.did}`)} ${e.text}`.trim();
-  const picture = e.did !== "photo" ? null : e.photo ? h("a", { href: e.photo.href }, h("img", { src: e.photo.href, width: e.photo.width, height: e.photo.height, loading: "lazy", alt: name })) : h("p", { class: "soft" }, say("field.gone"));
-  return h("li", {}, h("strong", {}, say(`field.did.${e.did}`)), ` ${e.text}`, gave.length ? h("p", {}, gave.filter(Boolean).join(" · ")) : null, h("p", { class: "soft" }, [clock(e.at_ms, view.zone, true), e.by, ...until, late].filter(Boolean).join(" · ")), picture);
-}
-
 // A form somebody writes in stays; what it gives is kept, and sent once they have come in again.
 onStranger(() => {
   localStorage.removeItem(KEPT);

@@ -1,7 +1,7 @@
 // Keeps the field page's own files in the phone, so that it opens where there is no coverage. Of what the
 // city says it keeps nothing: that is the page's work, which shows how old it is.
 const SHELF = "field-1", PATIENCE_MS = 4000;
-const FILES = ["/field", ...["page.css", "field.css", "field.js", "field_acts.js", "field_store.js", "api.js", "dom.js", "words.js", "icon.svg"].map((name) => `/static/${name}`)];
+const FILES = ["/field", ...["page.css", "field.css", "field.js", "field_acts.js", "field_log.js", "field_store.js", "api.js", "dom.js", "words.js", "icon.svg"].map((name) => `/static/${name}`)];
 self.addEventListener("install", (event) => event.waitUntil(caches.open(SHELF).then((shelf) => shelf.addAll(FILES)).then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil((async () => {
   for (const name of await caches.keys()) if (name !== SHELF) await caches.delete(name);
