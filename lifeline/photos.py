@@ -113,10 +113,10 @@ class Photos:
         return gone
 
     def _place(self, digest: str) -> Path:
-        return self._folder / digest[:2] / f"{digest}.jpg"
+        return self._folder / f"{digest}.jpg"
 
     def _files(self) -> Iterator[Path]:
-        return self._folder.glob("??/*.jpg")
+        return self._folder.glob("*.jpg")
 
     def _store(self, digest: str, drawn: bytes) -> None:
         place = self._place(digest)
@@ -132,7 +132,7 @@ class Photos:
                 remedy="raise [photos] max_gb in city.toml, or keep them for less time",
             )
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_suffix(".part")
+        beside = place.with_suffix(".new")
         with beside.open("wb") as file:
             file.write(drawn)
             file.flush()

@@ -110,7 +110,7 @@ def test_one_opens_an_asset_by_its_code_arrives_notes_and_photographs(page, site
     assert said(city) == [
         ("on_site", "two of us"), ("note", "smells <b>here</b>"), ("photo", "valve V7"),
     ]  # fmt: skip
-    (kept,) = (city.data / "photos").glob("*/*.jpg")
+    (kept,) = (city.data / "photos").glob("*.jpg")
     assert SECRET not in kept.read_bytes()
     assert {e.by for e in entries(city)} == {"li"}
     incident = entries(city)[0].incident_id
