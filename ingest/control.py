@@ -49,6 +49,8 @@ _NEEDED = {
     "ack": ("alarm", "command"),
     "operate": ("alarm", "event", "command"),
     "incident": ("incident", "event", "command"),
+    "window": ("window", "command"),
+    "field": ("asset", "event", "command"),
     "correction": ("hash", "kind", "by", "reason", "command"),
     "refeed": ("by", "command"),
 }

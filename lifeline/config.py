@@ -32,6 +32,7 @@ from lifeline.outlet_entries import (
     RouteEntry,
     WorkOrdersEntry,
 )
+from lifeline.photo_entries import PhotosEntry
 from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
 from lifeline.tls_option import PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
@@ -178,6 +179,7 @@ class CityEntry(Strict):
     archive: ArchiveEntry = ArchiveEntry()
     page: PageEntry = PageEntry()
     map: MapEntry | None = None
+    photos: PhotosEntry = PhotosEntry()
     login: LoginEntry | None = None
     ledger: LedgerEntry = Field(default_factory=LedgerEntry)
     alarms: AlarmsEntry = Field(default_factory=AlarmsEntry)

@@ -26,6 +26,7 @@ ROOMS: Final = (
     "corrections",
     "archive",
     "log",
+    "photos",
 )
 
 

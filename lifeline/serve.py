@@ -85,6 +85,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         _watchers(desk, crew, stop)
         _posts(desk, crew, stop)
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
+        crew.start("photos", partial(_keep_photos, desk, stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
         LOG.info("page ready", url=f"{settings.scheme}://{settings.host}:{settings.port}/")
         stop.wait()
@@ -267,6 +268,17 @@ def _escalate(desk: Desk, escalator: Escalator, stop: threading.Event) -> None:
         except LedgerError as error:
             desk.flow.problems["escalation"] = f"escalation waits: {error}"
         stop.wait(RETRY_S)
+
+
+def _keep_photos(desk: Desk, stop: threading.Event) -> None:
+    """Let photos go that were kept long enough, each hour."""
+    while not stop.is_set():
+        try:
+            desk.photos.sweep()
+            desk.flow.problems.pop("photos", None)
+        except OSError as error:
+            desk.flow.problems["photos"] = f"photos are not cleared: {error}"
+        stop.wait(3_600)
 
 
 def _told(desk: Desk, *, severity: int = 2) -> Callable[[str, str], bool]:

@@ -153,11 +153,12 @@ class Control:
 
     ``type`` is one of ``site`` (data: ``registry``, ``rules``, two hashes), ``reset`` (data:
     ``rule``, ``channel``, ``by``, ``reason``, ``command``), ``ack`` (data: ``alarm``, ``by``,
-    ``command``). Older journals have ``registry`` and ``rules`` (data: ``hash``) instead of
-    ``site``: ``texts_named`` reads all three. The engine passes over ``correction`` (data:
-    ``hash``, ``kind``, ``by``, ``reason``, ``command``), which names corrected readings, and
-    ``refeed`` (data: ``frame``, ``by``, ``command``): a refused frame was admitted after all; its
-    rows follow.
+    ``command``), ``window`` (data: ``window``, ``match``, ``subject``, ``from_ns``, ``to_ns``,
+    ``by``, ``reason``, ``command``; or ``window``, ``end``). Older journals have ``registry`` and
+    ``rules`` (data: ``hash``) instead of ``site``: ``texts_named`` reads all three. The engine
+    passes over ``field`` (what people note on site), over ``correction`` (data: ``hash``, ``kind``,
+    ``by``, ``reason``, ``command``), which names corrected readings, and over ``refeed`` (data:
+    ``frame``, ``by``, ``command``): a refused frame was admitted after all; its rows follow.
     """
 
     type: str

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 LOG: Any = structlog.get_logger("backup")
 EVERYTHING: Final = 1 << 62
-TEXTS: Final = ("registry", "rules", "corrections")
+TEXTS: Final = ("registry", "rules", "corrections", "photos")
+"""Rooms whose files never change: each is named by the hash of what it holds."""
 SITE: Final = ("city.toml", "map.geojson", "registry", "rules", "mappings")
 """What a city's folder holds beside its data; secrets are named by city.toml and never copied."""
 SIDE_LOGS: Final = ("quarantine", "quarantine/store", "raw")

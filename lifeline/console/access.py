@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "lifeline"
 SAFE_COOKIE: Final = f"__Host-{COOKIE}"  # browsers take it over TLS only, for this host alone
-CODE: Final = "/code/"
+LINKS: Final = ("/code/", "/field/")  # what a plate or a message opens
 CSRF: Final = "X-CSRF-Token"
 TOKEN_HEADER: Final = "Lifeline-Token"  # noqa: S105 - beside Authorization, which a proxy may take
 
@@ -51,6 +51,7 @@ class Needs:
 OPEN: Final = Needs(None)
 _ALARM: Final = "/api/alarms/{alarm_id}"
 _INCIDENT: Final = "/api/incidents/{incident_id}"
+_FIELD: Final = "/api/field/{asset_id}"
 ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/login"): OPEN,
     ("POST", "/login"): OPEN,
@@ -72,6 +73,11 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/find"): Needs(Role.VIEWER),
     ("GET", "/api/assets/{asset_id}"): Needs(Role.VIEWER),
     ("GET", "/code/{code:path}"): Needs(Role.VIEWER),
+    ("GET", "/field"): Needs(Role.VIEWER),
+    ("GET", "/field/{code:path}"): Needs(Role.VIEWER),
+    ("GET", "/field-worker.js"): Needs(Role.VIEWER),
+    ("GET", _FIELD): Needs(Role.VIEWER),
+    ("GET", "/api/photos/{entry_id}"): Needs(Role.VIEWER),
     ("GET", "/api/channels"): Needs(Role.VIEWER),
     ("GET", "/api/trend"): Needs(Role.VIEWER),
     ("GET", "/api/alarms"): Needs(Role.VIEWER),
@@ -108,6 +114,11 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("POST", f"{_INCIDENT}/comment"): Needs(Role.OPERATOR),
     ("POST", f"{_INCIDENT}/assign"): Needs(Role.OPERATOR),
     ("POST", f"{_INCIDENT}/hand-over"): Needs(Role.OPERATOR),
+    ("POST", f"{_FIELD}/on-site"): Needs(Role.OPERATOR),
+    ("POST", f"{_FIELD}/note"): Needs(Role.OPERATOR),
+    ("POST", f"{_FIELD}/photo"): Needs(Role.OPERATOR),
+    ("POST", f"{_FIELD}/calibrate"): Needs(Role.OPERATOR),
+    ("POST", f"{_FIELD}/result"): Needs(Role.OPERATOR),
     ("POST", "/api/reload"): Needs(Role.ENGINEER, whole=True),
     ("GET", "/api/people"): Needs(Role.ADMIN, whole=True),
     ("GET", "/api/people/log"): Needs(Role.ADMIN, whole=True),
@@ -242,7 +253,7 @@ def _stranger(scope: Scope, headers: Headers) -> Response:
     if scope["method"] == "GET" and not shown_token(headers):
         if path == "/":
             return RedirectResponse("/login", status_code=303)
-        if path.startswith(CODE):  # what was scanned is opened once somebody has come in
+        if path == "/field" or path.startswith(LINKS):  # opened once somebody has come in
             return RedirectResponse(f"/login?next={quote(path, safe='/')}", status_code=303)
     remedy = "log in at /login, or show a token that holds 请先登录"
     return problem(401, "nobody is logged in here, or no longer 未登录或登录已失效", remedy=remedy)

@@ -21,6 +21,7 @@ from lifeline.console import (
     api_document,
     asset_routes,
     duty_routes,
+    field_routes,
     incident_routes,
     login_routes,
     orders,
@@ -70,6 +71,7 @@ def create_app(desk: Desk) -> FastAPI:
     proof_routes.install(app, desk)
     login_routes.install(app, desk)
     asset_routes.install(app, desk, STATIC)
+    field_routes.install(app, desk, STATIC)
     api_document.install(app)
     _stream(app, desk)
     _pages(app)

@@ -18,10 +18,12 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from lifeline.console.access import Asking, sight_of
 from lifeline.console.city_map import ALONG, ids_in
+from lifeline.console.field_view import entry_json, overlaid
 from lifeline.console.live import M_PER_DEGREE, NEAR_M, channel_row
 from lifeline.console.sight import OWNER
 from lifeline.console.view import alarm_json
 from lifeline.ledger import Unknown
+from lifeline.ledger.field import FieldBook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +129,8 @@ def asset_json(desk: Desk, site: Site, row: int, sight: Sight, joins: Joins) -> 
     zone, simulation = desk.settings.zone, desk.keeper.simulation
     held = [a for a in desk.stand_in.current.open_alarms() if site.asset_of(a.subject) == row]
     told = (OWNER, CAMERAS, "tags")
+    book = FieldBook(desk.ledger)
+    work = [each for each in book.running() if each.asset_id == assets.id[row]]
     return {
         **brief(site, row),
         "district": assets.district[row],
@@ -142,7 +146,11 @@ def asset_json(desk: Desk, site: Site, row: int, sight: Sight, joins: Joins) -> 
         "devices": [
             {"id": devices.id[d], "kind": devices.kind[d], "state": devices.state[d]} for d in mine
         ],
-        "channels": [channel_row(desk, site, c, now_ns) for c in rows[:MOST_CHANNELS]],
+        "channels": overlaid(
+            [channel_row(desk, site, c, now_ns) for c in rows[:MOST_CHANNELS]], work, site
+        ),
+        "work": [entry_json(each, desk.photos) for each in work],
+        "entries": [entry_json(each, desk.photos) for each in book.of_asset(assets.id[row])],
         "alarms": [alarm_json(a, site, zone=zone, simulation=simulation) for a in held],
         "neighbours": neighbours(site, row, sight, joins),
         "cameras": cameras(attributes.get(CAMERAS)),

@@ -15,6 +15,7 @@ from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
 from lifeline.people.doorman import Doorman, LoginRules
+from lifeline.photos import PhotoLimits, Photos
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ServeSettings:
     folder: Path | None = None  # of the city, for reloads; None: there is none to read again
     map_file: Path | None = None  # GeoJSON of streets, pipes and water to draw in grey, if there
     tiles: Tiles | None = None  # a tile server of the site's own below it
+    photos: PhotoLimits = field(default_factory=PhotoLimits)
 
     @property
     def told(self) -> tuple[OutletSettings, ...]:
@@ -147,6 +149,7 @@ class Desk:
     """By who may see what: (revision, what `view.state` made of it)."""
     stand_in: StandIn = field(init=False)
     doorman: Doorman = field(init=False)
+    photos: Photos = field(init=False)
     sights: Sights = field(default_factory=Sights)
     written: Written = field(default_factory=Written)
     maps: Maps = field(default_factory=Maps)
@@ -154,4 +157,5 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.stand_in = StandIn(self.ledger)
+        self.photos = Photos(self.data / "photos", self.settings.photos)
         self.doorman = Doorman(self.ledger, self.settings.login)

@@ -11,6 +11,7 @@ are is the next one's question (`access.py`). Plain ASGI, so that a stream is no
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 << 10
+PHOTOS = re.compile(r"/api/field/[^/]+/photo")
+"""Where bodies may be longer: `PHOTO_BODY_BYTES`, read only once the role is known."""
+PHOTO_BODY_BYTES = 6 << 20
 Refused = tuple[str, int, str, dict[str, str]]
 """(reason as it is counted, status, message, what it names)."""
 
@@ -124,7 +128,8 @@ class Guard:
             return ours
         if scope["method"] in ("GET", "HEAD"):
             return None
-        return _foreign(headers, ours) or _unfit(headers)
+        most = PHOTO_BODY_BYTES if PHOTOS.fullmatch(scope["path"]) else MAX_BODY_BYTES
+        return _foreign(headers, ours) or _unfit(headers, most)
 
     def _called(self, scope: Scope, headers: Headers) -> str | Refused:
         """Return the origin our own page has for who asks this, "" = it is no page."""
@@ -160,7 +165,7 @@ def _foreign(headers: Headers, ours: str) -> Refused | None:
     return None
 
 
-def _unfit(headers: Headers) -> Refused | None:
+def _unfit(headers: Headers, most: int) -> Refused | None:
     """Return what is wrong with the form of an order's body."""
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
@@ -170,8 +175,8 @@ def _unfit(headers: Headers) -> Refused | None:
     length = headers.get("content-length", "")
     if "transfer-encoding" in headers:  # it wins over a length: the body has any
         length = ""
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        remedy = f"send a Content-Length of at most {MAX_BODY_BYTES}"
+    if not length.isdigit() or int(length) > most:
+        remedy = f"send a Content-Length of at most {most}"
         said = {"field": "Content-Length", "value": length, "remedy": remedy}
         return "length", 413, "the body is too long or of unknown length", said
     return None

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from lifeline.console.access import Asking, sight_of, signed_by
 from lifeline.console.answers import problem
+from lifeline.console.field_view import entry_json
 from lifeline.console.incident_view import (
     concern_json,
     incidents_json,
@@ -23,6 +24,7 @@ from lifeline.console.incident_view import (
 )
 from lifeline.console.orders import CommandId, Person, Said, Seen, Text, one
 from lifeline.ledger import Unknown
+from lifeline.ledger.field import FieldBook
 from lifeline.ledger.incidents import Asked, Incidents
 from lifeline.notify.cap import CONTENT_TYPE
 from lifeline.notify.cap_incident import incident_xml
@@ -216,4 +218,9 @@ def _whole_story(
             if each.said.get("alarm") not in hidden
         ],
         "concern": concern_json(part, desk.keeper.site, sight),
+        "field": [
+            entry_json(each, desk.photos)
+            for each in FieldBook(desk.ledger).of_incident(incident_id)
+            if sight.subject(each.asset_id)
+        ],
     }

@@ -12,13 +12,14 @@ from lifeline.console.times import ms
 from lifeline.ledger import Unavailable
 from lifeline.reload.outcome import last
 from rules.alarms import Ack, Word
+from rules.engine.ordered import MARK
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from lifeline.console.desk import Desk
     from lifeline.console.sight import Sight
     from lifeline.site import Site
-    from rules.alarms import Alarm
+    from rules.alarms import Alarm, Suppression
     from rules.events import Event
 
 COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
@@ -56,7 +57,7 @@ def alarm_json(alarm: Alarm, site: Site | None, *, zone: str, simulation: bool) 
         "confirmed": alarm.confirmed,
         "over_range": alarm.over_range,
         "held": [
-            {"hold": s.hold.value, "cause": s.cause, "until_ms": ms(s.until_ns), "by": s.by}
+            {"hold": s.hold.value, "cause": _cause(s), "until_ms": ms(s.until_ns), "by": s.by}
             for s in alarm.suppression
         ],
         **_operated(alarm),
@@ -117,6 +118,11 @@ class Written:
             told = alarm_json(alarm, site, zone=zone, simulation=simulation)
             held = self._held[alarm.alarm_id] = (alarm, simulation, told)
         return held[2]
+
+
+def _cause(held: Suppression) -> str:
+    """Return what holds an alarm: a rule's or window's id, or who calibrates on site."""
+    return f"calibrating 标定: {held.by}" if held.cause.startswith(MARK) else held.cause
 
 
 def _operated(alarm: Alarm) -> dict[str, Any]:

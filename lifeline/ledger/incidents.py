@@ -113,12 +113,7 @@ class Incidents:
             query = query.where(INCIDENT.c.over.is_(over))
         query = query.order_by(INCIDENT.c.severity.desc(), INCIDENT.c.seq.desc()).limit(limit)
         with self._ledger.read() as connection:
-            rows = connection.execute(query).all()
-            ids = [row.incident_id for row in rows]
-            groups: dict[str, Group] = {}
-            for at in range(0, len(ids), CHUNK):
-                groups |= groups_of(connection, ids[at : at + CHUNK])
-        return [_incident(row, groups[row.incident_id]) for row in rows]
+            return incidents_in(connection, query)
 
     def one(self, incident_id: str) -> Incident:
         """Return an incident."""
@@ -165,29 +160,35 @@ class Incidents:
         ``sees`` tells what subjects the person sees, None all. Who does not see every alarm of it
         may comment and no more: a step acknowledges, or ends, the others' alarms with theirs.
         """
-        ledger = self._ledger
+        with self._ledger.write() as connection:
+            return self.order_in(connection, asked, sees=sees)
+
+    def order_in(
+        self, connection: Connection, asked: Asked, *, sees: Callable[[str], bool] | None = None
+    ) -> Incident:
+        """Do what `order` does within a transaction that writes more than it."""
         order = Order(
             alarm_id=asked.incident_id, by=asked.by, command=asked.command, comment=asked.reason,
-            now_ns=ledger.now_ns(), wall_ns=ledger.wall_ns(), expected_seq=asked.expected_seq,
+            now_ns=self._ledger.now_ns(), wall_ns=self._ledger.wall_ns(),
+            expected_seq=asked.expected_seq,
         )  # fmt: skip
         verb = f"inc-{asked.kind.value.lower()}"
-        with ledger.write() as connection:
-            found = _known(connection, asked.incident_id)
-            if sees is not None and asked.kind is not Kind.COMMENT:
-                _sees_all(found, sees)
-            if is_repeated(connection, order, verb):
-                return found
-            _check(connection, found, asked, verb)
-            if asked.kind is Kind.ACKNOWLEDGE:
-                self._see_alarms(connection, found, order)
-            said = _said(found, asked)
-            seq = self._write(connection, found, asked.kind, said, by=asked.by)
-            data = {
-                "incident": found.incident_id, "event": asked.kind.value, "by": asked.by,
-                "said": said, "command": asked.command,
-            }  # fmt: skip
-            take(connection, order, verb, seq, {"type": "incident", "data": data})
-            return _known(connection, asked.incident_id)
+        found = _known(connection, asked.incident_id)
+        if sees is not None and asked.kind is not Kind.COMMENT:
+            _sees_all(found, sees)
+        if is_repeated(connection, order, verb):
+            return found
+        _check(connection, found, asked, verb)
+        if asked.kind is Kind.ACKNOWLEDGE:
+            self._see_alarms(connection, found, order)
+        said = _said(found, asked)
+        seq = self._write(connection, found, asked.kind, said, by=asked.by)
+        data = {
+            "incident": found.incident_id, "event": asked.kind.value, "by": asked.by,
+            "said": said, "command": asked.command,
+        }  # fmt: skip
+        take(connection, order, verb, seq, {"type": "incident", "data": data})
+        return _known(connection, asked.incident_id)
 
     def _write(
         self, connection: Connection, on: Incident, kind: Kind, said: dict[str, Any], *, by: str
@@ -238,6 +239,16 @@ class Incidents:
 
 def _long_over(group: Group, now_ns: int) -> bool:
     return not group.active and now_ns - max(m.seen_ns for m in group.members) > LULL_NS
+
+
+def incidents_in(connection: Connection, query: Any) -> list[Incident]:
+    """Return the incidents of a query of INCIDENT, in its order."""
+    rows = connection.execute(query).all()
+    ids = [row.incident_id for row in rows]
+    groups: dict[str, Group] = {}
+    for at in range(0, len(ids), CHUNK):
+        groups |= groups_of(connection, ids[at : at + CHUNK])
+    return [_incident(row, groups[row.incident_id]) for row in rows]
 
 
 def _incident(row: Any, group: Group) -> Incident:

@@ -108,6 +108,21 @@ INCIDENT_EVENT = Table(
     sqlite_autoincrement=True,
 )
 
+FIELD_ENTRY = Table(
+    "field_entry",
+    METADATA,
+    Column("seq", _ID, primary_key=True, autoincrement=True),
+    Column("entry_id", String(12), nullable=False, unique=True),
+    Column("asset_id", Text, nullable=False, index=True),
+    Column("incident_id", String(12), nullable=False, index=True),  # "" = of none
+    Column("kind", String(16), nullable=False),
+    Column("at_ns", BigInteger, nullable=False),  # when it was done
+    Column("got_ns", BigInteger, nullable=False),  # when it arrived; both on the site's Clock
+    Column("by", Text, nullable=False),
+    Column("body", Text, nullable=False),  # what was said
+    sqlite_autoincrement=True,
+)
+
 COMMAND = Table(
     "command",
     METADATA,

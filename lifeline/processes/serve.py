@@ -51,6 +51,7 @@ def run(context: Context) -> None:
         sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",
         tiles=_tiles(config),
+        photos=config.entry.photos.limits,
         folder=context.site,
     )
     if config.entry.tls is not None:

@@ -11,7 +11,7 @@ from rules.engine.acks import acknowledge, reset
 from rules.engine.asof import AsOf
 from rules.engine.block_rules import BlockRules, between, block_epoch
 from rules.engine.deadman import Deadman
-from rules.engine.holds import Holds
+from rules.engine.holds import Holds, standing_alarms
 from rules.engine.kinds import ACROSS, FOLLOWING, KERNELS, SAMPLERS, SCORERS
 from rules.engine.kinds.scorer import gathers
 from rules.engine.kinds.threshold import Threshold
@@ -353,6 +353,9 @@ class Engine:
             return sorted(reset(self.slots, offset, control.data), key=log_order)
         if control.type == "ack":
             acknowledge(self.slots, self.scorers, control.data)
+        if control.type == "window":
+            told = (standing_alarms(self.slots, self.deadman), int(self.deadman.tick_ns))
+            return self.holds.order(control.data, offset, *told)
         if self._resolve is not None and texts_named(control):
             resolved = self._resolve(control)
             if resolved is not None:

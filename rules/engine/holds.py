@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rules.engine.ordered import read_order, windows_of
 from rules.engine.parameters import DANGEROUS
 from rules.events import Event, EventType, alarm_key
 from rules.readings import offset_of, position, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rules.engine.deadman import Deadman
     from rules.engine.lifecycle import Ticks
+    from rules.engine.ordered import Order
     from rules.engine.slots import Slots
     from rules.plan import Inhibit, Maintenance, Plan
     from rules.registry import Registry
@@ -51,7 +53,6 @@ class Holds:
 
     def __init__(self, plan: Plan, registry: Registry) -> None:
         self._plan, self._registry = plan, registry
-        self.any = bool(plan.inhibits or plan.maintenance)
         self._loud = {rule.rule_id for rule in plan.slot_rules if rule.fail_loud}
         self._causes: dict[str, list[Inhibit]] = {}
         self._muted: dict[str, list[Inhibit]] = {}
@@ -59,12 +60,19 @@ class Holds:
             self._causes.setdefault(inhibit.cause, []).append(inhibit)
             for rule in inhibit.mute:
                 self._muted.setdefault(rule, []).append(inhibit)
-        self._windows = {window.window_id: window for window in plan.maintenance}
+        self.orders: dict[str, Order] = {}  # windows that people ordered, by id
+        self._lay()
         self._open: list[Maintenance] = []
         self._active: dict[str, Standing] = {}
         self._of_rule: dict[str, dict[str, Standing]] = {}
         self._group: dict[tuple[str, tuple[str, ...]], set[str]] = {}  # causes, by inhibit, labels
         self._tick_ns = -1
+
+    def _lay(self) -> None:
+        """Lay out the windows of the plan and those that people ordered."""
+        windows = [*self._plan.maintenance, *windows_of(self.orders.values(), self._registry)]
+        self._windows = {window.window_id: window for window in windows}
+        self.any = bool(self._plan.inhibits or windows)
 
     # ---- along the journal --------------------------------------------------------------------
 
@@ -104,7 +112,7 @@ class Holds:
             yield int(ticks.g[place]), now_ns, self._open_at(now_ns)
 
     def _open_at(self, now_ns: int) -> list[Maintenance]:
-        return [w for w in self._plan.maintenance if w.from_ns <= now_ns < w.to_ns]
+        return [w for w in self._windows.values() if w.from_ns <= now_ns < w.to_ns]
 
     def _at(
         self, events: list[Event], g: int, now_ns: int | None, opened: list[Maintenance]
@@ -259,6 +267,28 @@ class Holds:
             receive_ns=when[1],
             evidence=self._words(cause) if on else {"cause": cause},
         )
+
+    # ---- what people order --------------------------------------------------------------------
+
+    def take_up(self, orders: Iterable[Order]) -> None:
+        """Take up the ordered windows of a snapshot, before `follow`."""
+        self.orders = {order["window"]: order for order in orders}
+        self._lay()
+
+    def order(
+        self, data: Mapping[str, Any], offset: int, standing: Sequence[Standing], tick_ns: int
+    ) -> list[Event]:
+        """Take up a Control ``window``: begin one, or end one that runs (``end``)."""
+        if not self.any:
+            self.follow(standing, tick_ns)  # nobody had followed them so far
+        kept = {k: o for k, o in self.orders.items() if o["to_ns"] > self._tick_ns}
+        name = str(data.get("window"))
+        if data.get("end") and name in kept:
+            kept[name] = kept[name] | {"to_ns": min(kept[name]["to_ns"], self._tick_ns)}
+        elif not data.get("end") and (fresh := read_order(data)) is not None:
+            kept[fresh["window"]] = fresh
+        self.take_up(kept.values())
+        return self._at([], position(offset), max(self._tick_ns, 0), self._open_at(self._tick_ns))
 
     # ---- restarts and changes -----------------------------------------------------------------
 

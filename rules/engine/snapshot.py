@@ -71,6 +71,7 @@ def take(engine: Engine) -> dict[str, Any]:
         },
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
+        "windows": list(engine.holds.orders.values()),
     }
     state |= engine.blocks.state()
     if engine.asof is not None:
@@ -143,6 +144,7 @@ def carry_over(
         engine.asof.restore(state["asof"], state["accept_flags"])
     events = turned(engine, state, (new_at, old_at), same, offset)
     events += turned_silences(engine, state, offset)
+    engine.holds.take_up(state.get("windows", ()))  # snapshots of before have none
     engine.holds.follow(standing_alarms(slots, engine.deadman), int(engine.deadman.tick_ns))
     events += _dropped(engine, state, old_at[:same], old_levels, offset)
     return events + _dropped_silences(engine, state, silences, old_levels, offset)

@@ -19,6 +19,7 @@ from tests.lifeline.people_kit import PASSWORD, add, log_in
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
 
 FIRM = Scope(owners=frozenset({"firm"}))
+PAGES = ("/", "/code/{code:path}", "/field", "/field/{code:path}")
 ROLES = [role.word for role in Role]
 OWNERS = {"410100-gas-mh-000123": "firm", "410100-gas-mh-000124": "other"}
 SCOPED = {  # login: what it sees of GAS, OTHER_GAS, LEVEL
@@ -108,7 +109,7 @@ def test_each_role_on_each_route(http, ids, login):
             hook = path.startswith("/api/hooks")  # not signed with its key
             assert (answer.status_code == 401) == hook, where
         elif login == "nobody":
-            assert answer.status_code == (303 if path == "/" or "/code/" in path else 401), where
+            assert answer.status_code == (303 if path in PAGES else 401), where
         elif role < needs.role or (needs.whole and login == "here"):
             assert answer.status_code == 403, where
             assert "权限不足" in answer.json()["error"]["message"]

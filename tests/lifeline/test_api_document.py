@@ -24,6 +24,9 @@ PAGES = {
     "/vendor/{name}",
     "/login/{name}",
     "/code/{code:path}",
+    "/field",
+    "/field/{code:path}",
+    "/field-worker.js",
     "/api/openapi.json",
 }
 """Files of the page: no API."""
@@ -57,6 +60,7 @@ def operations(document):
 def placed(path, http):
     """A route's path, of the alarm there is and its incident."""
     incident = incident_id(http.alarm_id)
+    path = path.replace("{asset_id}", GAS.split("/")[0])
     return path.replace("{alarm_id}", http.alarm_id).replace("{incident_id}", incident)
 
 

@@ -21,6 +21,7 @@ from lifeline.data_folder import DataFolder
 from lifeline.engine_process import SiteTexts, empty_site
 from lifeline.errors import BackupDamaged, Missing, NewerFolder, Occupied
 from lifeline.ledger import Ledger
+from lifeline.photos import PhotoLimits, Photos
 from lifeline.torture.journaled import event_lines, read_journal, said, seen
 from lifeline.torture.processes import City, until
 from lifeline.torture.senders import Gateway, Signal
@@ -31,6 +32,7 @@ from rules.events import encode
 from rules.readings import Tick
 from tests import servers
 from tests.heard import is_subscribed, started
+from tests.lifeline.test_photos import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,6 +193,15 @@ def test_a_damaged_file_is_refused_by_name_and_nothing_is_left(still: Path, tmp_
     with pytest.raises(BackupDamaged, match=rf"is missing; it stands for {item.path}"):
         verify(tmp_path / "shelf")
     assert not list(tmp_path.glob("*new*"))
+
+
+def test_photos_from_the_field_come_along(still: Path, tmp_path: Path):
+    photos = Photos(still / "photos", PhotoLimits())
+    kept = photos.take(written())
+    back_up(still, tmp_path / "shelf")
+    restore(tmp_path / "shelf", tmp_path / "new")
+    (found,) = (tmp_path / "new").glob("**/photos/*.jpg")
+    assert found.read_bytes() == photos.path(kept.digest).read_bytes()
 
 
 def test_a_damaged_manifest_is_refused_and_the_older_generation_named(still: Path, tmp_path: Path):

@@ -11,7 +11,7 @@ export async function ask(path, body) {
   if (answer.ok) return told;
   const { message = `HTTP ${answer.status}`, remedy = "", by, seq, field } = told.error ?? {};
   if (path !== "/login" && (answer.status === 401 || (answer.status === 403 && field === "X-CSRF-Token"))) stranger();
-  throw Object.assign(new Error(remedy ? `${message} – ${remedy}` : message), { by, seq, status: answer.status });
+  throw Object.assign(new Error(remedy ? `${message} – ${remedy}` : message), { by, seq, field, status: answer.status });
 }
 export const commandId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 // It connects again by itself; a refusal ends an EventSource for good, so then it is asked why first.

@@ -1,9 +1,10 @@
 // One asset: what and whose it is and where, what is measured there, what is open, who stands beside it.
 import { ask } from "./api.js";
 import { byId, glyph, h, css } from "./dom.js";
+import { fieldLog } from "./field_log.js";
 import { markOf } from "./list.js";
 import { arrow, distance, label, nearest, old, valued } from "./numbers.js";
-import { lang, say } from "./words.js";
+import { clock, lang, say } from "./words.js";
 
 const AGAIN_MS = 4000;
 let asked = 0, held = null; // what was told of the asset shown
@@ -37,6 +38,9 @@ function draw(box, asset, view) {
       markOf(a), ` ${a.words[lang()].what} ${a.words[lang()].value}`)))) : []),
     ...(held ? [
       ...section("channels", held.channels.length ? h("table", { id: "channels", class: "history channels" }, ...held.channels.map((c) => channelRow(c, view))) : h("p", { class: "none" }, say("none"))),
+      ...held.work.map((w) => h("p", { class: "work" }, h("strong", {}, say("field.runs", clock(w.until_ms, view.zone), w.by)))),
+      h("p", { class: "why" }, h("a", { id: "to-field", href: `/field/${encodeURIComponent(asset.id)}` }, say("field.phone"))),
+      ...fieldLog(held.entries, view.zone),
       ...(held.cameras.length ? section("cameras", h("div", { class: "picks", id: "cameras" }, ...held.cameras.map(camera))) : []),
       ...(held.neighbours.length ? section("joined", h("table", { id: "neighbours", class: "history" }, ...held.neighbours.map((n) => neighbour(n, view)))) : []),
     ] : []),

@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { CAUSES } from "./care.js";
 import { byId, h, mark } from "./dom.js";
+import { fieldLog } from "./field_log.js";
 import { keyOf, offered } from "./incidents.js";
 import { levelWord, markOf } from "./list.js";
 import { clock, lang, length, say } from "./words.js";
@@ -35,6 +36,7 @@ export function draw(incident, view) {
     ended(incident),
     h("h3", {}, say(incident.members === 1 ? "incident.alone" : "incident.members", incident.members)), h("div", { id: "members", class: "picks" }, ...members(incident, full, view)),
     h("h3", {}, say("incident.concern")), h("div", { id: "concern" }, ...concern(full)),
+    ...fieldLog(full?.field, view.zone),
     h("h3", {}, say("history")), h("table", { id: "history", class: "history" }, ...story(full, view)),
   );
   if (focused && focused !== "selected" && box.contains(byId(focused))) byId(focused).focus({ preventScroll: true });

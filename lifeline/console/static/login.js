@@ -25,10 +25,10 @@ export function form({ login = "", fixed = false, done }) {
   h("label", { for: "login-password" }, h("span", {}, say("login.password")), secret), button, fail);
 }
 
-// Where one wanted to go: the page, or a city code on it; nothing else, whoever made the link.
+// Where one wanted to go: the page, a city code on it or the field page; nothing else, whoever made the link.
 function wanted() {
   const next = new URLSearchParams(location.search).get("next") ?? "";
-  return /^\/code\/[^/\\]/.test(next) ? new URL(next, location.origin).pathname : `/${location.hash}`;
+  return /^\/(code\/[^/\\]|field(\/|$))/.test(next) ? new URL(next, location.origin).pathname : `/${location.hash}`;
 }
 function draw() {
   document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
