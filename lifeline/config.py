@@ -34,6 +34,7 @@ from lifeline.outlet_entries import (
 from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
 from lifeline.tls_option import PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
+from lifeline.weather_entries import WeatherEntry, check_weather
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
 from rules.yaml_text import raise_errors
@@ -188,6 +189,7 @@ class CityEntry(Strict):
     route: list[RouteEntry] = Field(default=[])
     work_orders: WorkOrdersEntry | None = None
     cap: CapEntry | None = None
+    weather: dict[OutletName, WeatherEntry] = Field(default={})
     reload: ReloadEntry = ReloadEntry()
 
 
@@ -303,6 +305,7 @@ def config_of(
         check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
+        check_weather(config, document)
         check_incidents(entry.incidents, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
         raise_errors(document.problems)
@@ -338,6 +341,7 @@ def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:
     tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders", "cap")
     parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in tables]
     parts += [(("outlet", kind, name), part) for kind, name, part in entry.outlet.each()]
+    parts += [(("weather", name), part) for name, part in entry.weather.items()]
     for path, part in parts:
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)
