@@ -51,6 +51,7 @@ _NEEDED = {
     "incident": ("incident", "event", "command"),
     "correction": ("hash", "kind", "by", "reason", "command"),
     "refeed": ("by", "command"),
+    "warning": ("identifier", "sender", "kind", "command"),
 }
 
 

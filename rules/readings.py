@@ -155,9 +155,10 @@ class Control:
     ``rule``, ``channel``, ``by``, ``reason``, ``command``), ``ack`` (data: ``alarm``, ``by``,
     ``command``). Older journals have ``registry`` and ``rules`` (data: ``hash``) instead of
     ``site``: ``texts_named`` reads all three. The engine passes over ``correction`` (data:
-    ``hash``, ``kind``, ``by``, ``reason``, ``command``), which names corrected readings, and
+    ``hash``, ``kind``, ``by``, ``reason``, ``command``), which names corrected readings,
     ``refeed`` (data: ``frame``, ``by``, ``command``): a refused frame was admitted after all; its
-    rows follow.
+    rows follow, and ``warning`` (data: a ``bulletins.Bulletin``, ``via``, ``command``): what an
+    issuer of official warnings said.
     """
 
     type: str

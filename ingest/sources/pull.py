@@ -92,6 +92,22 @@ def fetched(client: httpx.Client, url: str, *, max_bytes: int = MAX_BYTES) -> by
         raise Passing(tls_trouble(error, host) or f"{type(error).__name__}: {error}") from error
 
 
+def asked(
+    client: httpx.Client, url: str, stop: threading.Event, *, max_bytes: int = MAX_BYTES
+) -> bytes:
+    """Return what stands at an address, tried three times while nothing comes; see fetched."""
+    for attempt in Retrying(
+        retry=retry_if_exception_type(Passing),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=5.0),
+        sleep=sleep_using_event(stop),
+        reraise=True,
+    ):
+        with attempt:
+            return fetched(client, url, max_bytes=max_bytes)
+    raise AssertionError  # reraise leaves no other way
+
+
 class PullSource:
     """One address in a thread of its own."""
 
@@ -142,7 +158,7 @@ class PullSource:
                 return
         name = self._settings.name
         try:
-            body = self._asked(client)
+            body = asked(client, self._settings.url, self._stop)
         except NotServed as error:
             if str(error) != self.trouble:
                 log.warning("nothing was pulled", source=name, reason=str(error))
@@ -155,15 +171,3 @@ class PullSource:
         metrics.PULLS.labels(name, "came").inc()
         self._came.set(time.time())
         self._intake.put(body, transport="pull", path=self._settings.path)
-
-    def _asked(self, client: httpx.Client) -> bytes:
-        for attempt in Retrying(
-            retry=retry_if_exception_type(Passing),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.5, max=5.0),
-            sleep=sleep_using_event(self._stop),
-            reraise=True,
-        ):
-            with attempt:
-                return fetched(client, self._settings.url)
-        raise AssertionError  # reraise leaves no other way

@@ -26,6 +26,7 @@ from lifeline.console import (
     orders,
     reload_route,
     view,
+    warning_routes,
     work_orders,
 )
 from lifeline.console.access import Access, Asking, is_secure, sight_of, who
@@ -61,6 +62,7 @@ def create_app(desk: Desk) -> FastAPI:
     orders.install(app, desk)
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
+    warning_routes.install(app, desk)
     reload_route.install(app, desk)
     login_routes.install(app, desk)
     asset_routes.install(app, desk, STATIC)

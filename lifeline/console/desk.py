@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.bulletins.board import Board
 from lifeline.console.city_map import Maps
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lifeline.bulletins.feed import FeedSettings
+    from lifeline.bulletins.subscriber import TopicSettings
     from lifeline.clock import Clock
     from lifeline.console.city_map import Tiles
     from lifeline.console.guard import Proxy
@@ -54,6 +57,10 @@ class ServeSettings:
     cap: CapSender = field(default_factory=CapSender)
     cap_outlet: CapOutletSettings | None = None  # the platform above
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
+    warnings_key: bytes | None = field(default=None, repr=False)  # None: nobody posts warnings
+    warning_senders: tuple[str, ...] = ()  # the only ones believed; () = whoever the way lets in
+    warning_feed: FeedSettings | None = None
+    warning_topic: TopicSettings | None = None
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 32
@@ -144,6 +151,7 @@ class Desk:
     """By who may see what: (revision, what `view.state` made of it)."""
     stand_in: StandIn = field(init=False)
     doorman: Doorman = field(init=False)
+    board: Board = field(init=False)  # official warnings
     sights: Sights = field(default_factory=Sights)
     maps: Maps = field(default_factory=Maps)
     finder: Finder = field(default_factory=Finder)
@@ -151,3 +159,9 @@ class Desk:
     def __post_init__(self) -> None:
         self.stand_in = StandIn(self.ledger)
         self.doorman = Doorman(self.ledger, self.settings.login)
+        self.board = Board(
+            self.ledger,
+            senders=self.settings.warning_senders,
+            simulation=lambda: self.keeper.simulation,
+            changed=self.bell.ring,
+        )

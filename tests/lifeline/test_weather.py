@@ -11,7 +11,7 @@ from ingest.frame import Frame
 from lifeline.config import config_of
 from lifeline.doctor import examine
 from lifeline.new_site import write_new_site
-from lifeline.weather_entries import pulls_of
+from lifeline.weather_entries import feed_of, pulls_of, topic_of, warnings_key_of
 from rules.language import compile_plan, load_rules
 from rules.problems import Invalid
 from rules.registry_file import registry_of
@@ -63,6 +63,37 @@ def test_the_page_s_table_is_a_configuration(folder):
     assert pull.path == f"pull/bureau/{DEVICE}"
     assert pull.every_s == 600
     assert pull.headers == {"Authorization": "Bearer t0ken-of-the-bureau"}
+
+
+def test_the_page_s_table_of_warnings_is_a_configuration(folder):
+    (folder / "secrets").mkdir(exist_ok=True)
+    (folder / "secrets" / "warnings-key").write_text("0123456789abcdef0123456789abcdef\n")
+    config = config_of(folder, GOOD.split("[weather", maxsplit=1)[0] + block("toml warnings"))
+    assert feed_of(config).hosts == ("cap.example.org",)
+    assert topic_of(config).topic == "warnings/cap"
+    assert topic_of(config).host == "broker.example"
+    assert warnings_key_of(config) == b"0123456789abcdef0123456789abcdef"
+    assert "abcdef" not in repr(feed_of(config))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "no way in"),
+        ('url = "http://warnings.example/cap"\n', "only https:// is asked"),
+        ('topic = "lifeline/v1/x/up"\n', "the devices'"),
+        ('topic = "warnings/+"\n', "topic"),
+        ('secret_file = "short"\n', "6 characters"),
+        ('secret = "x"\n', "secret_file"),
+        ('url = "https://a.example/"\nsenders = ["a b"]\n', "senders"),
+    ],
+)
+def test_a_wrong_table_of_warnings_is_told_with_its_remedy(folder, lines, said):
+    (folder / "short").write_text("abcdef")
+    head = GOOD.split("[weather", maxsplit=1)[0]
+    with pytest.raises(Invalid) as invalid:
+        config_of(folder, head + "[warnings]\n" + lines)
+    assert said in str(invalid.value.problems[0])
 
 
 def test_an_address_with_a_key_stands_in_a_file(folder):
