@@ -15,6 +15,7 @@ from ingest.intake import Intake
 from ingest.journal import JournalReader, durable_end
 from ingest.limits import IngestLimits
 from ingest.service import Ingest
+from lifeline.bulletins.cap_in import read_cap
 from lifeline.clock import Clock
 from lifeline.ledger import mirror
 from lifeline.ledger.tables import COMMAND
@@ -26,7 +27,7 @@ from tests.intake_site import site
 from tests.lifeline.caps import at, cap, info
 from tests.lifeline.desk_kit import desk_of
 from tests.lifeline.people_kit import add, log_in
-from tests.lifeline.small_city import SmallCity, serving, until
+from tests.lifeline.small_city import GAS, SmallCity, serving, until
 
 KEY = b"0123456789abcdef-warnings"
 URL = "/api/hooks/warnings"
@@ -201,6 +202,15 @@ def test_a_warning_is_one_control_record_of_the_journal(tmp_path):
     (held,) = desk.board.held(time.time_ns())
     assert bulletin_of(record.data) == held.bulletin
     desk.ledger.close()
+
+
+def test_the_engine_passes_over_a_warning_and_goes_on_judging(city, http):
+    city.append(
+        Control("warning", {**read_cap(cap()).data(), "via": "http", "command": "warning-1"})
+    )
+    city.send(GAS, 1.3)
+    (alarm,) = until(lambda: http.get("/api/alarms").json()["alarms"])
+    assert alarm["rule"] == "ch4-space"
 
 
 def test_the_longest_warning_that_is_taken_fits_the_control_socket(tmp_path):
