@@ -53,6 +53,7 @@ _NEEDED = {
     "field": ("asset", "event", "command"),
     "correction": ("hash", "kind", "by", "reason", "command"),
     "refeed": ("by", "command"),
+    "warning": ("identifier", "sender", "kind", "command"),
 }
 
 

@@ -47,7 +47,7 @@ class Frame(NamedTuple):
     """
 
     payload: bytes
-    transport: str  # mqtt | coap | replay | datagram (at the CoAP port, not CoAP)
+    transport: str  # mqtt | coap | pull | replay | datagram (at the CoAP port, not CoAP)
     path: str
     receive_ns: int
     content_format: int | None = None  # CoAP only

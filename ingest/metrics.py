@@ -70,6 +70,8 @@ STALE_ACKS = Counter(
 UNACKED_QOS0 = Counter(
     "lifeline_mqtt_qos0_total", "Messages published at QoS 0: journaled, but nobody would resend"
 )
+PULLS = Counter("lifeline_pulls_total", "Documents asked for at an address", ["source", "result"])
+PULLED_AT = Gauge("lifeline_pulled_at_seconds", "Unix time of the last one that came", ["source"])
 SHED_STEP = Gauge(
     "lifeline_shed_step", "What is shed: 0 nothing, 1 waveforms, 2 and info, 3 and maintenance"
 )

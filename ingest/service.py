@@ -27,7 +27,7 @@ from ingest.refeed import fed
 from ingest.room import Room
 from ingest.site_change import registry_named
 from ingest.sources import Source, SourceDied
-from ingest.sources.chosen import sources_of
+from ingest.sources.chosen import CoapSettings, MqttSettings, PullSettings, sources_of
 from ingest.store.corrections import TYPE as CORRECTION
 from ingest.store.corrections import check as check_correction
 from rules.problems import Invalid
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from ingest.codecs.json_mapping import Mapping
     from ingest.intake import Item
-    from ingest.sources.coap import CoapSettings
-    from ingest.sources.mqtt import MqttSettings
     from rules.readings import Body
     from rules.registry import Registry
 
@@ -61,6 +59,7 @@ def run_ingest(
     stop: threading.Event,
     mqtt: MqttSettings | None = None,
     coap: CoapSettings | None = None,
+    pulls: Sequence[PullSettings] = (),
     tick_s: float = 1.0,
     mappings: Sequence[Mapping] = (),
     limits: IngestLimits | None = None,
@@ -85,7 +84,7 @@ def run_ingest(
     limits = limits or IngestLimits()
     intake = Intake(clock, limit_bytes=limits.queue_bytes)
     admission = Admission(registry, mappings=mappings)
-    sources = sources_of(mqtt, coap, admission, intake)
+    sources = sources_of(mqtt, coap, admission, intake, pulls)
     run = data / "run"
     run.mkdir(parents=True, exist_ok=True)
     with WakeServer(run / "journal.sock") as wake, ExitStack() as ending:

@@ -36,6 +36,7 @@ from lifeline.photo_entries import PhotosEntry
 from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
 from lifeline.tls_option import PAGE, check_tls, with_tls
 from lifeline.toml_text import TomlDocument, read_toml
+from lifeline.weather_entries import WarningsEntry, WeatherEntry, check_weather
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
 from rules.yaml_text import raise_errors
@@ -47,6 +48,9 @@ FILE_NAME: Final = "city.toml"
 DAY_NS: Final = 86_400 * 10**9
 HOUR_NS: Final = 3_600 * 10**9
 Key = tuple[str, ...]  # (table, key), or (table, kind, name, key)
+_WITH_FILES: Final = (
+    "mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders", "cap", "warnings",
+)  # fmt: skip
 _REMEDIES: Final[dict[Key, str]] = {
     ("influx", "token_file"): "`lifeline influx setup` makes it, or write a token there",
 }
@@ -194,6 +198,8 @@ class CityEntry(Strict):
     route: list[RouteEntry] = Field(default=[])
     work_orders: WorkOrdersEntry | None = None
     cap: CapEntry | None = None
+    weather: dict[OutletName, WeatherEntry] = Field(default={})
+    warnings: WarningsEntry | None = None
     reload: ReloadEntry = ReloadEntry()
 
 
@@ -309,6 +315,7 @@ def config_of(
         check_page(config, document)
         check_addresses(config, document)
         check_outlets(config, document)
+        check_weather(config, document)
         check_incidents(entry.incidents, document)
         check_duty(config, document)
         check_tls(config, document, made=("tls", "folder") not in to_be_made)
@@ -342,9 +349,9 @@ def _check_values(config: CityConfig, document: TomlDocument, to_be_made: frozen
 
 def _named(entry: CityEntry) -> Iterator[tuple[Key, str]]:
     """Yield (place, value) of every key that names a file or a variable."""
-    tables = ("mqtt", "influx", "page", "ledger", "webhook", "heartbeat", "work_orders", "cap")
-    parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in tables]
+    parts: list[tuple[Key, Strict | None]] = [((t,), getattr(entry, t)) for t in _WITH_FILES]
     parts += [(("outlet", kind, name), part) for kind, name, part in entry.outlet.each()]
+    parts += [(("weather", name), part) for name, part in entry.weather.items()]
     for path, part in parts:
         for key in type(part).model_fields if part is not None else ():
             value = getattr(part, key)

@@ -28,6 +28,7 @@ from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
 from lifeline.reload.outcome import last
 from lifeline.time_source import discipline, zone_trouble, zone_version
+from lifeline.weather_entries import weather_troubles
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
@@ -175,6 +176,9 @@ def _servers(config: CityConfig, *, running: bool) -> Iterator[Finding]:
             yield Finding("ok", name, "reachable, takes us")
     for each in examined.answering(config):
         yield Finding(*each)
+    for name, trouble in weather_troubles(config):
+        remedy = "its device falls silent 气象数据中断; docs/weather.md" if trouble else ""
+        yield Finding("trouble" if trouble else "ok", name, trouble or "answers", remedy)
     if mqtt is not None and mqtt.user and open_to_all(config, mqtt):
         told = "takes anybody without an account 允许匿名连接: and anybody speaks for any device"
         remedy = "allow_anonymous false; lifeline registry broker-acl makes accounts and the list"

@@ -16,6 +16,7 @@ LEDGER_DOWN_SINCE = Gauge(
     "Unix time since when the ledger cannot be written and a copy stands in; 0 = it can",
 )
 OPEN_ALARMS = Gauge("lifeline_alarms_open", "Alarms that are not over", ["severity", "word"])
+WARNINGS = Counter("lifeline_warnings_total", "Official warnings that came", ["via", "result"])
 COMMANDS = Counter("lifeline_commands_total", "Operators' commands", ["type", "result"])
 MIRROR_PENDING = Gauge(
     "lifeline_commands_not_in_journal", "Commands accepted, not yet answered by ingest"

@@ -18,6 +18,8 @@ import structlog
 import uvicorn
 
 from ingest.store.history import History
+from lifeline.bulletins.feed import Feed
+from lifeline.bulletins.subscriber import Subscriber
 from lifeline.console.app import create_app
 from lifeline.console.desk import Desk, ServeSettings
 from lifeline.console.patience import MAX_CONNECTIONS, Patient
@@ -84,6 +86,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
         crew.start("mirror", lambda: _mirror(desk, stop))
         _watchers(desk, crew, stop)
         _posts(desk, crew, stop)
+        _warnings(desk, crew, stop)
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
         crew.start("photos", partial(_keep_photos, desk, stop))
         crew.start("web", lambda: server.run(sockets=[listener]))
@@ -125,6 +128,17 @@ def _posts(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
         crew.start(f"outside {post.name}", partial(_outside, desk, post, stop))
     if desk.settings.cap_outlet is not None:
         crew.start("outside cap", partial(_platform, desk, desk.settings.cap_outlet, stop))
+
+
+def _warnings(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
+    """Start who brings official warnings, and who sees that one is over."""
+    settings, problems = desk.settings, desk.flow.problems
+    if settings.warning_feed is not None:
+        feed = Feed(settings.warning_feed, desk.board)
+        crew.start("warning-feed", lambda: feed.run(problems, stop))
+    if settings.warning_topic is not None:
+        reader = Subscriber(settings.warning_topic, desk.board)
+        crew.start("warning-topic", lambda: reader.run(problems, stop))
 
 
 def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:

@@ -157,8 +157,10 @@ class Control:
     ``by``, ``reason``, ``command``; or ``window``, ``end``). Older journals have ``registry`` and
     ``rules`` (data: ``hash``) instead of ``site``: ``texts_named`` reads all three. The engine
     passes over ``field`` (what people note on site), over ``correction`` (data: ``hash``, ``kind``,
-    ``by``, ``reason``, ``command``), which names corrected readings, and over ``refeed`` (data:
-    ``frame``, ``by``, ``command``): a refused frame was admitted after all; its rows follow.
+    ``by``, ``reason``, ``command``), which names corrected readings, over ``refeed`` (data:
+    ``frame``, ``by``, ``command``): a refused frame was admitted after all; its rows follow, and
+    over ``warning`` (data: a ``bulletins.Bulletin``, ``via``, ``command``): what an issuer of
+    official warnings said.
     """
 
     type: str

@@ -18,6 +18,7 @@ __all__ = [
     "COAP_FORMATS",
     "CODECS",
     "MQTT_FILTER",
+    "PULLED",
     "TOPIC_FORMS",
     "Routing",
     "compact",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 MQTT_FILTER = "lifeline/v1/+/+"
+PULLED = "pull/"
+"""Paths of what was pulled begin so; who publishes under it at a broker is not listened to."""
 
 _LIFELINE_JSON = MappedJson(LIFELINE)
 
@@ -57,7 +60,8 @@ class Routing:
 
     def __init__(self, mappings: Sequence[Mapping] = ()) -> None:
         self._mapped = [(m.topic_pattern(), _reader(m)) for m in mappings]
-        self.subscriptions = tuple(m.subscription for m in mappings)
+        asked = (m.subscription for m in mappings)
+        self.subscriptions = tuple(each for each in asked if not each.startswith(PULLED))
 
     def of(self, frame: Frame) -> tuple[str, Codec]:
         """Return the device the path names ("" where only the payload does) and the codec.
@@ -71,6 +75,8 @@ class Routing:
             return self._of_coap(frame)
         if frame.transport == "datagram":
             raise Undecodable("coap", f"{len(frame.payload)} bytes that are no CoAP message")
+        if frame.transport == "mqtt" and frame.path.startswith(PULLED):
+            raise Undecodable("topic", f"{frame.path[:120]!r} is for what is pulled")
         found = _TOPIC.fullmatch(frame.path)
         if found:
             return found["device"], CODECS[TOPIC_FORMS[found["form"]]]

@@ -203,6 +203,7 @@ def broker_acl(
     json_file: Json = None,
 ) -> None:
     """Write mosquitto's ACL and accounts: a device may publish its own topics, nothing else."""
+    from ingest.codecs import PULLED
     from ingest.codecs.mapping_file import load_mappings
     from lifeline import broker_acl as made
     from lifeline.config import load_config
@@ -214,9 +215,12 @@ def broker_acl(
     if mqtt is None or not mqtt.user:
         said = f"{site / 'city.toml'}: [mqtt] names no user and password_file: City Lifeline needs "
         raise Missing(said + "an account of its own where devices have theirs")
-    mappings = load_mappings(site / "mappings")
+    every = load_mappings(site / "mappings")
+    mappings = [each for each in every if not each.topic.startswith(PULLED)]
     who = made.speakers(load_registry(config.registry), mappings)
     filters = [*mqtt.topics, *(one.subscription for one in mappings)]
+    if config.entry.warnings is not None and config.entry.warnings.topic is not None:
+        filters.append(config.entry.warnings.topic)
     acl = made.acl_text(who, user=mqtt.user, filters=filters)
     screen = Console(highlight=False, soft_wrap=True)
     for topic in who.shared:

@@ -58,6 +58,7 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/login/{name}"): OPEN,
     ("GET", "/healthz"): OPEN,
     ("POST", "/api/hooks/work-orders"): OPEN,  # signed
+    ("POST", "/api/hooks/warnings"): OPEN,  # signed
     ("GET", "/"): Needs(Role.VIEWER),
     ("GET", "/static"): Needs(Role.VIEWER),
     ("GET", "/vendor/{name}"): Needs(Role.VIEWER),
@@ -68,6 +69,7 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/state"): Needs(Role.VIEWER),
     ("GET", "/api/stream"): Needs(Role.VIEWER),
     ("GET", "/api/health"): Needs(Role.VIEWER),
+    ("GET", "/api/warnings"): Needs(Role.VIEWER),
     ("GET", "/api/map"): Needs(Role.VIEWER),
     ("GET", "/api/map/columns"): Needs(Role.VIEWER),
     ("GET", "/api/find"): Needs(Role.VIEWER),

@@ -29,6 +29,7 @@ from lifeline.console import (
     reload_route,
     shift_routes,
     view,
+    warning_routes,
     work_orders,
 )
 from lifeline.console.access import Access, Asking, is_secure, sight_of, who
@@ -65,6 +66,7 @@ def create_app(desk: Desk) -> FastAPI:
     orders.install(app, desk)
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
+    warning_routes.install(app, desk)
     reload_route.install(app, desk)
     duty_routes.install(app, desk)
     shift_routes.install(app, desk)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lifeline.bulletins.board import Board
 from lifeline.console.city_map import Maps
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lifeline.bulletins.feed import FeedSettings
+    from lifeline.bulletins.subscriber import TopicSettings
     from lifeline.clock import Clock
     from lifeline.console.city_map import Tiles
     from lifeline.console.guard import Proxy
@@ -58,6 +61,10 @@ class ServeSettings:
     cap_outlet: CapOutletSettings | None = None  # the platform above
     duty: DutySettings = field(default_factory=DutySettings)
     work_orders: bytes | None = field(default=None, repr=False)  # None: nobody posts back
+    warnings_key: bytes | None = field(default=None, repr=False)  # None: nobody posts warnings
+    warning_senders: tuple[str, ...] = ()  # the only ones believed; () = whoever the way lets in
+    warning_feed: FeedSettings | None = None
+    warning_topic: TopicSettings | None = None
     public_url: str = ""  # where people find the page
     sign_of_life: SignOfLifeSettings | None = None
     max_streams: int = 64
@@ -150,6 +157,7 @@ class Desk:
     stand_in: StandIn = field(init=False)
     doorman: Doorman = field(init=False)
     photos: Photos = field(init=False)
+    board: Board = field(init=False)  # official warnings
     sights: Sights = field(default_factory=Sights)
     written: Written = field(default_factory=Written)
     maps: Maps = field(default_factory=Maps)
@@ -159,3 +167,9 @@ class Desk:
         self.stand_in = StandIn(self.ledger)
         self.photos = Photos(self.data / "photos", self.settings.photos)
         self.doorman = Doorman(self.ledger, self.settings.login)
+        self.board = Board(
+            self.ledger,
+            senders=self.settings.warning_senders,
+            simulation=lambda: self.keeper.simulation,
+            changed=self.bell.ring,
+        )

@@ -14,13 +14,15 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
 
 from lifeline import metrics
+from lifeline.bulletins.cap_in import MAX_BYTES
 from lifeline.console.access import shown_token
 from lifeline.console.answers import problem
+from lifeline.notify.cap import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +31,9 @@ MAX_BODY_BYTES = 64 << 10
 PHOTOS = re.compile(r"/api/field/[^/]+/photo")
 """Where bodies may be longer: `PHOTO_BODY_BYTES`, read only once the role is known."""
 PHOTO_BODY_BYTES = 6 << 20
+JSON: Final = "application/json"
+_OTHER_FORMS: Final = {"/api/hooks/warnings": (CONTENT_TYPE, MAX_BYTES)}
+"""Routes whose body is no JSON; of a type that no form of another page can send."""
 Refused = tuple[str, int, str, dict[str, str]]
 """(reason as it is counted, status, message, what it names)."""
 
@@ -128,8 +133,7 @@ class Guard:
             return ours
         if scope["method"] in ("GET", "HEAD"):
             return None
-        most = PHOTO_BODY_BYTES if PHOTOS.fullmatch(scope["path"]) else MAX_BODY_BYTES
-        return _foreign(headers, ours) or _unfit(headers, most)
+        return _foreign(headers, ours) or _unfit(headers, scope["path"])
 
     def _called(self, scope: Scope, headers: Headers) -> str | Refused:
         """Return the origin our own page has for who asks this, "" = it is no page."""
@@ -165,13 +169,14 @@ def _foreign(headers: Headers, ours: str) -> Refused | None:
     return None
 
 
-def _unfit(headers: Headers, most: int) -> Refused | None:
+def _unfit(headers: Headers, path: str) -> Refused | None:
     """Return what is wrong with the form of an order's body."""
+    longest = PHOTO_BODY_BYTES if PHOTOS.fullmatch(path) else MAX_BODY_BYTES
+    wanted, most = _OTHER_FORMS.get(path, (JSON, longest))
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        remedy = "send Content-Type: application/json"
-        said = {"field": "Content-Type", "value": kind, "remedy": remedy}
-        return "type", 415, "commands are JSON", said
+    if kind != wanted:
+        said = {"field": "Content-Type", "value": kind, "remedy": f"send Content-Type: {wanted}"}
+        return "type", 415, "commands are JSON" if wanted == JSON else f"this is {wanted}", said
     length = headers.get("content-length", "")
     if "transfer-encoding" in headers:  # it wins over a length: the body has any
         length = ""

@@ -75,6 +75,14 @@ _SYSTEM_WORDS = {
         "en": "FAILED its proof test: it would not warn; replace or repair it, then test again",
         "zh": "功能测试未通过，不能有效报警；请维修或更换后复测",
     },
+    "warning-unreadable": {
+        "en": "an official warning came that cannot be read; ask its issuer (GET /api/warnings)",
+        "zh": "收到无法解析的官方预警，请与发布单位核实（GET /api/warnings）",
+    },
+    "warning-feed": {
+        "en": "official warnings do not come from where they are published; docs/runbook.md",
+        "zh": "官方预警来源中断，请人工关注预警发布；见 docs/runbook.md",
+    },
     "clock-step": {
         "en": "this machine's clock was set; times and durations around it may be wrong",
         "zh": "本机时钟被调整，前后的时间和持续时长可能有误",

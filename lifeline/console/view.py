@@ -26,6 +26,7 @@ COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
 SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
 STALE_AFTER_S = 60.0
 MOST_OPEN = 5_000
+MOST_WARNINGS = 20
 MOST_DRAWN = 64  # kinds of sight
 TROUBLE = "the system is in trouble; whoever runs the city sees it 系统有故障，请联系城市平台值班员"
 
@@ -255,6 +256,7 @@ def pulse(desk: Desk, sight: Sight | None = None) -> dict[str, Any]:
         announced = None
     return {
         "now_ms": now_ns // 1_000_000,
+        "warnings": _warnings(desk, now_ns),
         "flood": {"since_ms": ms(flood.since_ns), "announced": announced},
         "factor": desk.clock.factor,
         "data_age_s": age_s,
@@ -265,6 +267,18 @@ def pulse(desk: Desk, sight: Sight | None = None) -> dict[str, Any]:
         "heartbeat_age_s": round(seen.age_s, 1),
         "problems": problems,
     }
+
+
+def _warnings(desk: Desk, now_ns: int) -> list[dict[str, Any]]:
+    """Return the official warnings that hold, without what only a list of them needs."""
+    try:
+        held = desk.board.standing(now_ns)
+    except Unavailable as error:
+        desk.flow.problems["warnings"] = f"warnings cannot be read 预警无法读取: {error}"
+        return []
+    desk.flow.problems.pop("warnings", None)
+    left_out = ("polygons", "references", "description", "codes")
+    return [{k: v for k, v in each.items() if k not in left_out} for each in held[:MOST_WARNINGS]]
 
 
 def _domains(site: Site | None, sight: Sight) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -136,6 +137,28 @@ COMMAND = Table(
     Column("control", Text, nullable=False),  # the Control record's JSON
     Column("mirrored_offset", BigInteger, nullable=True, index=True),  # NULL = not in the journal
     Column("refusals", Integer, nullable=False, default=0),
+    sqlite_autoincrement=True,
+)
+
+BULLETIN = Table(
+    "bulletin",
+    METADATA,
+    Column("key", String(512), primary_key=True),  # sender,identifier
+    Column("sent_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False, index=True),
+    Column("taken_ns", BigInteger, nullable=False),
+    Column("via", String(32), nullable=False),
+    Column("state", Text, nullable=False),  # the Bulletin as JSON
+)
+
+BULLETIN_REFUSED = Table(
+    "bulletin_refused",
+    METADATA,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("taken_ns", BigInteger, nullable=False),
+    Column("via", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 

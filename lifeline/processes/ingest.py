@@ -12,6 +12,7 @@ from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
 from lifeline.reachable import broker_port
 from lifeline.retention import Bounds, Retention
+from lifeline.weather_entries import pulls_of
 from rules.language import compile_plan, rules_from_bytes
 from rules.registry_codec import content_hash, registry_from_bytes
 
@@ -61,6 +62,7 @@ def run(context: Context) -> None:
             stop=context.stop,
             mqtt=mqtt_settings(config),
             coap=CoapSettings(host=coap.bind, port=coap.port) if coap else None,
+            pulls=pulls_of(config),
             tick_s=tick_s(context.origin.factor),
             limits=IngestLimits(
                 segment_bytes=int(journal.segment_mb * 2**20), raw_age_ns=journal.raw_keep

@@ -15,6 +15,7 @@ from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
 from lifeline.people.doorman import LoginRules
 from lifeline.serve import ServeSettings, run_serve
+from lifeline.weather_entries import feed_of, topic_of, warnings_key_of
 from rules.flood import FloodLimits
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def run(context: Context) -> None:
         cap_outlet=cap_outlet_of(config),
         duty=duty_of(config.entry),
         work_orders=_work_orders(config),
+        warnings_key=warnings_key_of(config),
+        warning_senders=tuple(config.entry.warnings.senders) if config.entry.warnings else (),
+        warning_feed=feed_of(config),
+        warning_topic=topic_of(config),
         public_url=config.page_url,
         sign_of_life=_sign_of_life(config),
         map_file=context.site / "map.geojson",

@@ -10,8 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from lifeline.bench.page.browser import chromium
+from tests.lifeline.caps import cap
 from tests.lifeline.people_kit import PASSWORD, add
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving
+from tests.lifeline.test_warnings import KEY, post
 
 pytestmark = pytest.mark.real
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -38,7 +40,8 @@ def site(tmp_path_factory):
     for value in (0.7, 1.2, 1.3):
         city.send(LEVEL, value)
     add(city.data, "li")
-    with serving(city.data, ready="/login") as http:
+    with serving(city.data, ready="/login", warnings_key=KEY) as http:
+        assert post(http, cap()).status_code == 200
         yield city, http
     city.close()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lifeline.bulletins.cap_in import read_cap
 from lifeline.console.access import OPEN, ROUTES
 from lifeline.console.app import create_app
 from rules.incidents.grouping import incident_id
@@ -30,6 +31,8 @@ PAGES = {
     "/api/openapi.json",
 }
 """Files of the page: no API."""
+XML = "/api/hooks/warnings"
+"""The one body that is no JSON."""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,10 @@ def test_every_body_has_an_example_that_is_one_and_that_the_route_takes(document
     bodies = [(p, o) for m, p, o in operations(document) if "requestBody" in o]
     assert len(bodies) == sum(method == "POST" for method, _ in ROUTES)
     for path, operation in bodies:
+        if path == XML:  # its example is read by its own reader
+            told = operation["requestBody"]["content"]["application/cap+xml"]["schema"]
+            assert read_cap(told["examples"][0].encode()).severity == 3
+            continue
         schema = body_schema(document, operation)
         assert schema["examples"], path
         for example in schema["examples"]:
@@ -130,7 +137,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=12,
 )
-POSTS = [p for m, p in ROUTES if m == "POST" and p != "/logout"]
+POSTS = [p for m, p in ROUTES if m == "POST" and p not in ("/logout", XML)]
 QUERIES = {
     "/api/alarms": ("ended", "min_severity", "rule", "subject", "word", "limit"),
     "/api/incidents": ("over", "limit"),

@@ -13,6 +13,7 @@ import * as session from "./session.js";
 import * as sound from "./sound.js";
 import { library } from "./trend.js";
 import * as wall from "./wall.js";
+import * as warnings from "./warnings.js";
 import { clock, keys, lang, length, pick, say, toggle } from "./words.js";
 
 const UNDO_MS = 10000;
@@ -123,6 +124,7 @@ function top() {
   const problems = [...Object.values(pulse.problems ?? {}), ...(state.more ? [say("more")] : [])];
   const flood = pulse.flood ?? {};
   put("flood", say("flood", clock(flood.since_ms, state.zone), flood.announced ?? "–"), Boolean(flood.since_ms));
+  warnings.draw(pulse.warnings ?? [], view);
   put("problems", problems.join(" · "), problems.length > 0);
   put("by-label", say("operator"));
   put("foot", [say("safety"), ...(pulse.watched === false ? [say("unwatched")] : []), ...blinds].join("   ·   "));

@@ -2,6 +2,10 @@
 const WORDS = {
   live: ["live", "实时"], simulation: ["simulation", "仿真"], replay: ["replay", "回放"],
   banner: ["演练 · SIMULATION — these are not real readings; nobody outside is notified", "演练 · 仿真 — 非真实数据，不对外通知"],
+  warnings: {
+    name: ["official warnings", "官方预警"], official: ["Official warning:", "官方预警："], exercise: ["EXERCISE, official warning:", "演练 · 官方预警："],
+    times: ["sent {0}, until {1}", "{0} 发布，至 {1}"],
+  },
   dataAge: ["data {0} old", "数据更新于 {0}前"], noData: ["no data yet", "尚无数据"],
   silent: ["{0} silent", "失联 {0} 台"],
   notApproved: ["default limits, not approved for this site", "默认限值，未经本地批准"],
