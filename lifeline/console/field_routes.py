@@ -108,7 +108,7 @@ class ResultBody(_Body):
     model_config = _like(of="0123456789ab", passed=True, found=2.31, left=2.2, text="span set")
 
     of: CommandId  # the id of the calibration's entry, or the command that ordered it
-    passed: bool
+    passed: Annotated[bool, Field(strict=True)]
     found: Reading | None = None
     left: Reading | None = None
     text: Text = ""

@@ -19,6 +19,7 @@ async function fresh(request, kept) {
     if (answer.ok && !answer.redirected) await shelf.put(kept, answer.clone());
     return answer;
   });
+  asked.catch(() => {}); // told below, or too late for anybody
   const late = new Promise((done) => setTimeout(done, PATIENCE_MS)).then(() => shelf.match(kept));
   try {
     return (await Promise.race([asked, late])) ?? (await asked);
