@@ -101,10 +101,11 @@ class IncidentBook:
     ) -> None:
         self._connection, self._places, self._simulation = connection, places, simulation
         self._held: _Open | None = None
-        self._joined: set[str] = set()  # alarms that joined one that was there
+        self._joined: set[str] = set()  # alarms that joined one that was there, by this event
 
     def take(self, event: Event, changed: Sequence[Alarm]) -> None:
         """Fold one event in, with the alarms that it changed."""
+        self._joined.clear()
         if event.type not in FOLLOWED or not changed:
             return
         if self._held is None:
@@ -115,8 +116,11 @@ class IncidentBook:
             self._note(change, event.receive_ns)
 
     def named_in(self, rows: list[dict[str, Any]], alarm_id: str) -> list[dict[str, Any]]:
-        """Return messages with the incident the alarm belongs to named in them."""
-        group = self._held.grouping.of(alarm_id) if self._held is not None and rows else None
+        """Return messages of the event just taken with the incident of its alarm named in them.
+
+        They are the same however events are gathered into appends.
+        """
+        group = self._open.grouping.of(alarm_id) if rows else None
         if group is None:
             return rows
         said = {

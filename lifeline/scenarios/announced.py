@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rules.alarm_fold import AlarmFold
+from rules.alarms import Hold
 from rules.events import EventType
 
 if TYPE_CHECKING:
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
     from lifeline.backtest.episodes import Episode
     from rules.events import Event
 
-_TELLING: Final = (EventType.RAISED, EventType.ESCALATED, EventType.CONFIRMED)
+_TELLING: Final = (
+    EventType.RAISED, EventType.ESCALATED, EventType.CONFIRMED, EventType.UNSUPPRESSED,
+)  # fmt: skip
 
 
 class Told:
-    """Announcements by alarm key. Nobody acknowledges, no flood folds: the most that is told."""
+    """Announcements by alarm key. Nobody acknowledges, no flood folds: the most that is told.
+
+    What another alarm explains (an inhibit) is told to nobody, as the ledger tells it.
+    """
 
     def __init__(self) -> None:
         self._fold = AlarmFold()
@@ -31,7 +37,9 @@ class Told:
                 continue
             self._seq += 1
             step = self._fold.apply(event, self._seq)
-            if event.type in _TELLING and event.announce and step.announce:
+            if event.type not in _TELLING or not (event.announce and step.announce):
+                continue
+            if not any(s.hold is not Hold.OUT_OF_SERVICE for s in step.changed[-1].suppression):
                 self._at.setdefault(event.alarm_key, []).append(event.receive_ns)
 
     def of(self, episode: Episode) -> bool:
