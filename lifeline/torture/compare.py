@@ -30,6 +30,7 @@ from lifeline.torture.processes import NAMES, log_of
 from lifeline.torture.site import GATEWAYS, LEAST_SEVERITY, MODULES, NO_FLOOD
 from rules.engine import Engine
 from rules.events import EventType, decode, encode
+from rules.incidents.places import Places
 from rules.judge import JUDGED, LATE, Judge
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def compare(left: Tortured, points: list[Point], receiver: Receiver) -> dict[str
     }
     lines = event_lines(left.data)
     events = [decode(line) for line in lines]
-    ledger_lost, ledger_twice, wanted = _ledger(left.data, events)
+    ledger_lost, ledger_twice, wanted = _ledger(left.data, events, registry)
     messages_missing, messages_wrong = _notifications(wanted, receiver)
     twice = {
         "event in the log": _repeats(events),
@@ -187,13 +188,18 @@ def _fresh_log(data: Path, records: list[Record]) -> list[bytes]:
     return [encode(event) for event in engine.fold(records)]
 
 
-def _ledger(data: Path, events: list[Event]) -> tuple[int, int, dict[int, dict[str, Any]]]:
+def _ledger(
+    data: Path, events: list[Event], registry: Registry
+) -> tuple[int, int, dict[int, dict[str, Any]]]:
     """Return (events missing, events too many, the notifications a fresh ledger would send)."""
     outlet = WebhookSettings(url="", secret=b"", min_severity=LEAST_SEVERITY).outlet
     kept = Ledger(f"sqlite:///{data / 'ledger.sqlite'}")
     with tempfile.TemporaryDirectory() as name:
         fresh = Ledger(
-            f"sqlite:///{Path(name) / 'fresh.sqlite'}", outlets=(outlet,), flood=NO_FLOOD
+            f"sqlite:///{Path(name) / 'fresh.sqlite'}",
+            outlets=(outlet,),
+            flood=NO_FLOOD,
+            places=lambda: Places(registry=registry),
         )
         _fill(fresh, events, _of_the_clock(kept))
         wanted = {int(row.seq): json.loads(row.body) for row in fresh.due(limit=ALL)}

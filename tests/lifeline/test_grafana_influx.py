@@ -15,6 +15,7 @@ LONG = {
     ("drain", "drain-level-creeps"),
     ("drain", "drain-level-stands"),
     ("bridge", "bridge-tilt-drift"),
+    ("water", "water-night-flow"),  # four weeks
 }
 
 
@@ -48,6 +49,7 @@ def test_every_query_of_every_panel_is_answered_with_rows(stored, boards):
     quiet |= {
         ("lifeline-bridge-modal.json", "Open alarms · 未结束报警"),
         ("lifeline-data-quality.json", "Silent devices · 失联设备"),  # it speaks again
+        ("lifeline-channel.json", "Value and what was expected · 数值与预期"),  # seasonal: weeks
     }
     # steps over hours have no score in a city's first hour
     short = {
@@ -111,7 +113,8 @@ def test_chosen_values_narrow_what_is_shown(stored, boards):
         for target in panels[title]["targets"]:
             text = target["query"].replace("$channel", f"({channel.replace('/', chr(92) + '/')})")
             found = stored.ask(text)
-            assert found or "'modal'" in text, title
+            slow = "'modal'" in text or "'seasonal'" in text  # none within the demo's hour
+            assert found or slow, title
 
 
 def test_groups_of_channels_take_each_channel_once(stored):

@@ -32,6 +32,7 @@ from lifeline.torture.senders import Message
 from lifeline.torture.servers import Receiver
 from lifeline.torture.site import GATEWAYS, LEAST_SEVERITY, MODULES, NO_FLOOD
 from rules.events import decode
+from rules.incidents.places import Places
 from rules.readings import Readings, position
 
 # ---------------------------------------------------------------- the schedule
@@ -85,7 +86,10 @@ class World:
         self.receiver.server_close()
         outlet = WebhookSettings(url="", secret=b"", min_severity=LEAST_SEVERITY).outlet
         self.ledger = Ledger(
-            f"sqlite:///{self.data / 'ledger.sqlite'}", outlets=(outlet,), flood=NO_FLOOD
+            f"sqlite:///{self.data / 'ledger.sqlite'}",
+            outlets=(outlet,),
+            flood=NO_FLOOD,
+            places=lambda: Places(registry=self.registry),
         )
         self.events = [decode(line) for line in event_lines(self.data)]
         self.ledger.apply(self.events, max(e.offset for e in self.events) + 1, position=1)
