@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import uuid
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ from rules.alarms import CAUSES
 from rules.durations import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from lifeline.ledger import Ledger
     from rules.alarms import Alarm
@@ -87,7 +87,9 @@ class Reach:
                 acked_by=told["acked_by"],
                 told=told,
             )
-        with _ledger(self.folder) as ledger:
+        from lifeline.ledger.open import open_ledger
+
+        with closing(open_ledger(self.folder)) as ledger:
             alarm = local(ledger, signed_here(ledger, self.by, verb))
         return Done(
             alarm_id=alarm.alarm_id,
@@ -104,17 +106,6 @@ class Reach:
 
 
 Signed = dict[str, str]
-
-
-@contextmanager
-def _ledger(folder: Path) -> Iterator[Ledger]:
-    from lifeline.ledger.open import open_ledger
-
-    ledger = open_ledger(folder)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def signed_here(ledger: Ledger, by: str, verb: str) -> Signed:
@@ -286,11 +277,8 @@ def truth(
     from lifeline.ledger.open import open_ledger
     from lifeline.verdicts import write_truth
 
-    ledger = open_ledger(folder)
-    try:
+    with closing(open_ledger(folder)) as ledger:
         told = write_truth(ledger, out)
-    finally:
-        ledger.close()
     if as_json:
         print(json.dumps(told._asdict()))
     else:

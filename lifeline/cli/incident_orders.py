@@ -7,7 +7,7 @@ otherwise the ledger in the folder is written, which needs its files and no logi
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,9 +18,6 @@ from lifeline.cli.city_api import CaFile, Server, TokenFile  # noqa: TC001 - typ
 from rules.incidents.flow import INCIDENT_CAUSES, ORDER_NAMES, STEPS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lifeline.ledger import Ledger
     from rules.incidents.flow import Targets
 
 Id = Annotated[str, typer.Argument(help="The id from `lifeline incidents list`.")]
@@ -42,18 +39,6 @@ STEP_DOCS: Final = {
     Kind.ARRIVE: "The crew is on site.",
     Kind.MITIGATE: "The danger is under control.",
 }
-
-
-@contextmanager
-def ledger_of(folder: Path) -> Iterator[Ledger]:
-    """Open a city's ledger, and close it."""
-    from lifeline.ledger.open import open_ledger
-
-    ledger = open_ledger(folder)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def targets_of(folder: Path) -> Targets:
@@ -98,9 +83,10 @@ def _here(
 ) -> dict[str, Any]:
     from lifeline.console.incident_view import incident_json
     from lifeline.ledger.incidents import Asked, Incidents
+    from lifeline.ledger.open import open_ledger
 
     targets = targets_of(reach.folder)
-    with ledger_of(reach.folder) as ledger:
+    with closing(open_ledger(reach.folder)) as ledger:
         incidents = Incidents(ledger)
         signed = signed_here(ledger, reach.by, kind.value)
         newest = incidents.one(incident_id).handling.seq if seen is None else seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from rich.table import Table
 from lifeline.cli import incident_orders
 from lifeline.cli.alarms import COLOURS, NAMES
 from lifeline.cli.city_api import CaFile, CityApi, Server, TokenFile
-from lifeline.cli.incident_orders import AsJson, Id, Where, ledger_of, targets_of
+from lifeline.cli.incident_orders import AsJson, Id, Where, targets_of
 
 app = typer.Typer(help="Incidents: alarms of one cause, handled as one.", no_args_is_help=True)
 
@@ -70,9 +71,10 @@ def list_incidents(
 def _here(folder: Path, *, everything: bool, limit: int) -> list[dict[str, Any]]:
     from lifeline.console.incident_view import incident_json
     from lifeline.ledger.incidents import Incidents
+    from lifeline.ledger.open import open_ledger
 
     targets = targets_of(folder)
-    with ledger_of(folder) as ledger:
+    with closing(open_ledger(folder)) as ledger:
         held = Incidents(ledger).list(over=None if everything else False, limit=limit)
         now_ns = ledger.now_ns()
     return [incident_json(each, None, now_ns=now_ns, targets=targets) for each in held]
@@ -134,10 +136,11 @@ def _story_here(folder: Path, incident_id: str) -> dict[str, Any]:
     from lifeline.errors import Missing
     from lifeline.explain.alarm import site_at
     from lifeline.ledger.incidents import Incidents
+    from lifeline.ledger.open import open_ledger
     from lifeline.people.roles import ANYBODY
 
     targets = targets_of(folder)
-    with ledger_of(folder) as ledger:
+    with closing(open_ledger(folder)) as ledger:
         incidents = Incidents(ledger)
         found, events = incidents.one(incident_id), incidents.events(incident_id)
         alarms = incidents.alarms([m.alarm_id for m in found.group.members])
@@ -180,12 +183,13 @@ def cap(
     from lifeline.config import FILE_NAME, load_config
     from lifeline.explain.alarm import site_at
     from lifeline.ledger.incidents import Incidents
+    from lifeline.ledger.open import open_ledger
     from lifeline.notify.cap import CapSender
     from lifeline.notify.cap_incident import incident_xml
     from lifeline.notify.outlets import cap_sender_of
 
     config = load_config(folder) if (folder / FILE_NAME).exists() else None
-    with ledger_of(folder) as ledger:
+    with closing(open_ledger(folder)) as ledger:
         incidents = Incidents(ledger)
         found, events = incidents.one(incident_id), incidents.events(incident_id)
         alarms = incidents.alarms([m.alarm_id for m in found.group.members])

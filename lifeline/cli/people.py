@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +22,6 @@ from rich.table import Table
 from rules.durations import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lifeline.ledger import Ledger
     from lifeline.people.roles import Scope
 
@@ -59,15 +57,10 @@ Owners = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
-@contextmanager
-def _ledger(folder: Path) -> Iterator[Ledger]:
+def _ledger(folder: Path) -> closing[Ledger]:
     from lifeline.ledger.open import open_or_make
 
-    ledger = open_or_make(folder)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+    return closing(open_or_make(folder))
 
 
 def _me() -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lifeline.scenarios.files import Scenario
     from lifeline.scenarios.judge import Verdict
 
+T = TypeVar("T")
 NOT_AS_WANTED = 1  # exit code; what a person must mend is 2
 
 app = typer.Typer(
@@ -100,23 +101,26 @@ def played(
     scenarios: Sequence[Scenario], rules: Path | None, seeds: Sequence[int]
 ) -> list[Verdict]:
     """Play every variant, telling how far it is if this is a terminal."""
-    from rich.progress import track
-
     from lifeline.scenarios.run import Bench
     from rules.language.loader import load_rules
     from simulators.recording import shipped_rules
 
     bench = Bench(load_rules(rules or shipped_rules()))
+    return list(tracked(bench.play_all(scenarios, seeds), len(scenarios) * len(seeds)))
+
+
+def tracked(runs: Iterable[T], total: int) -> Iterable[T]:
+    """Return runs as they are, telling how far they are if this is a terminal."""
+    from rich.progress import track
+
     screen = Console(stderr=True)
-    return list(
-        track(
-            bench.play_all(scenarios, seeds),
-            description="playing",
-            total=len(scenarios) * len(seeds),
-            console=screen,
-            transient=True,
-            disable=not screen.is_terminal,
-        )
+    return track(
+        runs,
+        description="playing",
+        total=total,
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
     )
 
 

@@ -18,6 +18,7 @@ from lifeline.cli.scenario import (
     Seeds,
     played,
     room_to_write,
+    tracked,
     wide_screen,
 )
 
@@ -102,20 +103,14 @@ def reach(
     markdown: Markdown = None,
 ) -> None:
     """Measure what is asked of alarms: how early, how small, where; told by size beside the aim."""
-    from lifeline.scenarios.detection_page import reach_section, with_tables
+    from lifeline.scenarios.detection_page import reach_section
     from lifeline.scenarios.reach import aims, reach_scenarios
 
     room_to_write(json_file, markdown)
     verdicts = played(reach_scenarios(), rules, range(first_seed, first_seed + seeds))
     held = aims(verdicts)
     text = reach_section(held, seeds=seeds, first_seed=first_seed)
-    wide_screen().print(text, markup=False)
-    if json_file is not None:
-        told = [aim.to_json() for aim in held]
-        json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-    if markdown is not None:
-        old = markdown.read_text(encoding="utf-8")
-        markdown.write_text(with_tables(old, "reach", text), encoding="utf-8")
+    _put("reach", text, [aim.to_json() for aim in held], json_file, markdown)
 
 
 @app.command("incidents")
@@ -134,9 +129,6 @@ def incidents(
     ] = None,
 ) -> None:
     """Score grouping: one incident a cause, and no incident of two causes."""
-    from dataclasses import asdict
-
-    from lifeline.scenarios.detection_page import with_tables
     from lifeline.scenarios.files import load_scenarios
     from lifeline.scenarios.grouped import grouped, section, together
     from lifeline.scenarios.run import Bench
@@ -147,17 +139,12 @@ def incidents(
     wanted = load_scenarios(names) if names else [*load_scenarios(()), *together()]
     bench = Bench(load_rules(rules or shipped_rules()))
     chosen = range(first_seed, first_seed + seeds)
-    runs = [grouped(bench, scenario, seed) for scenario in wanted for seed in chosen]
+    pairs = [(scenario, seed) for scenario in wanted for seed in chosen]
+    runs = [grouped(bench, *pair) for pair in tracked(pairs, len(pairs))]
     page = f" --markdown {markdown}" if markdown is not None else ""
     since = f" --first-seed {first_seed}" if first_seed != 1 else ""
     text = section(runs, f"lifeline score incidents --seeds {seeds}{since}{page}")
-    wide_screen().print(text, markup=False)
-    if json_file is not None:
-        rows = [asdict(run) for run in runs]
-        json_file.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
-    if markdown is not None:
-        old = markdown.read_text(encoding="utf-8")
-        markdown.write_text(with_tables(old, "incidents", text), encoding="utf-8")
+    _put("incidents", text, [asdict(run) for run in runs], json_file, markdown)
 
 
 @app.command("file")
@@ -187,21 +174,28 @@ def _tell(
     html: Path | None,
     markdown: Path | None,
 ) -> None:
-    from lifeline.scenarios.detection_page import section, with_tables
+    from lifeline.scenarios.detection_page import section
     from lifeline.scenarios.report import page
     from lifeline.scenarios.score import by_rule, score
 
     held = score(verdicts, operators=operators)
     rules = by_rule(verdicts)
     text = section(what, held, rules if what == "quiet" else (), verdicts)
-    wide_screen().print(text, markup=False)
-    if json_file is not None:
-        told: dict[str, Any] = held.to_json()
-        told["by_rule"] = [asdict(one) for one in rules]
-        told["rows"] = [verdict.row() for verdict in verdicts]
-        json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+    told: dict[str, Any] = held.to_json()
+    told["by_rule"] = [asdict(one) for one in rules]
+    told["rows"] = [verdict.row() for verdict in verdicts]
+    _put(what, text, told, json_file, markdown)
     if html is not None:
         html.write_text(page(verdicts), encoding="utf-8")
+
+
+def _put(what: str, text: str, told: Any, json_file: Path | None, markdown: Path | None) -> None:
+    """Print a section, write what it was made of, and put it into a page."""
+    from lifeline.scenarios.detection_page import with_tables
+
+    wide_screen().print(text, markup=False)
+    if json_file is not None:
+        json_file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
     if markdown is not None:
         old = markdown.read_text(encoding="utf-8")
         markdown.write_text(with_tables(old, what, text), encoding="utf-8")

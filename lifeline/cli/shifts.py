@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from lifeline.cli.alarm_orders import command_id
 from lifeline.cli.city_api import CaFile, CityApi, Server, TokenFile
 
 hand_over = typer.Typer(help="Hand a shift over, or take one over.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def _api(server: str, token_file: Any, ca_file: Any) -> CityApi:
 
 
 def _signed(by: str) -> dict[str, str]:
-    return {"command": f"cli-{uuid.uuid4()}"} | ({"by": by} if by else {})
+    return {"command": command_id()} | ({"by": by} if by else {})
 
 
 def _told(held: dict[str, Any], *, as_json: bool) -> None:

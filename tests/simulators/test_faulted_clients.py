@@ -230,12 +230,13 @@ def test_each_device_is_a_client_and_what_faults_did_is_what_servers_received():
     assert len(spoke) > 5
 
 
-def stop_when_all_speak(file, stop):
-    """Wait for 300 modules and 500 readings; a busy machine takes its time."""
+def stop_when_all_speak(file, stop, coap):
+    """Wait for 300 modules, 500 readings and more than 5 modules heard, as the machine allows."""
     ends_s = time.monotonic() + 60
     while time.monotonic() < ends_s:
         told = json.loads(file.read_text()) if file.exists() else {"clients": {}}
-        if told["clients"].get("coap") == 300 and told["readings_acked"] > 500:
+        heard = len({frame.path for frame in list(coap.frames)}) > 5
+        if heard and told["clients"].get("coap") == 300 and told["readings_acked"] > 500:
             break
         time.sleep(0.2)
     stop.set()
@@ -250,7 +251,7 @@ def test_hundreds_of_clients_of_a_large_city_speak_from_one_process(tmp_path):
     clean = scenario_of("clean.yaml", CLEAN + "profile: bozhou\n")
     with servers.mosquitto() as broker:
         stop = threading.Event()
-        threading.Thread(target=stop_when_all_speak, args=(tmp_path / "s.json", stop)).start()
+        threading.Thread(target=stop_when_all_speak, args=(tmp_path / "s.json", stop, coap)).start()
         told = run_city(
             registry=registry,
             scenario=clean,
@@ -267,5 +268,5 @@ def test_hundreds_of_clients_of_a_large_city_speak_from_one_process(tmp_path):
     gateways = Counter(registry.devices.transport)["mqtt"]
     assert gateways - 2 <= told["clients"]["mqtt"] <= gateways  # all that have channels
     assert told["clients"]["coap"] == 300
-    assert coap.frames  # how many had spoken when all were there depends on the machine
+    assert len({frame.path for frame in coap.frames}) > 5
     assert told["readings_acked"] == told["readings_sent"] > 500

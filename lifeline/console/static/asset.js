@@ -1,6 +1,6 @@
 // One asset: what and whose it is and where, what is measured there, what is open, who stands beside it.
 import { ask } from "./api.js";
-import { byId, glyph, h, css } from "./dom.js";
+import { byId, calmly, glyph, h, css } from "./dom.js";
 import { fieldLog } from "./field_log.js";
 import { markOf } from "./list.js";
 import { arrow, distance, label, nearest, old, valued } from "./numbers.js";
@@ -18,7 +18,7 @@ export async function drawAsset(box, asset, view, { same, still }) {
     const told = await ask(`/api/assets/${encodeURIComponent(asset.id)}`);
     if (!still()) return;
     held = told;
-    draw(box, asset, view);
+    calmly(() => { if (still()) draw(box, asset, view); });
   } catch (error) {
     if (still()) box.replaceChildren(h("h2", {}, asset.id), h("p", { class: "none" }, error.message));
     view.tell(error.message);

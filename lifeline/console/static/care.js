@@ -1,5 +1,5 @@
 // What one does with an alarm beside acknowledging it: shelve, note, hand over, say what it was.
-import { byId, h } from "./dom.js";
+import { byId, dialog, h } from "./dom.js";
 import { clock, lang, length, say } from "./words.js";
 
 const MINUTES = [15, 30, 60, 120, 240, 480, 1440, 2880, 10080];
@@ -15,7 +15,8 @@ function part(title, fields, button, order) {
   return form;
 }
 
-// Opens the dialog; ``send(path, body, said)`` orders, tells the outcome and closes it.
+// Opens the dialog; ``send(path, body, said)`` orders and tells the outcome.
+// Returns what closes it.
 export function open(alarm, view, send) {
   const value = (id) => byId(id).value.trim();
   const w = alarm.words[lang()];
@@ -28,7 +29,7 @@ export function open(alarm, view, send) {
     ? part(say("care.shelvedBy", shelf.by, clock(shelf.until_ms, view.zone, true), shelf.cause), [], say("care.unshelve"), () => send("unshelve", {}, say("care.unshelved")))
     : part(say("care.shelve"), [asked, red, field("care-reason", say("care.reason"), input("care-reason", { required: "" })), field("care-minutes", say("care.long"), select("care-minutes", minutes))].filter(Boolean),
       say("care.shelve"), () => send("shelve", { reason: value("care-reason"), minutes: Number(value("care-minutes")), expected_seq: alarm.seq }, say("care.shelved")));
-  byId("care").replaceChildren(
+  const close = dialog(
     h("h2", {}, `${w.what} – ${w.place}`),
     alarm.ended ? "" : quiet,
     part(say("care.note"), [field("care-note", say("care.note"), input("care-note", { required: "" }))], say("care.write"), () => send("comment", { comment: value("care-note") }, say("care.noted"))),
@@ -38,8 +39,7 @@ export function open(alarm, view, send) {
     () => send("classify", { verdict: value("care-verdict"), cause: value("care-cause") }, say("care.said"))),
   );
   if (alarm.verdict) { byId("care-verdict").value = alarm.verdict; byId("care-cause").value = alarm.cause; }
-  byId("care").showModal();
-  byId("care").querySelector("input, button")?.focus();
+  return close;
 }
 
 // What people have done, in a line below the orders.

@@ -35,5 +35,33 @@ export function glyph(domain, { size = 14, ink, paper }) {
   return svg("svg", { viewBox: "-7 -7 14 14", width: size, height: size, "aria-hidden": "true" },
     svg("path", { d: ASSETS[domain] ?? ASSETS.env, fill: open ? "none" : paper, stroke: ink, "stroke-width": open ? 1.7 : 1.3 }));
 }
+// A click is lost when its element is replaced between press and release: what the stream or the clock
+// would draw waits for the release, two seconds at the most.
+const PRESS_MS = 2000;
+const waiting = new Set();
+let pressed = 0; // the timer that ends it
+function release() {
+  clearTimeout(pressed);
+  pressed = 0;
+  const drawn = [...waiting];
+  waiting.clear();
+  for (const draw of drawn) draw();
+}
+addEventListener("pointerdown", (event) => {
+  if (event.target.closest?.("button, a, input, select, .row")) { clearTimeout(pressed); pressed = setTimeout(release, PRESS_MS); }
+}, { capture: true });
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { if (pressed) setTimeout(release); }, { capture: true });
+export function calmly(draw) {
+  if (pressed) waiting.add(draw);
+  else draw();
+}
 export const byId = (id) => document.getElementById(id);
 export const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// What one is asked in the dialog. The function returned closes it, and no form that was opened since.
+export function dialog(...children) {
+  const box = byId("care"), title = children[0];
+  box.replaceChildren(...children);
+  box.showModal();
+  box.querySelector("select, input, button")?.focus();
+  return () => { if (box.contains(title)) box.close(); };
+}

@@ -1,7 +1,7 @@
 // An incident in full: the flow, what may be ordered, alarms, whom it concerns, cameras, what happened.
 import { ask } from "./api.js";
 import { CAUSES } from "./care.js";
-import { byId, h, mark } from "./dom.js";
+import { byId, dialog, h, mark } from "./dom.js";
 import { fieldLog } from "./field_log.js";
 import { keyOf, offered } from "./incidents.js";
 import { levelWord, markOf } from "./list.js";
@@ -139,11 +139,9 @@ export function form(name, incident, send) {
   const submit = (event) => {
     event.preventDefault();
     const said = { to: value("order-to"), cause: value("order-cause"), reason: value("order-reason") };
-    send(Object.fromEntries(Object.entries(said).filter(([, text]) => text !== undefined)));
+    send(Object.fromEntries(Object.entries(said).filter(([, text]) => text !== undefined)), close);
   };
   const early = name === "dispatch" && incident.severity === RED && incident.stage === "acknowledged" ? h("p", { class: "why" }, say("incident.redFirst")) : "";
-  byId("care").replaceChildren(h("h2", {}, `${say(`incident.orders.${name}`)} – ${incident.words[lang()].place}`), early,
+  const close = dialog(h("h2", {}, `${say(`incident.orders.${name}`)} – ${incident.words[lang()].place}`), early,
     h("form", { class: "care", onsubmit: submit }, ...fields, h("button", { type: "submit" }, say(`incident.orders.${name}`))));
-  byId("care").showModal();
-  byId("care").querySelector("select, input")?.focus();
 }

@@ -107,11 +107,11 @@ export function give(name, view) {
   if (!offered(i).includes(name)) { view.tell(say("incident.notNow", say(`incident.orders.${name}`), say(`incident.stages.${i.stage}`))); return; }
   if (!view.who()) return;
   touch();
-  const send = async (said) => {
+  const send = async (said, close) => {
     const body = { by: view.who(), command: commandId(), ...(NOTES.includes(name) ? {} : { expected_seq: i.seq }), ...said };
     try {
       const { incident } = await ask(`/api/incidents/${i.id}/${name}`, body);
-      byId("care").close();
+      close();
       if (incident.over) held.delete(incident.id);
       else held.set(incident.id, incident);
       if (!incident.over && !order.includes(incident.id)) order.push(incident.id);
@@ -120,6 +120,6 @@ export function give(name, view) {
       view.draw();
     } catch (error) { view.tell(error.message); }
   };
-  if (name === "acknowledge") send({});
+  if (name === "acknowledge") send({}, () => {}); // it has no form: one opened meanwhile is another's
   else panel.form(name, i, send);
 }

@@ -1,9 +1,9 @@
 // The console: takes the state as it streams in, draws it, and carries out what the keyboard orders.
 import { ask, commandId, listen } from "./api.js";
 import * as care from "./care.js";
-import { byId, h, mark } from "./dom.js";
+import { byId, calmly, h, mark } from "./dom.js";
 import * as duty from "./duty.js";
-import { label } from "./numbers.js";
+import { find } from "./find.js";
 import * as incidents from "./incidents.js";
 import * as incidentPanel from "./incident_panel.js";
 import * as list from "./list.js";
@@ -35,8 +35,8 @@ const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
-  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found) => open(found), assetName: () => asset?.name, back: () => back(),
-  incident: () => incidents.selected(), of: incidents.of, toIncident: (id) => openIncident(id), give: (name) => incidents.give(name, view), has: (id) => held.has(id), who: () => who(), draw: () => draw(), side: () => side(),
+  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found, itsChannel) => open(found, itsChannel), assetName: () => asset?.name, back: () => back(),
+  incident: () => incidents.selected(), of: incidents.of, toIncident: (id) => openIncident(id), give: (name) => incidents.give(name, view), has: (id) => held.has(id), who: () => who(), draw: () => calmly(draw), side: () => calmly(side),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
 const listView = () => ({ selected, levels: view.levels, choose: view.choose, now_ms: now_ms(), now: reading, wanted, only: onlyWord(), firstOut: list.firstOf([...held.values()], pulse.flood) });
@@ -53,12 +53,12 @@ function take(answer) {
   beat(answer);
   list.place([...held.values()], selected);
   incidents.take(answer.incidents, answer.alarms);
-  draw();
+  calmly(draw);
   if (domains !== answer.domains.length) chart();
 }
 function beat(answer) {
   pulse = { ...pulse, ...answer, at: performance.now() };
-  top();
+  calmly(top);
 }
 // For those who listen instead of look: what is new since the page stood, worst first, once each.
 function announce(alarms) {
@@ -144,8 +144,8 @@ function filter(domain) {
   if (only && held.get(selected) && !wanted(held.get(selected))) selected = "";
   draw();
 }
-function open(found) {
-  [selected, asset, channel] = ["", found, ""];
+function open(found, itsChannel = "") {
+  [selected, asset, channel] = ["", found, itsChannel];
   if (found) map.centre(found.at);
   draw();
 }
@@ -155,8 +155,7 @@ function followCode() {
   const code = location.pathname.startsWith("/code/") ? decodeURIComponent(location.pathname.slice(6)).replace(/^\/|\/$/g, "") : "";
   if (!code) return;
   const id = code.split("/")[0];
-  open(map.assetById(id) ?? { id, name: { en: id, zh: id } });
-  if (code.split("/").length === 3) { channel = code; draw(); }
+  open(map.assetById(id) ?? { id, name: { en: id, zh: id } }, code.split("/").length === 3 ? code : "");
 }
 function follow() {
   const [name, ...rest] = location.hash.slice(1).split("=");
@@ -170,8 +169,7 @@ function follow() {
     return;
   }
   const place = id.split("/")[0];
-  open(map.assetById(place) ?? { id: place, name: { en: place, zh: place } });
-  if (name === "channel") { channel = id; draw(); }
+  open(map.assetById(place) ?? { id: place, name: { en: place, zh: place } }, name === "channel" ? id : "");
 }
 function openIncident(id) {
   list.touch();
@@ -222,6 +220,7 @@ function letGo({ keep = false } = {}) {
   list.place([...held.values()], selected);
   draw();
 }
+const settle = () => letGo({ keep: true });
 
 function who() {
   if (!session.may("operator")) { tell(say("mayNot")); return ""; }
@@ -245,7 +244,7 @@ async function acknowledgeBy(alarm, by) {
     const { alarm: told } = await ask(`/api/alarms/${alarm.id}/ack`, body);
     held.set(told.id, told);
     undo = { alarm: told, by, until: performance.now() + UNDO_MS };
-    draw();
+    calmly(draw);
     toast();
   } catch (error) { tell(error.message); }
 }
@@ -258,20 +257,20 @@ async function takeBack() {
     const { alarm: told } = await ask(`/api/alarms/${alarm.id}/ack/revoke`, { by, command: commandId() });
     held.set(told.id, told);
     tell(say("undone"));
-    draw();
+    calmly(draw);
   } catch (error) { tell(error.message); }
 }
 // Shelve, note, assign, judge: the dialog orders, and the answer is drawn as if it had streamed in.
 function look(alarm) {
   if (!alarm || !who()) return;
   list.touch();
-  care.open(alarm, view, async (path, body, said) => {
+  const close = care.open(alarm, view, async (path, body, said) => {
     try {
       const { alarm: told } = await ask(`/api/alarms/${alarm.id}/${path}`, { by: who(), command: commandId(), ...body });
-      byId("care").close();
+      close();
       held.set(told.id, told);
       tell(said);
-      draw();
+      calmly(draw);
     } catch (error) { tell(error.message); }
   });
 }
@@ -308,32 +307,10 @@ function help() {
   if (byId("help").open) byId("help").close();
   else byId("help").showModal();
 }
-let finding = 0;
-function find() {
-  const box = h("input", { id: "query", "aria-label": say("find"), placeholder: say("find"), autocomplete: "off", spellcheck: "false" });
-  const found = h("ul", { id: "found" });
-  box.addEventListener("input", () => { clearTimeout(finding); finding = setTimeout(() => lookUp(box.value.trim(), found), 200); });
-  box.addEventListener("keydown", (e) => { if (e.key === "Enter") found.querySelector("button")?.click(); });
-  byId("find").replaceChildren(box, found);
-  byId("find").showModal();
-  box.focus();
-}
-async function lookUp(text, box) {
-  if (!text) return box.replaceChildren();
-  try {
-    const { assets } = await ask(`/api/find?limit=12&q=${encodeURIComponent(text)}`);
-    box.replaceChildren(...assets.map((found) => h("li", {}, h("button", { class: "link", onclick: () => {
-      byId("find").close();
-      open(found);
-      if (text.startsWith(`${found.id}/`)) { channel = text; draw(); }
-    } }, `${label(found.name)} · ${found.id}`))));
-    if (!assets.length) box.replaceChildren(h("li", {}, say("nothingFound")));
-  } catch (error) { tell(error.message); }
-}
 const ORDERS = {
   i: () => other(), j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
-  Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => letGo({ keep: true }), Escape: () => escape(),
-  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": find, "?": help, p: () => duty.figures(), h: () => duty.shift(),
+  Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => settle(), Escape: () => escape(),
+  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": () => find(view), "?": help, p: () => duty.figures(), h: () => duty.shift(),
 };
 // With an incident on the right its own keys come first.
 const orderOf = (key) => (incidents.selected() && !selected && !asset && incidents.KEYS[key] ? () => incidents.give(incidents.KEYS[key], view) : ORDERS[key]);
@@ -371,11 +348,11 @@ document.addEventListener("keydown", (event) => {
 byId("by").value ||= localStorage.getItem("by") ?? ""; // one may have begun to type before the page began
 byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by").value.trim()); byId("by").classList.remove("missing"); });
 byId("language").addEventListener("click", speak);
-byId("find-button").addEventListener("click", find);
+byId("find-button").addEventListener("click", () => find(view));
 byId("help-button").addEventListener("click", help);
 byId("show-alarms").addEventListener("click", () => { if (incidents.open()) other(); });
 byId("show-incidents").addEventListener("click", () => { if (!incidents.open()) other(); });
-byId("new").addEventListener("click", () => letGo({ keep: true }));
+byId("new").addEventListener("click", settle);
 byId("lists").addEventListener("pointermove", list.touch);
 document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
@@ -389,16 +366,16 @@ setInterval(() => {
   if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
   if (undo) toast();
   if (performance.now() > toastEnds) byId("toast").hidden = true;
-  if (state) { top(); board(); }
+  if (state) { calmly(top); board(); }
   list.tick(held, { now_ms: now_ms(), now: reading });
   incidents.tick(now_ms());
-  if (state && !list.reading() && list.waitingCount()) letGo({ keep: true });
+  if (state && !list.reading() && list.waitingCount()) calmly(settle);
   const alarm = held.get(selected);
   if (alarm) panel.refresh(alarm, view);
   else if (incidents.one() && !asset && !channel) incidentPanel.tick(incidents.one(), view);
-  else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); side(); }
+  else if ((asset || channel) && performance.now() - drawnAsset > 4000) { drawnAsset = performance.now(); calmly(side); }
 }, 1000);
-if (!wall.isOn()) setTimeout(library, 3000);
+if (!wall.isOn()) setTimeout(() => library().catch((error) => tell(error.message)), 3000);
 wall.show();
 sound.start();
 panel.clear();

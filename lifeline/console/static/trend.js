@@ -10,7 +10,11 @@ export function library() {
     const script = document.createElement("script");
     script.src = "/vendor/plotly.min.js";
     script.onload = () => done(window.Plotly);
-    script.onerror = () => failed(new Error("plotly.min.js did not load"));
+    script.onerror = () => { // the next trend asks again
+      loading = undefined;
+      script.remove();
+      failed(new Error("plotly.min.js did not load"));
+    };
     document.head.append(script);
   });
   return loading;
