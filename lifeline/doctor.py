@@ -15,7 +15,6 @@ from ingest.journal import durable_end
 from lifeline.broker import program
 from lifeline.certificates import SOON, ends_in
 from lifeline.clock import Clock
-from lifeline.config import load_config
 from lifeline.coverage import overdue_channels, today_of
 from lifeline.data_folder import holder_pid
 from lifeline.errors import Failure, Missing
@@ -27,15 +26,16 @@ from lifeline.notify import examined
 from lifeline.preflight import ports_taken, read_site
 from lifeline.reachable import broker_trouble, influx_trouble, open_to_all
 from lifeline.reload.outcome import last
+from lifeline.settings.config import load_config
+from lifeline.settings.weather_entries import weather_troubles
 from lifeline.time_source import discipline, zone_trouble, zone_version
-from lifeline.weather_entries import weather_troubles
 from rules.problems import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lifeline.config import CityConfig
+    from lifeline.settings.config import CityConfig
 
 State = Literal["ok", "note", "trouble"]
 PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap", "fastapi")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifeline.config import FILE_NAME
 from lifeline.errors import Occupied
 from lifeline.packs import copy_packs
+from lifeline.settings.config import FILE_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from ingest.codecs.mapping_file import load_mappings
 from ingest.control import recover
 from ingest.journal import durable_end
-from lifeline.config import FILE_NAME, load_config
 from lifeline.errors import Failure, Missing, Unreachable
-from lifeline.outlet_checks import check_routes
 from lifeline.reachable import check_servers
-from lifeline.toml_text import read_toml
+from lifeline.settings.config import FILE_NAME, load_config
+from lifeline.settings.outlet_checks import check_routes
+from lifeline.settings.toml_text import read_toml
 from rules.language import check, compile_plan, load_rules, rules_bytes, rules_from_bytes
 from rules.plan import Plan
 from rules.problems import Invalid
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.codecs.json_mapping import Mapping
-    from lifeline.config import CityConfig
+    from lifeline.settings.config import CityConfig
 from rules.language import Problem
 
 

@@ -20,7 +20,7 @@ from lifeline.errors import Unreachable
 if TYPE_CHECKING:
     import ssl
 
-    from lifeline.config import CityConfig, InfluxEntry, MqttEntry
+    from lifeline.settings.config import CityConfig, InfluxEntry, MqttEntry
 
 TIMEOUT_S = 3.0
 _CONNACK = {

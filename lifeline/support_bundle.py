@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ingest.control import recover
 from ingest.journal import JournalError, JournalReader, durable_end
 from ingest.journal.segments import read_marker, segments
-from lifeline.config import FILE_NAME, load_config
 from lifeline.doctor import examine
 from lifeline.errors import Failure, Missing
 from lifeline.metrics_files import all_metrics
+from lifeline.settings.config import FILE_NAME, load_config
 from rules.events import decode
 from rules.problems import Invalid
 

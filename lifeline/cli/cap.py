@@ -18,12 +18,12 @@ def cap(
     ] = None,
 ) -> None:
     """Write an alarm as a CAP 1.2 message (XML); a simulated one is an Exercise."""
-    from lifeline.config import FILE_NAME, load_config
     from lifeline.errors import Missing
     from lifeline.explain.alarm import site_at
     from lifeline.ledger.open import open_ledger
     from lifeline.notify.cap import CapSender, cap_xml
     from lifeline.notify.outlets import cap_sender_of
+    from lifeline.settings.config import FILE_NAME, load_config
 
     config = load_config(folder) if (folder / FILE_NAME).exists() else None
     data = folder / "data" if (folder / "data" / "ledger.sqlite").exists() else folder

@@ -131,6 +131,6 @@ class CityApi:
 def _on_this_machine(server: str) -> bool:
     from urllib.parse import urlsplit
 
-    from lifeline.tls_option import LOOPBACK
+    from lifeline.settings.tls_option import LOOPBACK
 
     return LOOPBACK.fullmatch(urlsplit(server).hostname or "") is not None

@@ -33,14 +33,14 @@ Chinese = Annotated[bool, typer.Option("--zh", help="In Chinese 中文.")]
 def opened_city(folder: Path) -> Iterator[City]:
     """Open a city's ledger with what its folder says; a data folder alone has usual settings."""
     from lifeline.clock import Clock
-    from lifeline.config import FILE_NAME, load_config
     from lifeline.coverage import today_of
     from lifeline.duty.settings import DutySettings
-    from lifeline.duty_entries import duty_of
     from lifeline.errors import Missing
     from lifeline.explain.alarm import site_at
     from lifeline.kpi.gather import City
     from lifeline.ledger.open import open_ledger
+    from lifeline.settings.config import FILE_NAME, load_config
+    from lifeline.settings.duty_entries import duty_of
     from rules.flood import FloodLimits
 
     config = load_config(folder) if (folder / FILE_NAME).exists() else None

@@ -29,8 +29,8 @@ def explain_rules(
     ] = None,
 ) -> None:
     """Tell what holds on a channel, who said it where, and which rules do not match."""
-    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
+    from lifeline.settings.config import shadow_folder
     from rules.language import load_rules
     from rules.language.explain import explain
     from rules.problems import nearest

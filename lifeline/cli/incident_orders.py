@@ -43,7 +43,7 @@ STEP_DOCS: Final = {
 
 def targets_of(folder: Path) -> Targets:
     """Return the site's time limits; none beside a data folder alone."""
-    from lifeline.config import FILE_NAME, load_config
+    from lifeline.settings.config import FILE_NAME, load_config
 
     if not (folder / FILE_NAME).is_file():
         return {}

@@ -180,13 +180,13 @@ def cap(
     ] = None,
 ) -> None:
     """Write an incident as a CAP 1.2 message (XML); a simulated one is an Exercise."""
-    from lifeline.config import FILE_NAME, load_config
     from lifeline.explain.alarm import site_at
     from lifeline.ledger.incidents import Incidents
     from lifeline.ledger.open import open_ledger
     from lifeline.notify.cap import CapSender
     from lifeline.notify.cap_incident import incident_xml
     from lifeline.notify.outlets import cap_sender_of
+    from lifeline.settings.config import FILE_NAME, load_config
 
     config = load_config(folder) if (folder / FILE_NAME).exists() else None
     with closing(open_ledger(folder)) as ledger:

@@ -64,10 +64,10 @@ def check(
     ] = None,
 ) -> None:
     """Examine the server with the store's token. Exit code 1: findings, 2: cannot be told."""
-    from lifeline.config import load_config
     from lifeline.errors import Missing
     from lifeline.influx.check import check as examine
     from lifeline.influx.tokens import read_token
+    from lifeline.settings.config import load_config
 
     config = load_config(site)
     entry = config.entry.influx
@@ -94,9 +94,9 @@ def downsample(
 ) -> None:
     """Make minutes and hours once more, for readings that came too late for the tasks."""
     from lifeline.backtest.truth import time_ns
-    from lifeline.config import load_config
     from lifeline.errors import Missing
     from lifeline.influx.downsample import downsample as make
+    from lifeline.settings.config import load_config
 
     config = load_config(site)
     if config.entry.influx is None:
@@ -125,9 +125,9 @@ def _tell(report: Report) -> None:
 def _arrange(
     site: Path, admin_token_file: Path, *, migrating: bool, shorten: bool, dry_run: bool
 ) -> None:
-    from lifeline.config import load_config
     from lifeline.errors import Missing
     from lifeline.influx.run import arrange
+    from lifeline.settings.config import load_config
 
     config = load_config(site, to_be_made=frozenset({("influx", "token_file")}))
     if config.entry.influx is None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ingest.refeed import Refused
-    from lifeline.config import CityConfig
     from lifeline.mending.correct import Mended
     from lifeline.preflight import SiteTexts
+    from lifeline.settings.config import CityConfig
 
 quarantine = typer.Typer(help="Refused frames: look, feed again.", no_args_is_help=True)
 
@@ -286,8 +286,8 @@ def _put(
 
 
 def _opened(site: Path, data: Path | None) -> tuple[CityConfig, SiteTexts, Path]:
-    from lifeline.config import load_config
     from lifeline.preflight import read_site
+    from lifeline.settings.config import load_config
 
     config = load_config(site)
     where = data or config.data

@@ -92,11 +92,11 @@ def _run(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    from lifeline.config import load_config
     from lifeline.preflight import in_force
     from lifeline.registry_import.importing import apply_outcome, check_table
     from lifeline.registry_import.in_force import put_in_force
     from lifeline.registry_import.telling import as_json, tell_changes, tell_problems
+    from lifeline.settings.config import load_config
     from rules.language import compile_plan, load_rules
 
     site, data = where[0], where[1] or where[0] / "data"
@@ -155,9 +155,9 @@ def coverage(
     from rich.table import Table as Shown
 
     from lifeline.clock import Clock
-    from lifeline.config import load_config
     from lifeline.coverage import coverage_of, today_of
     from lifeline.preflight import read_site
+    from lifeline.settings.config import load_config
     from rules.language import load_rules
 
     config = load_config(site)
@@ -206,8 +206,8 @@ def broker_acl(
     from ingest.codecs import PULLED
     from ingest.codecs.mapping_file import load_mappings
     from lifeline import broker_acl as made
-    from lifeline.config import load_config
     from lifeline.errors import Missing
+    from lifeline.settings.config import load_config
     from rules.registry_file import load_registry
 
     config, folder = load_config(site), out or site / "secrets"

@@ -50,8 +50,8 @@ def check_rules(
     ] = None,
 ) -> None:
     """Tell every problem of rule files, with file, line and column. Exit code 2 on errors."""
-    from lifeline.config import shadow_folder
     from lifeline.errors import Missing
+    from lifeline.settings.config import shadow_folder
     from lifeline.workbench.catalogue import maturity
     from rules.language import check, load_rules
     from rules.registry_file import load_registry

@@ -106,7 +106,7 @@ def certificates(
 ) -> None:
     """Make an authority of your own and a certificate for each server; keys for you alone."""
     from lifeline.certificates import make_certificates
-    from lifeline.config import TlsEntry, load_config
+    from lifeline.settings.config import TlsEntry, load_config
 
     config = load_config(folder, to_be_made=frozenset({("tls", "folder")}))
     where = config.path((config.entry.tls or TlsEntry()).folder)

@@ -7,9 +7,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from lifeline.broker import free_port
-from lifeline.config import FILE_NAME
 from lifeline.errors import Missing
 from lifeline.packs import copy_packs
+from lifeline.settings.config import FILE_NAME
 from simulators.city import city_map, write_registry
 
 if TYPE_CHECKING:

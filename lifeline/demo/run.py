@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lifeline.clock import Clock
-    from lifeline.config import CityConfig
+    from lifeline.settings.config import CityConfig
 
 NAMES = ("broker", "ingest", "engine", "archive", "serve", "probe", "city")
 BEGIN_AFTER_S = 3.0  # wall time the processes have to come up before the scenario begins

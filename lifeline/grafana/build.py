@@ -10,13 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.config import FILE_NAME
 from lifeline.errors import Missing
 from lifeline.grafana.boards import boards
 from lifeline.grafana.city import BUCKET, City
 from lifeline.grafana.features import asking_both
 from lifeline.grafana.sdk import dashboard_json
 from lifeline.packs import copy_packs
+from lifeline.settings.config import FILE_NAME
 from rules.language import compile_plan, load_rules
 from rules.registry_file import load_registry
 from simulators.city import write_registry

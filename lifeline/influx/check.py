@@ -20,9 +20,9 @@ from lifeline.influx.setup import kept
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.config import CityConfig
     from lifeline.influx.layout import Layout, WantedBucket, WantedTask
     from lifeline.influx.server import Bucket
+    from lifeline.settings.config import CityConfig
 
 SETUP: Final = "lifeline influx setup makes it"
 _S: Final = 10**9

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lifeline.config import CityConfig, InfluxEntry
+    from lifeline.settings.config import CityConfig, InfluxEntry
 
 STEPS: Final = (("1m", 60, timedelta(hours=1)), ("1h", 3600, timedelta(days=1)))
 """Unit, its seconds, and how much a query makes: a server has little memory for one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ingest.store.schema import GROUPS, OTHER
 
 if TYPE_CHECKING:
-    from lifeline.config import InfluxEntry
+    from lifeline.settings.config import InfluxEntry
 
 SCHEMA: Final = 2
 """The version of the layout; 1 was a single bucket without a mark."""

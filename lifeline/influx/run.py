@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lifeline.config import CityConfig, InfluxEntry
     from lifeline.influx.setup import Step
+    from lifeline.settings.config import CityConfig, InfluxEntry
 
 
 def arrange(

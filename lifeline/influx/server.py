@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from lifeline.config import CityConfig
+    from lifeline.settings.config import CityConfig
 
 TIMEOUT_S: Final = 10.0
 API: Any = client  # the client has no types

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifeline.config import FILE_NAME, load_config
 from lifeline.errors import Missing
 from lifeline.ledger.ledger import Ledger
+from lifeline.settings.config import FILE_NAME, load_config
 from rules.problems import Invalid
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from lifeline.ledger.outbox import waiting
 from lifeline.notify.outlets import cap_outlet_of, outlets_of, webhook_of
 from lifeline.notify.routing import Subject, routes_of
-from lifeline.outlet_checks import SYSTEM, outlet_names
+from lifeline.settings.outlet_checks import SYSTEM, outlet_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.config import CityConfig
     from lifeline.ledger import Ledger
+    from lifeline.settings.config import CityConfig
     from rules.plan import Plan
     from rules.registry import Registry
 

@@ -11,13 +11,13 @@ from lifeline.notify.email import EmailSettings
 from lifeline.notify.mqtt import MqttSettings
 from lifeline.notify.robots import Kind, RobotSettings
 from lifeline.notify.webhook import WebhookSettings
-from lifeline.outlet_entries import MAIL_PORTS, ROBOTS
+from lifeline.settings.outlet_entries import MAIL_PORTS, ROBOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifeline.config import CityConfig
     from lifeline.notify.sending import OutletSettings
+    from lifeline.settings.config import CityConfig
 
 
 def outlets_of(config: CityConfig) -> tuple[OutletSettings, ...]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifeline.ledger.book import everyone
-from lifeline.outlet_checks import SYSTEM
+from lifeline.settings.outlet_checks import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lifeline.config import CityEntry
     from lifeline.ledger import Outlet
+    from lifeline.settings.config import CityEntry
     from lifeline.site import Site, SiteKeeper
     from rules.alarms import Alarm
 

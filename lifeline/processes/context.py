@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifeline.clock import Clock
-from lifeline.config import CityConfig, load_config
 from lifeline.preflight import held_site, read_site
+from lifeline.settings.config import CityConfig, load_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

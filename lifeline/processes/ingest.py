@@ -12,15 +12,15 @@ from ingest.sources.coap import CoapSettings
 from ingest.sources.mqtt import MqttSettings
 from lifeline.reachable import broker_port
 from lifeline.retention import Bounds, Retention
-from lifeline.weather_entries import pulls_of
+from lifeline.settings.weather_entries import pulls_of
 from rules.language import compile_plan, rules_from_bytes
 from rules.registry_codec import content_hash, registry_from_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lifeline.config import CityConfig
     from lifeline.processes.context import Context
+    from lifeline.settings.config import CityConfig
     from rules.registry import Registry
 
 TICK_NS = (

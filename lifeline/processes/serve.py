@@ -9,18 +9,18 @@ from lifeline import metrics
 from lifeline.certificates import ends_in
 from lifeline.console.city_map import Tiles
 from lifeline.console.guard import Proxy
-from lifeline.duty_entries import duty_of
 from lifeline.notify.outlets import cap_outlet_of, cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
 from lifeline.people.doorman import LoginRules
 from lifeline.serve import ServeSettings, run_serve
-from lifeline.weather_entries import feed_of, topic_of, warnings_key_of
+from lifeline.settings.duty_entries import duty_of
+from lifeline.settings.weather_entries import feed_of, topic_of, warnings_key_of
 from rules.flood import FloodLimits
 
 if TYPE_CHECKING:
-    from lifeline.config import CityConfig
     from lifeline.processes.context import Context
+    from lifeline.settings.config import CityConfig
 
 
 def run(context: Context) -> None:

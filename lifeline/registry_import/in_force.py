@@ -12,7 +12,7 @@ from rules.problems import Invalid
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lifeline.config import CityConfig
+    from lifeline.settings.config import CityConfig
 
 
 def put_in_force(config: CityConfig, data: Path) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lifeline.config import load_config
 from lifeline.errors import Failure, NotTaken
 from lifeline.preflight import read_site
 from lifeline.reload.apply import Applied, apply_site
 from lifeline.reload.outcome import MOST_LINES, Outcome, note
+from lifeline.settings.config import load_config
 from rules.problems import Invalid
 
 if TYPE_CHECKING:

@@ -29,10 +29,10 @@ from ingest.journal import (
     JournalWriter,
     durable_end,
 )
-from lifeline.config import load_config
 from lifeline.engine_process import EventLog, SiteTexts, empty_site, restored
 from lifeline.errors import Crashed
 from lifeline.preflight import read_site
+from lifeline.settings.config import load_config
 from lifeline.snapshots import SnapshotFolder
 from lifeline.torture.disk import Disk, Fault, PowerLost
 from lifeline.torture.journaled import read_journal

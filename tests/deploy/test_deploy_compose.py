@@ -9,8 +9,8 @@ import subprocess
 import pytest
 import yaml
 
-from lifeline.config import config_of
 from lifeline.new_site import write_new_site
+from lifeline.settings.config import config_of
 from tests import servers
 from tests.deploy_files import DEPLOY, ROOT, compose
 

@@ -7,7 +7,6 @@ import time
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from lifeline.config import config_of
 from lifeline.ledger import Ledger
 from lifeline.ledger.cursors import cursor_of
 from lifeline.ledger.incidents import Asked, Incidents
@@ -15,6 +14,7 @@ from lifeline.notify import verify
 from lifeline.notify.cap import CapSender
 from lifeline.notify.cap_outlet import READER, CapOutlet, CapOutletSettings
 from lifeline.notify.outlets import cap_outlet_of
+from lifeline.settings.config import config_of
 from rules.incidents.flow import Kind
 from rules.problems import Invalid
 from tests.lifeline.small_city import GAS, OTHER_GAS, SmallCity, serving, until

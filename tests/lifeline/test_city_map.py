@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lifeline.console.city_map import Tiles, networks
 from lifeline.console.search import Finder
 from lifeline.console.sight import Sight
-from lifeline.map_entry import MapEntry
 from lifeline.people.roles import ANYBODY, Scope
+from lifeline.settings.map_entry import MapEntry
 from tests.lifeline.people_kit import add, log_in
 from tests.lifeline.small_city import GAS, OTHER_GAS, SmallCity, serving
 

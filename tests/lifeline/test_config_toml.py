@@ -2,8 +2,8 @@
 
 import pytest
 
-from lifeline.config import config_of, load_config
 from lifeline.new_site import write_new_site
+from lifeline.settings.config import config_of, load_config
 from rules.problems import Invalid
 
 GOOD = """

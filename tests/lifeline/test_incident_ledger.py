@@ -16,8 +16,8 @@ from lifeline.ledger.tables import (
     METADATA,
     open_database,
 )
-from lifeline.ledger_address import server_url
 from lifeline.notify.wording import lines
+from lifeline.settings.ledger_address import server_url
 from rules.alarms import Word
 from rules.events import Event, EventType
 from rules.incidents.flow import Kind, Stage

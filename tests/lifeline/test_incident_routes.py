@@ -9,12 +9,12 @@ from defusedxml.ElementTree import fromstring
 from typer.testing import CliRunner
 
 from lifeline.cli.app import app
-from lifeline.config import config_of
 from lifeline.console.incident_view import concern_json
 from lifeline.console.sight import Sight
 from lifeline.ledger import Ledger
 from lifeline.ledger.incidents import Incidents
 from lifeline.people.roles import ANYBODY
+from lifeline.settings.config import config_of
 from lifeline.site import Site
 from rules.events import Event, EventType
 from rules.language import compile_plan, load_rules

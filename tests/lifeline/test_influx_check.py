@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lifeline.config import load_config
 from lifeline.influx import points
 from lifeline.influx.check import check
+from lifeline.settings.config import load_config
 from tests import influx_two, servers, store_server
 from tests.lifeline.test_influx_setup import City
 

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lifeline.cli.app import app
-from lifeline.config import load_config
-from lifeline.duty_entries import duty_of
 from lifeline.kpi.protected import protected
 from lifeline.ledger import Ledger
 from lifeline.people.roles import Scope
+from lifeline.settings.config import load_config
+from lifeline.settings.duty_entries import duty_of
 from lifeline.site import Site
 from rules.problems import Invalid
 from tests.lifeline.people_kit import add, log_in

@@ -7,12 +7,12 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from lifeline.config import load_config
 from lifeline.ledger import Conflict, Ledger, Outlet, Unavailable
 from lifeline.ledger.open import open_ledger
 from lifeline.ledger.people import People
 from lifeline.ledger.tables import EVENT, METADATA, open_database
-from lifeline.ledger_address import server_url
+from lifeline.settings.config import load_config
+from lifeline.settings.ledger_address import server_url
 from rules.alarms import Word
 from rules.events import Event, EventType
 from rules.problems import Invalid

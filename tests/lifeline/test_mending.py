@@ -23,13 +23,13 @@ from ingest.store.archive import run_archive
 from ingest.store.corrections import Corrections, load
 from ingest.store.manifest import Manifest
 from lifeline.cli.app import app
-from lifeline.config import load_config
 from lifeline.data_folder import DataFolder
 from lifeline.engine_process import SiteTexts, empty_site
 from lifeline.errors import Missing
 from lifeline.mending.correct import journal, marked, redecoded
 from lifeline.mending.past import corrections_of, read_past
 from lifeline.preflight import read_site
+from lifeline.settings.config import load_config
 from lifeline.torture.journaled import event_lines, read_journal
 from lifeline.torture.processes import City, until
 from lifeline.torture.site import GATEWAYS

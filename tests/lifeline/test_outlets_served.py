@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import structlog
 
-from lifeline.config import config_of
 from lifeline.ledger import Ledger
 from lifeline.notify import examined
 from lifeline.notify.outlets import outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
+from lifeline.settings.config import config_of
 from tests import servers
 from tests.lifeline.small_city import GAS, SmallCity, serving, until
 

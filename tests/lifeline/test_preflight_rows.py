@@ -3,10 +3,10 @@
 import pytest
 
 from ingest.journal import JournalWriter
-from lifeline.config import load_config
 from lifeline.errors import Missing
 from lifeline.new_site import write_new_site
 from lifeline.preflight import read_site
+from lifeline.settings.config import load_config
 from rules.readings import Control, Tick
 
 FIRST = """

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from lifeline.config import config_of
 from lifeline.ledger import Ledger
 from lifeline.notify import Escalator, examined
 from lifeline.notify.outlets import outlets_of
 from lifeline.notify.routing import routing_of
-from lifeline.outlet_checks import check_routes, outlet_names
+from lifeline.settings.config import config_of
+from lifeline.settings.outlet_checks import check_routes, outlet_names
+from lifeline.settings.toml_text import read_toml
 from lifeline.site import Site
-from lifeline.toml_text import read_toml
 from rules.language import compile_plan, load_rules
 from rules.problems import Invalid
 from rules.registry_file import registry_of

@@ -21,8 +21,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from ingest.codecs import compact
-from lifeline.config import config_of
 from lifeline.logs import configure_logs
+from lifeline.settings.config import config_of
 from lifeline.torture.site import GATEWAYS, Ports, write_site
 from rules.problems import Invalid
 from tests import servers

@@ -20,8 +20,8 @@ from lifeline.kpi.gather import City
 from lifeline.ledger import Conflict, HandOvers, Ledger, Refused, Unknown
 from lifeline.ledger.people import People
 from lifeline.ledger.tables import COMMAND
-from lifeline.ledger_address import server_url
 from lifeline.people.roles import Scope
+from lifeline.settings.ledger_address import server_url
 from rules.events import Event, EventType
 from tests.lifeline.duty_kit import BEGIN, HOUR, SECOND, RandomDays, every_line
 from tests.lifeline.people_kit import add, log_in

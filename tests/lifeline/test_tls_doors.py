@@ -18,7 +18,6 @@ from ingest.store.asking import Stopped
 from ingest.store.influx import InfluxWriter
 from ingest.store.settings import InfluxSettings
 from ingest.tls import client_context, tls_trouble
-from lifeline.config import config_of
 from lifeline.errors import Unreachable
 from lifeline.influx.server import Server
 from lifeline.ledger import Ledger
@@ -26,6 +25,7 @@ from lifeline.new_site import write_new_site
 from lifeline.notify import Post, WebhookSettings
 from lifeline.production_mark import put_mark, read_mark
 from lifeline.reachable import broker_trouble, influx_trouble
+from lifeline.settings.config import config_of
 from rules.problems import Invalid
 from tests import certified, servers
 from tests.lifeline.small_city import SmallCity, serving

@@ -16,8 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from lifeline.config import config_of
 from lifeline.notify import SignOfLife, SignOfLifeSettings
+from lifeline.settings.config import config_of
 from lifeline.watchdog import BLIND_RULE, Sight, watch
 from rules.problems import Invalid
 from tests import servers

@@ -8,10 +8,10 @@ import pytest
 from ingest.admission import Admission
 from ingest.codecs.mapping_file import mappings_of
 from ingest.frame import Frame
-from lifeline.config import config_of
 from lifeline.doctor import examine
 from lifeline.new_site import write_new_site
-from lifeline.weather_entries import feed_of, pulls_of, topic_of, warnings_key_of
+from lifeline.settings.config import config_of
+from lifeline.settings.weather_entries import feed_of, pulls_of, topic_of, warnings_key_of
 from rules.language import compile_plan, load_rules
 from rules.problems import Invalid
 from rules.registry_file import registry_of

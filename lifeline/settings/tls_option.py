@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.config import CityConfig, CityEntry
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig, CityEntry
+    from lifeline.settings.toml_text import TomlDocument
 
 AUTHORITY: Final = "ca.crt"
 PAGE: Final = ("page.crt", "page.key")

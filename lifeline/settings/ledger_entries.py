@@ -10,7 +10,7 @@ from rules.durations import format_duration
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.toml_text import TomlDocument
     from rules.incidents.flow import Targets
 
 COLOURS: Final = {"blue": 1, "yellow": 2, "orange": 3, "red": 4}

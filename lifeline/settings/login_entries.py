@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field
 
 from lifeline.people.doorman import LoginRules
-from lifeline.tls_option import LOOPBACK
+from lifeline.settings.tls_option import LOOPBACK
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
-    from lifeline.config import CityConfig
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig
+    from lifeline.settings.toml_text import TomlDocument
 
 MINUTE_NS: Final = 60 * 10**9
 HOUR_NS: Final = 60 * MINUTE_NS

@@ -13,23 +13,23 @@ from urllib.parse import urlsplit
 from paho.mqtt.client import topic_matches_sub
 
 from ingest.secret_words import noted
-from lifeline.outlet_entries import (
+from lifeline.settings.outlet_entries import (
     AlertmanagerEntry,
     EmailEntry,
     MqttOutEntry,
     RobotEntry,
     WecomEntry,
 )
-from lifeline.tls_option import LOOPBACK
+from lifeline.settings.tls_option import LOOPBACK
 from rules.problems import near_or_known
 from rules.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.config import CityConfig
-    from lifeline.outlet_entries import OutletEntry
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig
+    from lifeline.settings.outlet_entries import OutletEntry
+    from lifeline.settings.toml_text import TomlDocument
     from rules.plan import Plan
     from rules.registry import Registry
 

@@ -14,8 +14,8 @@ from rules.quantities import QUANTITIES
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
-    from lifeline.config import CityConfig, CityEntry
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig, CityEntry
+    from lifeline.settings.toml_text import TomlDocument
 
 Within = Annotated[DurationNs, Field(ge=10**9, le=30 * 86_400 * 10**9)]
 

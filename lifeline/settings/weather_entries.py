@@ -15,15 +15,15 @@ from ingest.tls import trusting
 from lifeline.bulletins.feed import FeedSettings
 from lifeline.bulletins.subscriber import TopicSettings
 from lifeline.reachable import broker_port
-from lifeline.tls_option import LOOPBACK
+from lifeline.settings.tls_option import LOOPBACK
 from rules.registry_models import TypedId
 from rules.strict_models import DurationNs, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.config import CityConfig
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig
+    from lifeline.settings.toml_text import TomlDocument
 
 SECOND_NS: Final = 10**9
 HOUR_NS: Final = 3_600 * SECOND_NS

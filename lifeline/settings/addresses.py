@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from lifeline.ledger_address import server_url
+from lifeline.settings.ledger_address import server_url
 
 if TYPE_CHECKING:
-    from lifeline.config import CityConfig
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.config import CityConfig
+    from lifeline.settings.toml_text import TomlDocument
 
 _URL: Final = re.compile(r"https?://[^\s/]+\S*")
 

@@ -17,14 +17,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import Field
 
 from ingest.secret_words import noted
-from lifeline.addresses import check_addresses
-from lifeline.duty_entries import KpiEntry, ProofTestEntry, ShiftsEntry, check_duty
-from lifeline.ledger_address import server_url
-from lifeline.ledger_entries import AlarmsEntry, IncidentsEntry, LedgerEntry, check_incidents
-from lifeline.login_entries import LoginEntry, check_page
-from lifeline.map_entry import MapEntry
-from lifeline.outlet_checks import check_outlets, note_robot
-from lifeline.outlet_entries import (
+from lifeline.settings.addresses import check_addresses
+from lifeline.settings.duty_entries import KpiEntry, ProofTestEntry, ShiftsEntry, check_duty
+from lifeline.settings.ledger_address import server_url
+from lifeline.settings.ledger_entries import (
+    AlarmsEntry,
+    IncidentsEntry,
+    LedgerEntry,
+    check_incidents,
+)
+from lifeline.settings.login_entries import LoginEntry, check_page
+from lifeline.settings.map_entry import MapEntry
+from lifeline.settings.outlet_checks import check_outlets, note_robot
+from lifeline.settings.outlet_entries import (
     CapEntry,
     DepartmentEntry,
     OutletName,
@@ -32,11 +37,11 @@ from lifeline.outlet_entries import (
     RouteEntry,
     WorkOrdersEntry,
 )
-from lifeline.photo_entries import PhotosEntry
-from lifeline.secret_keys import ROBOT_TABLES, refuse_secrets
-from lifeline.tls_option import PAGE, check_tls, with_tls
-from lifeline.toml_text import TomlDocument, read_toml
-from lifeline.weather_entries import WarningsEntry, WeatherEntry, check_weather
+from lifeline.settings.photo_entries import PhotosEntry
+from lifeline.settings.secret_keys import ROBOT_TABLES, refuse_secrets
+from lifeline.settings.tls_option import PAGE, check_tls, with_tls
+from lifeline.settings.toml_text import TomlDocument, read_toml
+from lifeline.settings.weather_entries import WarningsEntry, WeatherEntry, check_weather
 from rules.problems import Invalid, Problem, nearest
 from rules.strict_models import DurationNs, Strict, validated
 from rules.yaml_text import raise_errors
@@ -72,7 +77,7 @@ class SiteEntry(Strict):
 
 
 class TlsEntry(Strict):
-    """TLS at every door: see lifeline.tls_option."""
+    """TLS at every door: see lifeline.settings.tls_option."""
 
     folder: Name = "secrets/tls"  # what `lifeline site certificates` makes
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifeline.outlet_entries import ROBOTS
+from lifeline.settings.outlet_entries import ROBOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifeline.toml_text import TomlDocument
+    from lifeline.settings.toml_text import TomlDocument
 
 ROBOT_TABLES: Final = tuple(("outlet", kind) for kind in ROBOTS)
 """Whose address is a secret as well."""
