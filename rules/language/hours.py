@@ -2,6 +2,8 @@
 
 Precedence: template < rule < schedule < override. Of several schedules that hold at once the one
 named last in ``when`` wins, key by key. A schedule moves limits; it neither adds nor takes levels.
+One of official warnings makes a rule stricter and in nothing calmer: where it is not known whether
+a warning covers a place, it does (``rules/standing.py``), and that must be the louder side.
 """
 
 from __future__ import annotations
@@ -122,15 +124,41 @@ def with_hours(
             lacks = f"{said}a schedule moves limits, it neither adds nor takes levels"
             problems.append(rule.problem(where, lacks, key=True))
         elif built.fail_loud:
-            calmer = built.side * other.raise_at > built.side * built.raise_at
-            if (calmer & severe).any():
+            calm = built.side * other.raise_at > built.side * built.raise_at
+            if (calm & severe).any():
                 loud = f"{said}fail_loud: no schedule may calm a level of orange or above"
                 problems.append(rule.problem(where, loud, key=True))
+        for i, schedule in enumerate(rule.schedules):
+            if schedule.warned is not None and mask >> i & 1:
+                without = others[(mask ^ 1 << i) - 1] if mask ^ 1 << i else built
+                problems += [
+                    rule.problem(("when", schedule.name), f"{said}{calmer}", key=True)
+                    for calmer in _calmer(without, other, levels)
+                ]
         if _differ(built, other):
             fixed = f"{said}moves more than limits, bands and holds: split the rule"
             problems.append(rule.problem(where, fixed, key=True))
     hours = tuple(ByHours(**{name: getattr(o, name) for name in _MOVED}) for o in others)
     return replace(built, schedules=rule.schedules, by_hours=hours), problems
+
+
+def _calmer(without: ChannelRule, under: ChannelRule, levels: Sequence[Level]) -> Iterator[str]:
+    """Yield what a warning makes calmer, of each level the first thing."""
+    side = without.side
+    fewer = under.hold_samples > without.hold_samples
+    lost = (under.hold_samples == 0) & (without.hold_samples > 0)
+    found = {
+        "its limit is farther away": side * under.raise_at > side * without.raise_at,
+        "it clears sooner": side * under.clear_at > side * without.clear_at,
+        "its for is longer": (under.hold_ns > without.hold_ns)
+        | ((without.hold_samples > 0) & (fewer | lost)),
+        "its keep_firing_for is shorter": under.keep_ns < without.keep_ns,
+    }
+    for column, level in enumerate(levels):
+        for said, calmer in found.items():
+            if not np.isnan(without.raise_at[:, column]).all() and calmer[:, column].any():
+                yield f"{level.name}: {said}: a warning makes a rule stricter, never calmer"
+                break
 
 
 def _differ(built: ChannelRule, other: ChannelRule) -> bool:
