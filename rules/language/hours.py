@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rules.durations import format_duration
 from rules.language.kinds import KINDS
 from rules.language.ruleset import applied
 from rules.language.shadow import as_shadow
-from rules.plan import ByHours
+from rules.plan import NEVER_NS, ByHours
 from rules.problems import nearest
 from rules.strict_models import validated
 
@@ -145,20 +146,37 @@ def with_hours(
 def _calmer(without: ChannelRule, under: ChannelRule, levels: Sequence[Level]) -> Iterator[str]:
     """Yield what a warning makes calmer, of each level the first thing."""
     side = without.side
-    fewer = under.hold_samples > without.hold_samples
-    lost = (under.hold_samples == 0) & (without.hold_samples > 0)
+    fewer = (without.hold_samples > 0) & (
+        (under.hold_samples > without.hold_samples) | (under.hold_samples == 0)
+    )
     found = {
-        "its limit is farther away": side * under.raise_at > side * without.raise_at,
-        "it clears sooner": side * under.clear_at > side * without.clear_at,
-        "its for is longer": (under.hold_ns > without.hold_ns)
-        | ((without.hold_samples > 0) & (fewer | lost)),
-        "its keep_firing_for is shorter": under.keep_ns < without.keep_ns,
+        "limit": side * under.raise_at > side * without.raise_at,
+        "clear limit": side * under.clear_at > side * without.clear_at,
+        "for": (under.hold_ns > without.hold_ns) | fewer,
+        "keep_firing_for": under.keep_ns < without.keep_ns,
     }
     for column, level in enumerate(levels):
-        for said, calmer in found.items():
-            if not np.isnan(without.raise_at[:, column]).all() and calmer[:, column].any():
-                yield f"{level.name}: {said}: a warning makes a rule stricter, never calmer"
+        for what, calmer in found.items():
+            at = np.flatnonzero(calmer[:, column] & ~np.isnan(without.raise_at[:, column]))
+            if len(at):
+                place = (int(at[0]), column)
+                new, old = (_said(each, what, place) for each in (under, without))
+                said = f"{level.name}: {what} {new} is calmer than {old} without it"
+                yield f"{said}: a warning makes a rule stricter only"
                 break
+
+
+def _said(rule: ChannelRule, what: str, place: tuple[int, int]) -> str:
+    """Return a limit, or for how long, in words."""
+    if what in ("limit", "clear limit"):
+        column = rule.raise_at if what == "limit" else rule.clear_at
+        return f"{column[place]:.6g} {rule.unit}".strip()
+    if what == "keep_firing_for":
+        return format_duration(int(rule.keep_ns[place]))
+    hold_ns, samples = int(rule.hold_ns[place]), int(rule.hold_samples[place])
+    words = [f"{samples} samples"] if samples else []
+    words += [format_duration(hold_ns)] if hold_ns < NEVER_NS else []
+    return " or ".join(words)
 
 
 def _differ(built: ChannelRule, other: ChannelRule) -> bool:
