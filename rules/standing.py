@@ -82,6 +82,10 @@ class StandingWarnings:
         """Return what is known, for a snapshot."""
         return [each.data() for each in self._known.values()]
 
+    def lasting(self, from_ns: int) -> list[dict[str, Any]]:
+        """Return of what is known the messages that end at a time or after."""
+        return [each.data() for each in self._known.values() if each.expires_ns >= from_ns]
+
     def restore(self, state: Iterable[Mapping[str, Any]]) -> None:
         """Take up what a snapshot knew."""
         read = [read_warning(each) for each in state]
