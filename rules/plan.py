@@ -106,6 +106,11 @@ class ChannelRule:
             moved = {name: getattr(held, name) for name in ByHours.__slots__}
             yield replace(self, schedules=(), by_hours=(), **moved)
 
+    @property
+    def by_clock(self) -> bool:
+        """Tell whether its levels are others at some hours, whatever official warnings stand."""
+        return any(schedule.warned is None for schedule in self.schedules)
+
     def at(self, t_ns: int, standing: Standing | None = None, asset: int = -1) -> ChannelRule:
         """Return the rule as it is at a moment, on an asset (row), where warnings are known."""
         held = self._hours(np.array([t_ns], np.int64), standing, asset)

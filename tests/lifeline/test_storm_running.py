@@ -10,14 +10,16 @@ import pytest
 from ingest.store.past import Span
 from lifeline.backtest.run import Version, run
 from lifeline.backtest.sources import opened
+from lifeline.backtest.tuning import Wanted, _chosen
 from lifeline.bulletins.cap_in import read_cap
 from lifeline.notify import sign
 from rules.engine import Engine
 from rules.events import decode, encode
 from rules.language import compile_plan, load_rules
 from rules.readings import Control, Record
+from rules.registry_file import registry_of
 from tests.lifeline.caps import at, cap, info
-from tests.lifeline.small_city import LEVEL, SmallCity, serving, until
+from tests.lifeline.small_city import LEVEL, SmallCity, registry_yaml, serving, until
 from tests.lifeline.test_backtest import archive_up_to
 from tests.lifeline.test_engine_process import SECOND as S
 from tests.lifeline.test_engine_process import START_NS, Data
@@ -130,6 +132,20 @@ def test_a_back_test_is_what_live_said_also_when_it_begins_within_the_storm(tmp_
             else:
                 again += engine.fold_columns(piece.columns, piece.blocks)
     assert [encode(e) for e in again] == whole
+
+
+def test_a_rule_with_a_storm_mode_is_tuned_as_it_usually_is(tmp_path):
+    """What moves by the clock is a person's to tune; what a warning moves is seldom."""
+    registry = registry_of({"city.yaml": registry_yaml(simulation=False)})
+    night = RULES.replace("{warning: {hazard: rainstorm, at_least: orange}}",
+                          '{times: [["22:00", "06:00"]], timezone: Asia/Shanghai}')  # fmt: skip
+    for text, kept in ((RULES, ["ponding"]), (night, [])):
+        rules = load_rules({"rules.yaml": text})
+        chosen, passed_over = _chosen(
+            Wanted(rules=rules, span=Span()), compile_plan(rules, registry)[0]
+        )
+        assert list(chosen) == kept
+        assert ("by the hour" in passed_over.get("ponding", "")) is (not kept)
 
 
 def lines_of(data: Data, tmp_path, from_ns: int) -> list[bytes]:
