@@ -2,141 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from textwrap import dedent
 
-import numpy as np
 import pytest
 
-from rules.bulletins import Bulletin, spans
 from rules.engine import Engine
 from rules.engine.difference import difference
 from rules.engine.snapshot import from_bytes, to_bytes
-from rules.events import Event, encode
-from rules.language import compile_plan, load_rules
+from rules.language import load_rules
 from rules.language.explain import explain
 from rules.readings import Control, Record, Tick
 from rules.registry_file import registry_of
-from rules.schedule import Warned
-from rules.standing import LOOK_BACK_NS, MOST, StandingWarnings, covered, read_warning
 from rules.testing.cases import cases_of
 from rules.testing.files import read_suites
 from rules.testing.run import run
-from tests.oracle import Oracle
-from tests.small_city import readings_of
-
-S = 1_000_000_000
-T0 = 1_790_000_000 * S
-LEVEL = "410105-drain-mh-000001/lv-01/level"
-OTHER = "410103-drain-mh-000002/lv-01/level"
-REGISTRY = """
-version: 1
-devices:
-- {id: 410105-drain-nb-000001, kind: module, transport: coap, codec: compact,
-   asset: 410105-drain-mh-000001, every: 1m}
-assets:
-- id: 410105-drain-mh-000001
-  type: manhole
-  district: 金水区
-  at: [113.7, 34.8]
-  sensors: &level
-  - id: lv-01
-    device: 410105-drain-nb-000001
-    channels: [{id: level, quantity: level, range: [0, 10], every: 1m, key: a}]
-- id: 410103-drain-mh-000002
-  type: manhole
-  district: 二七区
-  at: [113.6, 34.7]
-  sensors:
-  - id: lv-01
-    device: 410105-drain-nb-000001
-    channels: [{id: level, quantity: level, range: [0, 10], every: 1m, key: b}]
-"""
-RULES = """
-version: 1
-defaults: {source: estimate, timezone: Asia/Shanghai, max_gap: 30m}
-schedules:
-  storm: {warning: {hazard: [rainstorm, flood], at_least: orange}}
-rules:
-- id: sewer
-  kind: threshold
-  select: {quantity: level}
-  unit: m
-  above: {yellow: 2.6, orange: 3.2}
-  hysteresis: 0.1
-  for: 5m
-  when: {storm: {above.yellow: 2.0, for: 2m}}
-"""
-
-
-def built(rules: str = RULES):
-    registry = registry_of({"r.yaml": REGISTRY})
-    plan, _ = compile_plan(load_rules({"g.yaml": rules}), registry)
-    return replace(plan, blind_after_ns=10**15), registry
-
-
-def warning(at_s: float, identifier: str = "w1", **more: object) -> Bulletin:
-    sent_ns = T0 + round(at_s * S)
-    said = {
-        "identifier": identifier,
-        "sender": "met",
-        "sent_ns": sent_ns,
-        "kind": "alert",
-        "hazard": "rainstorm",
-        "severity": 3,
-        "issuer": ("", "郑州市气象台"),
-        "onset_ns": sent_ns,
-        "expires_ns": sent_ns + 3600 * S,
-    }
-    return Bulletin(**(said | more))  # type: ignore[arg-type]
-
-
-class Story:
-    """Records in the order they are told, each at its second."""
-
-    def __init__(self, registry) -> None:
-        self.registry = registry
-        self.records: list[Record] = [Record(0, Tick(T0))]
-
-    def put(self, body) -> Story:
-        self.records.append(Record(len(self.records), body))
-        return self
-
-    def level(self, at_s: float, value: float, *, channel: str = LEVEL, late_s: float = 0) -> Story:
-        t = T0 + round(at_s * S)
-        row = {"channel": self.registry.channel_row[channel], "device": 0, "judged_ns": t,
-               "receive_ns": t + round(late_s * S), "value": value,
-               "sequence": len(self.records)}  # fmt: skip
-        return self.put(readings_of([row]))
-
-    def tick(self, at_s: float) -> Story:
-        return self.put(Tick(T0 + round(at_s * S)))
-
-    def warn(self, bulletin: Bulletin) -> Story:
-        return self.put(Control("warning", bulletin.data() | {"via": "http", "command": "c"}))
-
-
-def events(plan, registry, story: Story) -> list[Event]:
-    """Return what the engine says: at once, record by record through snapshots, and its twin."""
-    told = Engine(plan, registry).fold(story.records)
-    assert told == Oracle(plan, registry).fold(story.records)
-    engine, again = Engine(plan, registry), []
-    for record in story.records:
-        again += engine.fold([record])
-        state = from_bytes(to_bytes(engine.snapshot()))
-        engine = Engine(plan, registry)
-        assert engine.restore(state) == []
-    assert [encode(e) for e in again] == [encode(e) for e in told]
-    return told
-
-
-def brief(told: list[Event]) -> list[tuple[str, str, int, int, float, str]]:
-    return [
-        (e.type.value, e.subject, e.severity, (e.event_ns - T0) // S, round(e.limit or 0, 6),
-         e.evidence.get("warning", {}).get("key", ""))
-        for e in told
-    ]  # fmt: skip
-
+from tests.storm_kit import (
+    LEVEL,
+    OTHER,
+    REGISTRY,
+    RULES,
+    T0,
+    S,
+    Story,
+    brief,
+    built,
+    events,
+    warning,
+)
 
 # ── while one stands ─────────────────────────────────────────────────────────────────────────
 
@@ -306,104 +198,12 @@ def test_explain_shows_what_holds_under_a_warning() -> None:
     assert said["for.yellow [storm]"][0] == pytest.approx(120)
 
 
-# ── when and where a warning holds ───────────────────────────────────────────────────────────
-
-
-def test_a_sender_speaks_for_its_own_in_whatever_order_the_messages_come() -> None:
-    alert = warning(0)
-    cancel = warning(100, "w2", kind="cancel", references=("met,w1",), expires_ns=T0)
-    foreign = replace(cancel, sender="else", identifier="w3", sent_ns=T0 + 5)
-    drill = replace(cancel, identifier="w4", exercise=True, sent_ns=T0 + 6)
-    update = warning(50, "w5", kind="update", references=("met,w1",), onset_ns=T0 + 70 * S)
-    whole = {"met,w1": (T0, T0 + 3600 * S)}
-    assert spans([alert, foreign, drill]) == whole
-    for held in ([alert, cancel, foreign], [foreign, cancel, alert]):
-        assert spans(held) == {"met,w1": (T0, T0 + 100 * S)}
-    both = spans([cancel, update, alert])
-    assert both["met,w1"] == (T0, T0 + 70 * S)
-    assert both["met,w5"] == (T0 + 70 * S, T0 + 3650 * S)
-    assert spans([warning(0, expires_ns=T0)]) == {}
-
-
-RING = ((113.65, 34.75), (113.75, 34.75), (113.75, 34.85), (113.65, 34.85))
-FAR = ((1.0, 1.0), (2.0, 1.0), (2.0, 2.0), (1.0, 2.0))
-
-
-@pytest.mark.parametrize(
-    ("said", "jinshui", "erqi"),
-    [
-        ({}, True, True),  # no area at all: everywhere
-        ({"areas": ("金水区",)}, True, False),
-        ({"areas": ("河南省郑州市金水区",)}, True, False),
-        ({"areas": ("金水区", "二七区")}, True, True),
-        ({"areas": ("郑州市北部",)}, True, True),  # nobody knows which that is
-        ({"areas": ("金水区", "北部")}, True, True),
-        ({"polygons": (RING,)}, True, False),
-        ({"polygons": (FAR,)}, False, False),
-        ({"areas": ("北部",), "polygons": (RING,)}, True, False),
-        ({"areas": ("北部", "二七区"), "polygons": (RING,)}, True, True),
-        ({"areas": ("北部", "西部"), "polygons": (FAR,)}, True, True),  # one area has no polygon
-        ({"codes": ("410105",)}, True, False),
-        ({"codes": ("410100",)}, True, True),
-        ({"codes": ("410000000000",)}, True, True),
-        ({"codes": ("320100",)}, False, False),
-        ({"codes": ("410105001000",)}, True, False),  # a street of it: may be ours
-        ({"areas": ("南京", "苏州"), "codes": ("320100", "320500")}, False, False),
-    ],
-)
-def test_a_warning_covers_what_it_names_and_what_it_may_mean(
-    said: dict[str, object], *, jinshui: bool, erqi: bool
-) -> None:
-    registry = registry_of({"r.yaml": REGISTRY})
-    place = registry.asset_row
-    found = covered(warning(0, **said), registry)
-    assert bool(found[place["410105-drain-mh-000001"]]) is jinshui
-    assert bool(found[place["410103-drain-mh-000002"]]) is erqi
-
-
 def test_the_rule_tightens_only_where_the_warning_is() -> None:
     plan, registry = built()
     story = Story(registry).warn(warning(0, areas=("金水区",)))
     for minute in range(4):
         story.level(60 * minute, 2.2).level(60 * minute, 2.2, channel=OTHER)
     assert [e.subject for e in events(plan, registry, story)] == [LEVEL]
-
-
-def test_an_asset_without_a_place_is_covered() -> None:
-    """An area that is named in words only, and an asset of which nothing is known."""
-    text = REGISTRY.replace("  district: 金水区\n  at: [113.7, 34.8]\n", "")
-    registry = registry_of({"r.yaml": text})
-    row = registry.asset_row["410105-drain-mh-000001"]
-    assert covered(warning(0, areas=("二七区",)), registry)[row]
-    assert covered(warning(0, polygons=(FAR,)), registry)[row]
-    known = StandingWarnings(registry)
-    known.take(warning(0, areas=("二七区",)).data(), T0)
-    asked = Warned(("rainstorm",), 1)
-    assert known.holds(asked, np.array([-1]), np.array([T0])).tolist() == [True]
-
-
-def test_what_ended_long_ago_and_what_is_too_much_is_forgotten() -> None:
-    registry = registry_of({"r.yaml": REGISTRY})
-    known = StandingWarnings(registry)
-    assert known.take(warning(0).data(), T0)
-    assert not known.take(warning(0).data(), T0), "the same again"
-    known.take(warning(10, "w2").data(), T0 + 3600 * S + LOOK_BACK_NS)
-    assert len(known.state) == 2
-    known.take(warning(20, "w3").data(), T0 + 3601 * S + LOOK_BACK_NS)
-    assert [each["identifier"] for each in known.state] == ["w2", "w3"]
-    many = StandingWarnings(registry)
-    for number in range(MOST + 3):
-        many.take(warning(number, f"m{number}").data(), T0)
-    kept = {each["identifier"] for each in many.state}
-    assert len(kept) == MOST
-    assert {"m0", "m1", "m2"}.isdisjoint(kept)
-
-
-def test_texts_of_a_warning_are_not_kept_in_snapshots() -> None:
-    read = read_warning(warning(0, description=("long", "长"), headline=("h", "头")).data())
-    assert read is not None
-    assert (read.description, read.headline) == (("", ""), ("", ""))
-    assert read.issuer == ("", "郑州市气象台")
 
 
 # ── tests of rules ───────────────────────────────────────────────────────────────────────────
