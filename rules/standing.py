@@ -56,12 +56,19 @@ def read_warning(data: Mapping[str, Any]) -> Bulletin | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """One warning while it holds."""
+class _Kind:
+    """The warnings that a schedule asks for, and from and until when each holds, [n]."""
 
-    bulletin: Bulletin
-    from_ns: int
-    to_ns: int
+    bulletins: tuple[Bulletin, ...]
+    from_ns: NDArray[np.int64]
+    to_ns: NDArray[np.int64]
+
+    def within(self, first_ns: int, last_ns: int) -> list[int]:
+        """Return the numbers of those that hold at some time from first to last."""
+        held: list[int] = np.flatnonzero(
+            (self.from_ns <= last_ns) & (self.to_ns > first_ns)
+        ).tolist()
+        return held
 
 
 class StandingWarnings:
@@ -70,7 +77,7 @@ class StandingWarnings:
     def __init__(self, registry: Registry, known: Iterable[Bulletin] = ()) -> None:
         self._registry = registry
         self._known = {each.key: each for each in known}
-        self._spans: list[_Span] | None = None
+        self._kinds: dict[Warned, _Kind] = {}
         self._covered: dict[str, NDArray[np.bool_]] = {}
 
     def on(self, registry: Registry) -> StandingWarnings:
@@ -90,7 +97,7 @@ class StandingWarnings:
         """Take up what a snapshot knew."""
         read = [read_warning(each) for each in state]
         self._known = {each.key: each for each in read if each is not None}
-        self._spans = None
+        self._kinds = {}
 
     def take(self, data: Mapping[str, Any], tick_ns: int) -> bool:
         """Take the data of a Control ``warning``; tell whether it is a message not known before.
@@ -108,7 +115,7 @@ class StandingWarnings:
         for key in old:
             del self._known[key]
             self._covered.pop(key, None)
-        self._spans = None
+        self._kinds = {}
         return True
 
     # ---- questions ----------------------------------------------------------------------------
@@ -117,33 +124,36 @@ class StandingWarnings:
         self, warned: Warned, asset: NDArray[np.int64], t_ns: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
         """Tell of each (asset row, judged time) whether a warning of that kind holds there then."""
-        told = np.zeros(len(t_ns), np.bool_)
-        for span in self._of(warned):
-            inside = (t_ns >= span.from_ns) & (t_ns < span.to_ns)
-            if inside.any():
-                told |= inside & self._covers(span.bulletin)[asset]
+        told, kind = np.zeros(len(t_ns), np.bool_), self._of(warned)
+        if not kind.bulletins or not len(t_ns):
+            return told
+        for i in kind.within(int(t_ns.min()), int(t_ns.max())):
+            inside = (t_ns >= kind.from_ns[i]) & (t_ns < kind.to_ns[i])
+            told |= inside & self._covers(kind.bulletins[i])[asset]
         return told
 
     def cited(self, warned: Sequence[Warned], asset: int, t_ns: int) -> Cited | None:
         """Return the worst, then newest, of the warnings of these kinds that hold there then."""
-        found = [
-            span.bulletin
-            for each in warned
-            for span in self._of(each)
-            if span.from_ns <= t_ns < span.to_ns and self._covers(span.bulletin)[asset]
-        ]
+        kinds = [self._of(each) for each in warned]
+        found = [kind.bulletins[i] for kind in kinds for i in kind.within(t_ns, t_ns)]
+        found = [each for each in found if self._covers(each)[asset]]
         found.sort(key=lambda b: (-b.severity, -b.sent_ns, b.key))
         return cited(found[0]) if found else None
 
     def edges(self, warned: Warned) -> list[int]:
         """Return when warnings of that kind begin and end, wherever."""
-        return sorted({t for span in self._of(warned) for t in (span.from_ns, span.to_ns)})
+        kind = self._of(warned)
+        return sorted({*kind.from_ns.tolist(), *kind.to_ns.tolist()})
 
-    def _of(self, warned: Warned) -> list[_Span]:
-        if self._spans is None:
-            found = spans(self._known.values())
-            self._spans = [_Span(self._known[key], *span) for key, span in found.items()]
-        return [s for s in self._spans if warned.fits(s.bulletin.hazard, s.bulletin.severity)]
+    def _of(self, warned: Warned) -> _Kind:
+        held = self._kinds.get(warned)
+        if held is None:
+            every = [(self._known[key], span) for key, span in spans(self._known.values()).items()]
+            mine = [(b, span) for b, span in every if warned.fits(b.hazard, b.severity)]
+            times = np.array([span for _, span in mine], np.int64).reshape(-1, 2)
+            held = _Kind(tuple(b for b, _ in mine), times[:, 0], times[:, 1])
+            self._kinds[warned] = held
+        return held
 
     def _covers(self, bulletin: Bulletin) -> NDArray[np.bool_]:
         """Return which assets it covers, [A + 1]; the last, row −1, is a place nobody knows."""
