@@ -270,7 +270,7 @@ def _answers(client: httpx.Client, ready: str) -> bool:
         return False
 
 
-def until(true, *, seconds: float = 10.0):
+def until(true, *, seconds: float = 30.0):
     """Wait until ``true()`` is; return what it gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -387,7 +387,7 @@ let arrived;
 Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
 addEventListener("hashchange", follow);
 const source = listen({
-  state: (answer) => { take(answer); arrived(); }, pulse: beat,
+  state: (answer) => { try { take(answer); } finally { arrived(); } }, pulse: beat,
   heard: () => { heardAt = performance.now(); lostSince = 0; },
 });
 addEventListener("pagehide", () => source.close());
