@@ -85,6 +85,7 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/alarms"): Needs(Role.VIEWER),
     ("GET", _ALARM): Needs(Role.VIEWER),
     ("GET", f"{_ALARM}/cap"): Needs(Role.VIEWER),
+    ("GET", f"{_ALARM}/similar"): Needs(Role.VIEWER),
     ("GET", "/api/kpis"): Needs(Role.VIEWER),
     ("GET", "/api/shift"): Needs(Role.VIEWER),
     ("GET", "/api/shift-report"): Needs(Role.VIEWER),

@@ -28,6 +28,7 @@ from lifeline.console import (
     proof_routes,
     reload_route,
     shift_routes,
+    similar_routes,
     view,
     warning_routes,
     work_orders,
@@ -64,6 +65,7 @@ def create_app(desk: Desk) -> FastAPI:
     _reading(app, desk)
     _alarms(app, desk)
     orders.install(app, desk)
+    similar_routes.install(app, desk)
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
     warning_routes.install(app, desk)

@@ -5,6 +5,7 @@ import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { levelWord, markOf } from "./list.js";
 import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
+import { similar } from "./similar.js";
 import { drawTrend } from "./trend.js";
 import { clock, lang, levelName, say } from "./words.js";
 
@@ -43,6 +44,7 @@ export function showAlarm(alarm, view) {
     ...(alarm.channel ? trendParts(alarm.channel, same, view, () => showAlarm(alarm, view)) : [h("p", { class: "none" }, say("noTrend"))]),
     keep(same, "todo", "div"), h("p", { class: "why" }, w.why),
     h("h3", {}, say("history")), keep(same, "history", "table", { class: "history" }),
+    keep(same, "similar", "section"),
   );
   if (["comment", "ack"].includes(focused)) byId(focused)?.focus();
   if (!same || shownSeq !== alarm.seq) asked = 0;
@@ -183,7 +185,9 @@ export async function refresh(alarm, view) {
     if (shown !== alarm.id) return;
     advise(detail);
     if (alarm.channel) await trend(alarm.channel, alarm, view);
-    if (shown === alarm.id) story(detail.events, alarm, view);
+    if (shown !== alarm.id) return;
+    story(detail.events, alarm, view);
+    await similar(byId("similar"), alarm, view, () => shown === alarm.id);
   } catch (error) {
     view.tell(error.message);
   }
