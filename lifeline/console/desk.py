@@ -15,6 +15,7 @@ from lifeline.console.view import Written
 from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
+from lifeline.outlook import Outlook
 from lifeline.people.doorman import Doorman, LoginRules
 from lifeline.photos import PhotoLimits, Photos
 from rules.flood import Flood, FloodLimits
@@ -146,6 +147,7 @@ class Desk:
     hot: HotBuffer
     watchdog: Watchdog
     archive: Archive | None = None
+    outlook: Outlook = field(default_factory=Outlook)  # what rules expect of channels
     flow: Flow = field(default_factory=Flow)
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)

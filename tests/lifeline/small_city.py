@@ -13,6 +13,7 @@ import numpy as np
 
 from ingest.journal import EventLines, JournalWriter, WakeServer
 from lifeline.clock import Clock
+from lifeline.series_log import SeriesLog
 from lifeline.serve import ServeSettings, run_serve
 from rules.engine import Engine
 from rules.events import encode
@@ -155,10 +156,11 @@ class SmallCity:
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)
-        self.engine = Engine(self.plan, self.registry)
+        self.engine = Engine(self.plan, self.registry, reads_out=True)
         self.wake = WakeServer(data / "run" / "events.sock")
         self.journal = JournalWriter(data / "journal")
         self.events = JournalWriter(data / "events", wake=self.wake)
+        self.series = SeriesLog(data)
         self.now_ns = time.time_ns()
         self.append(Tick(self.now_ns))
         for kind, text in (
@@ -176,6 +178,8 @@ class SmallCity:
         lines = tuple(encode(e) for e in events)
         self.events.append(EventLines(through=offset + 1, lines=lines))
         self.events.commit()
+        self.series.append(self.engine.series(), offset + 1)
+        self.series.commit()
 
     def send(self, channel: str, value: float, *, age_s: float = 0.0, **columns) -> None:
         """A reading measured ``age_s`` before now."""
@@ -216,6 +220,7 @@ class SmallCity:
     def close(self) -> None:
         self.journal.close()
         self.events.close()
+        self.series.close()
         self.wake.close()
 
 

@@ -5,6 +5,7 @@ import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
 import { levelWord, markOf } from "./list.js";
 import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
+import { sayOutlook } from "./outlook.js";
 import { similar } from "./similar.js";
 import { drawTrend } from "./trend.js";
 import { clock, lang, levelName, say } from "./words.js";
@@ -49,12 +50,12 @@ export function showAlarm(alarm, view) {
   if (["comment", "ack"].includes(focused)) byId(focused)?.focus();
   if (!same || shownSeq !== alarm.seq) asked = 0;
   [shown, shownSeq] = [alarm.id, alarm.seq];
-  if (told) numbers(alarm, view);
+  if (told) { numbers(alarm, view); sayOutlook(byId("outlook"), told, view); }
   refresh(alarm, view);
 }
 
 function trendParts(channel, same, view, again) {
-  return [ranges(channel, again), keep(same, "trend", "div"), keep(same, "beside", "div")];
+  return [ranges(channel, again), keep(same, "trend", "div"), keep(same, "outlook", "div"), keep(same, "beside", "div")];
 }
 
 function orders(alarm, view, comment) {
@@ -172,6 +173,7 @@ async function trend(channel, alarm, view) {
   told = answer;
   numbers(alarm, view);
   beside(view);
+  sayOutlook(byId("outlook"), told, view);
   if (byId("trend")) await drawTrend(byId("trend"), told, alarm, view.zone);
 }
 
@@ -209,7 +211,7 @@ export function showChannel(channel, view) {
   byId("selected").replaceChildren(h("h2", {}, h("span", {}, told ? label(told.label) : channel)), h("p", { class: "why" }, channel),
     h("div", { class: "orders" }, h("button", { class: "second", onclick: view.back }, `‹ ${label(view.assetName()) || say("back")}`)),
     keep(same, "now", "div"), ...trendParts(channel, same, view, again));
-  if (told) { numbers(null, view); beside(view); }
+  if (told) { numbers(null, view); beside(view); sayOutlook(byId("outlook"), told, view); }
   if (asked && performance.now() - asked < AGAIN_MS) return;
   asked = performance.now();
   const first = !told;
