@@ -160,7 +160,9 @@ class Tail:
             known = len(site.registry.channels.id) if site is not None else 0
             self._judge.grow(max(top, known))
         g = position(offset) + np.arange(len(rows), dtype=np.int64)
-        kept = self._desk.hot.put(rows, self._judge.mark(rows, g).verdict)
+        verdict = self._judge.mark(rows, g).verdict
+        kept = self._desk.hot.put(rows, verdict)
+        self._desk.sensors.put(rows, verdict)
         metrics.HOT_ROWS.inc(kept)
 
     # ── event log ────────────────────────────────────────────────────────────────────────────

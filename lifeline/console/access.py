@@ -69,6 +69,7 @@ ROUTES: Final[dict[tuple[str, str], Needs]] = {
     ("GET", "/api/state"): Needs(Role.VIEWER),
     ("GET", "/api/stream"): Needs(Role.VIEWER),
     ("GET", "/api/health"): Needs(Role.VIEWER),
+    ("GET", "/api/sensor-health"): Needs(Role.VIEWER),
     ("GET", "/api/warnings"): Needs(Role.VIEWER),
     ("GET", "/api/map"): Needs(Role.VIEWER),
     ("GET", "/api/map/columns"): Needs(Role.VIEWER),

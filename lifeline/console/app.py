@@ -22,6 +22,7 @@ from lifeline.console import (
     asset_routes,
     duty_routes,
     field_routes,
+    health_routes,
     incident_routes,
     login_routes,
     orders,
@@ -66,6 +67,7 @@ def create_app(desk: Desk) -> FastAPI:
     _alarms(app, desk)
     orders.install(app, desk)
     similar_routes.install(app, desk)
+    health_routes.install(app, desk)
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
     warning_routes.install(app, desk)

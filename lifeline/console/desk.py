@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.bulletins.board import Board
 from lifeline.console.city_map import Maps
+from lifeline.console.health import LagWatch
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
 from lifeline.console.view import Written
@@ -18,6 +19,7 @@ from lifeline.notify.cap import CapSender
 from lifeline.outlook import Outlook
 from lifeline.people.doorman import Doorman, LoginRules
 from lifeline.photos import PhotoLimits, Photos
+from lifeline.sensor_health import SensorHealth
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
@@ -147,6 +149,8 @@ class Desk:
     hot: HotBuffer
     watchdog: Watchdog
     archive: Archive | None = None
+    sensors: SensorHealth = field(default_factory=SensorHealth)
+    lag: LagWatch = field(default_factory=LagWatch)
     outlook: Outlook = field(default_factory=Outlook)  # what rules expect of channels
     flow: Flow = field(default_factory=Flow)
     bell: Bell = field(default_factory=Bell)

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
+from lifeline.console.health import strip
 from lifeline.console.incident_view import incidents_json
 from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
 from lifeline.console.times import ms
@@ -265,6 +266,7 @@ def pulse(desk: Desk, sight: Sight | None = None) -> dict[str, Any]:
         "watched": seen.watched,
         "blind": seen.blind,
         "heartbeat_age_s": round(seen.age_s, 1),
+        "health": strip(desk, sight),
         "problems": problems,
     }
 

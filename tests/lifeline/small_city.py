@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 
 from ingest.journal import EventLines, JournalWriter, WakeServer
+from ingest.overload import Progress
 from lifeline.clock import Clock
 from lifeline.series_log import SeriesLog
 from lifeline.serve import ServeSettings, run_serve
@@ -140,7 +141,9 @@ class SmallCity:
         joined: bool = False,
         attributes: dict[str, dict[str, str]] | None = None,
         people: dict[str, int] | None = None,
+        begun_s: float = 0.0,
     ) -> None:
+        """``begun_s``: how long before now its journal begins."""
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
@@ -161,7 +164,8 @@ class SmallCity:
         self.journal = JournalWriter(data / "journal")
         self.events = JournalWriter(data / "events", wake=self.wake)
         self.series = SeriesLog(data)
-        self.now_ns = time.time_ns()
+        self.progress = Progress(data / "run")
+        self.now_ns = time.time_ns() - int(begun_s * SECOND)
         self.append(Tick(self.now_ns))
         for kind, text in (
             ("registry", registry_bytes(self.registry)),
@@ -180,6 +184,7 @@ class SmallCity:
         self.events.commit()
         self.series.append(self.engine.series(), offset + 1)
         self.series.commit()
+        self.progress.tell(offset + 1)
 
     def send(self, channel: str, value: float, *, age_s: float = 0.0, **columns) -> None:
         """A reading measured ``age_s`` before now."""
@@ -221,6 +226,7 @@ class SmallCity:
         self.journal.close()
         self.events.close()
         self.series.close()
+        self.progress.close()
         self.wake.close()
 
 

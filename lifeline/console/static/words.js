@@ -7,7 +7,6 @@ const WORDS = {
     times: ["sent {0}, until {1}", "{0} 发布，至 {1}"],
   },
   dataAge: ["data {0} old", "数据更新于 {0}前"], noData: ["no data yet", "尚无数据"],
-  silent: ["{0} silent", "失联 {0} 台"],
   notApproved: ["default limits, not approved for this site", "默认限值，未经本地批准"],
   approved: ["limits approved for this site", "限值已经本地批准"],
   blind: ["BLIND for {0}: readings are not being judged", "监测中断 {0}：数据未经研判"],
