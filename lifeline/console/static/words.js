@@ -115,7 +115,7 @@ const WORDS = {
     optional: ["what there is to say (optional)", "说明（可选）"], found: ["what was found", "现场情况"], takeIt: ["take or choose it", "拍摄或选择"], noPhoto: ["This is no photo, or it is broken.", "不是照片或已损坏。"],
     breaks: ["Alarms are out of service meanwhile; orange and red of gas and other fail-loud rules still call.", "期间报警停用（OOSRV）；燃气等必响规则的橙、红级仍会报警。"], what: ["what", "对象"], allOfIt: ["all that is here", "全部测点"], long: ["how long", "时长"], minutes: ["{0} min", "{0} 分钟"],
     runs: ["Calibrating until {0}, {1}", "标定至 {0}，{1}"], ended: ["Calibration ended {0}, {1}; no result yet", "标定已于 {0} 结束（{1}），尚无结果"], until: ["until {0}", "至 {0}"], tooLate: ["over before it arrived: nothing was held", "送达时已过期，未停用报警"],
-    asFound: ["as found", "校前"], asLeft: ["as left", "校后"], passed: ["Passed", "合格"], failed: ["Failed", "不合格"], oosrv: ["OUT OF SERVICE", "停用（检修）"], log: ["done here", "现场记录"], arrived: ["arrived {0}", "{0} 送达"], gone: ["kept no longer", "已过保存期"], phone: ["field page (phone)", "现场页面（手机）"],
+    asFound: ["as found", "校前"], asLeft: ["as left", "校后"], passed: ["Passed", "合格"], failed: ["Failed", "不合格"], proved: ["counts as proof test", "计为功能测试"], oosrv: ["OUT OF SERVICE", "停用（检修）"], log: ["done here", "现场记录"], arrived: ["arrived {0}", "{0} 送达"], gone: ["kept no longer", "已过保存期"], phone: ["field page (phone)", "现场页面（手机）"],
   },
   roles: { viewer: ["viewer", "查看"], operator: ["operator", "值班"], engineer: ["engineer", "工程"], admin: ["admin", "管理"] },
   mayNot: ["Your role does not allow this.", "您的角色无此权限。"],
