@@ -181,7 +181,8 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
         if found is None:
             raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
         told = orders.one(desk, found[0], simulation=found[1])
-        history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
+        names = desk.settings.departments
+        history = [view.event_json(seq, e, names) for seq, e in desk.ledger.events_of(alarm_id)]
         what_to_do = advice(found[0], desk.keeper.site)
         return JSONResponse({"alarm": told, "events": history, "advice": what_to_do})
 

@@ -23,7 +23,7 @@ from lifeline.sensor_health import SensorHealth
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from lifeline.bulletins.feed import FeedSettings
@@ -59,6 +59,7 @@ class ServeSettings:
     flood: FloodLimits = field(default_factory=FloodLimits)
     targets: Targets = field(default_factory=dict)  # time limits for incidents, where set
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
+    departments: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # en, zh
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
     cap_outlet: CapOutletSettings | None = None  # the platform above

@@ -11,12 +11,16 @@ from lifeline.console.incident_view import incidents_json
 from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
 from lifeline.console.times import ms
 from lifeline.ledger import Unavailable
+from lifeline.notify.targets import target_words
 from lifeline.reload.outcome import last
 from rules.alarms import Ack, Word
 from rules.engine.ordered import MARK
+from rules.events import EventType
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lifeline.console.desk import Desk
     from lifeline.console.sight import Sight
     from lifeline.site import Site
@@ -166,8 +170,10 @@ def _at(site: Site, asset: int) -> list[float]:
     return [float(assets.lon[asset]), float(assets.lat[asset])]
 
 
-def event_json(seq: int, event: Event) -> dict[str, Any]:
-    """Return one line of an alarm's history."""
+def event_json(
+    seq: int, event: Event, departments: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """Return one line of an alarm's history; ``to``: whom a step of an escalation called."""
     return {
         "seq": seq,
         "type": event.type.value,
@@ -178,6 +184,10 @@ def event_json(seq: int, event: Event) -> dict[str, Any]:
         "limit": finite(event.limit),
         "by": event.evidence.get("by", ""),
         "comment": event.evidence.get("comment", ""),
+        "to": [
+            {"name": each, "words": target_words(each, departments)}
+            for each in (event.evidence["to"] if event.type is EventType.CALLED else ())
+        ],
     }
 
 

@@ -163,7 +163,7 @@ function ruleSays(advice) {
 function story(events, alarm, view) {
   byId("history")?.replaceChildren(...events.slice(-12).reverse().map((e) => h("tr", {}, h("td", {}, clock(e.event_ms, view.zone, true)),
     h("td", {}, say(`events.${e.type}`, levelName(e.severity))),
-    h("td", {}, e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : alarm.channel && e.value != null && !alarm.scored ? valued(e.value, told ?? alarm) : ""))));
+    h("td", {}, e.to.length ? e.to.map((x) => x.words[lang()]).join(lang() === "zh" ? "、" : ", ") : e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : alarm.channel && e.value != null && !alarm.scored ? valued(e.value, told ?? alarm) : ""))));
 }
 
 async function trend(channel, alarm, view) {
