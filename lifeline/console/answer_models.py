@@ -75,6 +75,7 @@ class Alarm(BaseModel):
     unit: str
     decimals: int
     quantity: str
+    gap_ms: int | None
     asset: str
     at: list[float] | None
     value: Value

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
 SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
 STALE_AFTER_S = 60.0
+GAP_INTERVALS = 3  # without a reading: what an alarm says is then as last known
 MOST_OPEN = 5_000
 MOST_WARNINGS = 20
 MOST_DRAWN = 64  # kinds of sight
@@ -149,13 +150,14 @@ def _operated(alarm: Alarm) -> dict[str, Any]:
 def _digits(site: Site | None, row: int | None) -> dict[str, Any]:
     """Return how the page writes the channel's readings as they come."""
     if site is None or row is None:
-        return {"unit": "", "decimals": 2, "quantity": ""}
+        return {"unit": "", "decimals": 2, "quantity": "", "gap_ms": None}
     channels = site.registry.channels
     quantity = QUANTITIES.get(channels.quantity[row])
     return {
         "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
         "decimals": quantity.decimals if quantity else 3,
         "quantity": channels.quantity[row],
+        "gap_ms": GAP_INTERVALS * int(channels.interval_ns[row]) // 1_000_000,
     }
 
 

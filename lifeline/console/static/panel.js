@@ -3,7 +3,7 @@ import { ask } from "./api.js";
 import { drawAsset } from "./asset.js";
 import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
-import { levelWord, markOf } from "./list.js";
+import { levelWord, markOf, oldness } from "./list.js";
 import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
 import { sayOutlook } from "./outlook.js";
 import { similar } from "./similar.js";
@@ -38,7 +38,7 @@ export function showAlarm(alarm, view) {
   const same = shown === alarm.id;
   if (!same) told = null;
   box.replaceChildren(
-    h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges),
+    h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges, h("span", { id: "oldness" })),
     h("p", { class: "sentence" }, w.sentence.slice(0, w.sentence.length - (w.why ? w.why.length : 0)).replace(/[;；]\s*$/, "")),
     keep(same, "now", "div"),
     orders(alarm, view, comment), h("p", { class: "why", id: "cared" }, careLine(alarm)),
@@ -50,8 +50,16 @@ export function showAlarm(alarm, view) {
   if (["comment", "ack"].includes(focused)) byId(focused)?.focus();
   if (!same || shownSeq !== alarm.seq) asked = 0;
   [shown, shownSeq] = [alarm.id, alarm.seq];
+  aged(alarm, view);
   if (told) { numbers(alarm, view); sayOutlook(byId("outlook"), told, view); }
   refresh(alarm, view);
+}
+
+// As last known, or standing too long: moves with the clock, so in an element of its own.
+function aged(alarm, view) {
+  const said = oldness(alarm, view.reading(alarm), view.now_ms());
+  const box = byId("oldness");
+  if (box && box.textContent !== said.join("")) box.replaceChildren(...said.map((text) => h("span", { class: "badge" }, text)));
 }
 
 function trendParts(channel, same, view, again) {
@@ -179,6 +187,7 @@ async function trend(channel, alarm, view) {
 
 // Fetch trend and history, at most every four seconds; the numbers move with every pulse.
 export async function refresh(alarm, view) {
+  aged(alarm, view);
   if (told) numbers(alarm, view);
   if (performance.now() - asked < AGAIN_MS && asked) return;
   asked = performance.now();

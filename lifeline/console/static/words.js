@@ -85,7 +85,7 @@ const WORDS = {
     note: ["Note", "备注"], write: ["Write", "写入"], noted: ["Note written.", "备注已写入。"],
     hand: ["Who looks after it", "负责人"], to: ["name; empty: nobody", "姓名，留空为无人"], give: ["Assign", "指派"], given: ["Assigned.", "已指派。"],
     was: ["What it was", "研判结论"], verdict: ["true or false", "真伪"], cause: ["cause", "原因"], say: ["Record", "记录"], said: ["Recorded.", "已记录。"],
-    first: ["FIRST OUT of the flood", "首发报警"], stands: ["standing for more than a day", "持续超过一天"],
+    first: ["FIRST OUT of the flood", "首发报警"], stands: ["STALE: standing for more than a day", "陈旧：持续超过一天"], unheard: ["NO NEW DATA: as last known", "无新数据，状态为最后已知"],
     chatters: ["chattering", "频繁抖动"], with: ["with {0}", "负责人 {0}"], again: ["came again {0} ×", "重复报警 {0} 次"],
   },
   incident: {
