@@ -8,6 +8,7 @@ of circular garbage is kept from walking what stays. Also who yields the process
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -38,11 +39,32 @@ def settle(process: str) -> None:
     """
     gc.collect()
     gc.freeze()
+    if process == "serve":
+        _give_back()
     if process == "ingest":
         gc.set_threshold(50_000, 20, 20)
         # A source's thread asks for the interpreter several times a read; at 5 ms each, beside a
         # busy writer, it would read a third of what comes, and the rest wait unseen in the broker.
         sys.setswitchinterval(0.0005)
+
+
+# of malloc.h: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, and what they are where nobody sets them
+_USUAL: Final = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, 128 << 10),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 128 << 10),
+}
+
+
+def _give_back() -> None:
+    """Have large blocks given back to the system at once; what the user has set stands.
+
+    Serve has no columns of every batch, but now and then a copy of the ledger in memory, which
+    grows by ever larger blocks: kept, their rests stayed with the process for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    for name, (option, size) in _USUAL.items():
+        if mallopt is not None and os.environ.get(name) == _GLIBC[name]:
+            mallopt(option, size)
 
 
 _NICENESS: Final = {"store": 10, "archive": 10}

@@ -13,6 +13,7 @@ from prometheus_client import Gauge
 from sqlalchemy import func, select
 
 from ingest.journal import Cursor, JournalError, JournalReader, OffsetGone, durable_end
+from ingest.overload import told as progress_told
 from ingest.store.errors import ManifestDamaged
 from ingest.store.manifest import Manifest
 from lifeline.ledger import LedgerError
@@ -64,6 +65,12 @@ def measure(data: Path, ledger: Ledger) -> list[Lag]:
         if lag.trouble:
             LOG.warning("a reader's place cannot be told", reader=lag.reader, cause=lag.trouble)
     return held
+
+
+def engine_now(data: Path) -> Lag | None:
+    """Return how far the engine says that it is, None where it never ran; no ledger is asked."""
+    at = progress_told(data / "run")
+    return None if at is None else _told("engine", data, "journal", lambda: at)
 
 
 def _followers(data: Path) -> Iterator[Lag]:

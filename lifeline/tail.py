@@ -1,4 +1,4 @@
-"""Follow the journal (site, hot buffer, age of data) and the event log (ledger, watchdog)."""
+"""Follow the journal (site, hot buffer, age of data), event log (ledger, watchdog) and scores."""
 
 from __future__ import annotations
 
@@ -50,10 +50,12 @@ class Tail:
         self._stop = stop
         self._journal_folder = desk.data / "journal"
         self._events_folder = desk.data / "events"
+        self._series_folder = desk.data / "series"
         self._judge = Judge(0)
         self._calibration = CalibrationWatch(desk.clock, desk.settings.zone)
         self._journal: JournalReader | None = None
         self._events: JournalReader | None = None
+        self._series: JournalReader | None = None
         self._remembered_s = self._applied_s = 0.0
 
     def run(self) -> None:
@@ -72,7 +74,7 @@ class Tail:
                     desk.bell.ring()
                 if not moved:
                     wake.wait(POLL_S)
-        for reader in (self._journal, self._events):
+        for reader in (self._journal, self._events, self._series):
             if reader is not None:
                 reader.close()
 
@@ -87,6 +89,7 @@ class Tail:
         self._calibration.look(self._desk.keeper.site)
         told = self._follow_events()
         self._desk.flow.behind = told == 2
+        self._follow_series()
         return seen or told > 0
 
     # ── journal ──────────────────────────────────────────────────────────────────────────────
@@ -157,7 +160,9 @@ class Tail:
             known = len(site.registry.channels.id) if site is not None else 0
             self._judge.grow(max(top, known))
         g = position(offset) + np.arange(len(rows), dtype=np.int64)
-        kept = self._desk.hot.put(rows, self._judge.mark(rows, g).verdict)
+        verdict = self._judge.mark(rows, g).verdict
+        kept = self._desk.hot.put(rows, verdict)
+        self._desk.sensors.put(rows, verdict)
         metrics.HOT_ROWS.inc(kept)
 
     # ── event log ────────────────────────────────────────────────────────────────────────────
@@ -250,6 +255,25 @@ class Tail:
                 desk.flow.blinds = [*desk.flow.blinds, (event.onset_ns, event.event_ns)][
                     -KEPT_BLINDS:
                 ]
+
+    # ── scores ───────────────────────────────────────────────────────────────────────────────
+
+    def _follow_series(self) -> None:
+        """Take what rules expect of channels, from what the engine's series log still has."""
+        if not self._series_folder.is_dir():
+            return
+        if self._series is None:
+            held = segments(self._series_folder)
+            start = held[-BACK_SEGMENTS:][0].first if held else 0
+            self._series = JournalReader(self._series_folder, start=start)
+        try:
+            found = self._series.series(until=durable_end(self._series_folder))
+        except OffsetGone as gone:  # it is for charts: what is gone is a shorter past
+            self._series.next_offset = gone.oldest
+            return
+        self._report(self._series, "series")
+        for _, rows in found:
+            self._desk.outlook.put(rows.series)
 
     # ── damage ───────────────────────────────────────────────────────────────────────────────
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 LOG = structlog.get_logger("console")
+UNREADABLE = 400
 SECRET_BODIES = ("/login", "/api/me/password")  # of these no value is repeated
 
 
@@ -77,6 +78,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == UNREADABLE:  # the framework's word for bytes that are no text
+            remedy = "send one JSON object in UTF-8 请以 UTF-8 发送一个 JSON 对象"
+            return problem(UNREADABLE, "the body is no JSON", field="body", value="", remedy=remedy)
         remedy = "see GET /api/state for what there is"
         return problem(error.status_code, str(error.detail), value=request.url.path, remedy=remedy)
 

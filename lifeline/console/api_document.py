@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import models_json_schema
 
 from lifeline.console.access import CSRF, OPEN, ROUTES, SAFE_COOKIE, TOKEN_HEADER, Needs
+from lifeline.console.answer_models import ANSWERS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -67,6 +69,11 @@ def _complete(document: dict[str, Any]) -> None:
     schemas: dict[str, Any] = parts.setdefault("schemas", {})
     schemas.update(schema.pop("$defs"))
     schemas["ErrorAnswer"] = schema
+    answers = list(dict.fromkeys(ANSWERS.values()))
+    _, told = models_json_schema(
+        [(model, "validation") for model in answers], ref_template=reference, by_alias=True
+    )
+    schemas.update(told["$defs"])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)  # FastAPI's own errors, which ours replace
     parts["securitySchemes"] = {
@@ -81,10 +88,11 @@ def _complete(document: dict[str, Any]) -> None:
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _tell(operation, method.upper(), ROUTES.get((method.upper(), path)))
+            _tell(operation, (method.upper(), path), ROUTES.get((method.upper(), path)))
 
 
-def _tell(operation: dict[str, Any], method: str, needs: Needs | None) -> None:
+def _tell(operation: dict[str, Any], route: tuple[str, str], needs: Needs | None) -> None:
+    method = route[0]
     if needs is None:
         return  # answered to nobody
     if needs is OPEN or needs.role is None:
@@ -93,6 +101,10 @@ def _tell(operation: dict[str, Any], method: str, needs: Needs | None) -> None:
         operation["security"] = [{"session": []}, {"token": []}, {"token-header": []}]
         operation["x-role"] = needs.role.word
         operation["x-whole-city"] = needs.whole
+    model = ANSWERS.get(route)
+    if model is not None:
+        schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+        operation["responses"]["200"]["content"] = {"application/json": {"schema": schema}}
     errors = ["401", "403", "404", "422", "503"]
     if method == "POST":
         errors += ["409", "413", "415", "429"]

@@ -22,12 +22,14 @@ from lifeline.console import (
     asset_routes,
     duty_routes,
     field_routes,
+    health_routes,
     incident_routes,
     login_routes,
     orders,
     proof_routes,
     reload_route,
     shift_routes,
+    similar_routes,
     view,
     warning_routes,
     work_orders,
@@ -64,6 +66,8 @@ def create_app(desk: Desk) -> FastAPI:
     _reading(app, desk)
     _alarms(app, desk)
     orders.install(app, desk)
+    similar_routes.install(app, desk)
+    health_routes.install(app, desk)
     incident_routes.install(app, desk)
     work_orders.install(app, desk)
     warning_routes.install(app, desk)
@@ -177,7 +181,8 @@ def _alarms(app: FastAPI, desk: Desk) -> None:
         if found is None:
             raise Unknown(f"there is no alarm {alarm_id!r}", remedy="reload the list")
         told = orders.one(desk, found[0], simulation=found[1])
-        history = [view.event_json(seq, e) for seq, e in desk.ledger.events_of(alarm_id)]
+        names = desk.settings.departments
+        history = [view.event_json(seq, e, names) for seq, e in desk.ledger.events_of(alarm_id)]
         what_to_do = advice(found[0], desk.keeper.site)
         return JSONResponse({"alarm": told, "events": history, "advice": what_to_do})
 

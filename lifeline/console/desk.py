@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lifeline.bulletins.board import Board
 from lifeline.console.city_map import Maps
+from lifeline.console.health import LagWatch
 from lifeline.console.search import Finder
 from lifeline.console.sight import Scopes, Sights
 from lifeline.console.view import Written
 from lifeline.duty.settings import DutySettings
 from lifeline.ledger import StandIn
 from lifeline.notify.cap import CapSender
+from lifeline.outlook import Outlook
 from lifeline.people.doorman import Doorman, LoginRules
 from lifeline.photos import PhotoLimits, Photos
+from lifeline.sensor_health import SensorHealth
 from rules.flood import Flood, FloodLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from lifeline.bulletins.feed import FeedSettings
@@ -56,6 +59,7 @@ class ServeSettings:
     flood: FloodLimits = field(default_factory=FloodLimits)
     targets: Targets = field(default_factory=dict)  # time limits for incidents, where set
     outlets: tuple[OutletSettings, ...] = ()  # beside the webhook
+    departments: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # en, zh
     routing: Callable[[SiteKeeper], Choose] | None = None  # None: all outlets hear all
     cap: CapSender = field(default_factory=CapSender)
     cap_outlet: CapOutletSettings | None = None  # the platform above
@@ -146,6 +150,9 @@ class Desk:
     hot: HotBuffer
     watchdog: Watchdog
     archive: Archive | None = None
+    sensors: SensorHealth = field(default_factory=SensorHealth)
+    lag: LagWatch = field(default_factory=LagWatch)
+    outlook: Outlook = field(default_factory=Outlook)  # what rules expect of channels
     flow: Flow = field(default_factory=Flow)
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -20,6 +20,7 @@ from lifeline.console.answers import BadInput, problem
 from lifeline.console.asset_routes import Code, brief, seen_row
 from lifeline.console.field_view import entry_json, here_json
 from lifeline.console.orders import MINUTE_NS, Person, Said, Text
+from lifeline.duty.proof import proven_by
 from lifeline.ledger import Unknown
 from lifeline.ledger.field import Entry, FieldBook, Visit
 from lifeline.photos import MAX_BYTES, PhotoRefused
@@ -232,8 +233,19 @@ def _calibrating(app: FastAPI, desk: Desk, book: FieldBook) -> None:
     @app.post("/api/field/{asset_id}/result")
     def _result(asset_id: Code, body: ResultBody, actor: Asking) -> JSONResponse:
         visit = _visit(desk, actor, asset_id, body)
+        site, every_ns = desk.keeper.site, desk.settings.duty.test_every_ns
+
+        def proves(match: str, subject: str) -> str:
+            return proven_by(site, every_ns, match, subject) if site is not None else ""
+
         done = book.result(
-            visit, entry_id=body.of, passed=body.passed, found=body.found, left=body.left
+            visit,
+            entry_id=body.of,
+            passed=body.passed,
+            found=body.found,
+            left=body.left,
+            proves=proves,
+            simulation=desk.keeper.simulation,
         )
         return _told(desk, done)
 

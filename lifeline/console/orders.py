@@ -116,7 +116,7 @@ class ClassifyBody(_Body):
     )
 
     verdict: Literal["true", "false"]
-    cause: Annotated[str, Field(json_schema_extra={"enum": list(CAUSES)})]
+    cause: Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(CAUSES)})]
     comment: Text = ""
 
 

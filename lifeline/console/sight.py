@@ -51,6 +51,13 @@ class Sight:
             return self.whole
         return self.asset(int(self._site.registry.channels.asset[row]))
 
+    def channels(self) -> NDArray[np.bool_]:
+        """Return which channels of the site are seen, [n]; none where there is no site."""
+        if self._site is None or self._assets is None:
+            return np.zeros(0, np.bool_)
+        of = self._site.registry.channels.asset
+        return np.ones(len(of), np.bool_) if self.whole else self._assets[of]
+
     def named(self, channel: str) -> bool:
         """Tell whether a channel is seen, by its id; one that nobody knows is not."""
         row = self._site.registry.channel_row.get(channel) if self._site is not None else None

@@ -10,6 +10,7 @@ import structlog
 
 from ingest.store.errors import StoreError
 from lifeline.console.answers import BadInput
+from lifeline.console.expected import expected
 from lifeline.console.live import SUSPECT_FLAGS, neighbours, now_of, scale
 from lifeline.console.times import ms
 from lifeline.console.view import finite
@@ -75,6 +76,7 @@ def trend_json(
         "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
         "late": (points.verdict == LATE).tolist(),
         "limits": _limits(desk.keeper.plans or [(0, site)], row, (begin * NS, span[1]), known),
+        **expected(desk, row, *span),
         "neighbours": [
             _neighbour(desk, site, *near, span) for near in neighbours(site, row, sight)
         ],

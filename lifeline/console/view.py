@@ -6,16 +6,21 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lifeline import metrics
+from lifeline.console.health import strip
 from lifeline.console.incident_view import incidents_json
 from lifeline.console.sentences import LANGUAGES, LEVEL_WORDS, domain_words, unit_word, words
 from lifeline.console.times import ms
 from lifeline.ledger import Unavailable
+from lifeline.notify.targets import target_words
 from lifeline.reload.outcome import last
 from rules.alarms import Ack, Word
 from rules.engine.ordered import MARK
+from rules.events import EventType
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lifeline.console.desk import Desk
     from lifeline.console.sight import Sight
     from lifeline.site import Site
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
 SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
 STALE_AFTER_S = 60.0
+GAP_INTERVALS = 3  # without a reading: what an alarm says is then as last known
 MOST_OPEN = 5_000
 MOST_WARNINGS = 20
 MOST_DRAWN = 64  # kinds of sight
@@ -144,13 +150,14 @@ def _operated(alarm: Alarm) -> dict[str, Any]:
 def _digits(site: Site | None, row: int | None) -> dict[str, Any]:
     """Return how the page writes the channel's readings as they come."""
     if site is None or row is None:
-        return {"unit": "", "decimals": 2, "quantity": ""}
+        return {"unit": "", "decimals": 2, "quantity": "", "gap_ms": None}
     channels = site.registry.channels
     quantity = QUANTITIES.get(channels.quantity[row])
     return {
         "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
         "decimals": quantity.decimals if quantity else 3,
         "quantity": channels.quantity[row],
+        "gap_ms": GAP_INTERVALS * int(channels.interval_ns[row]) // 1_000_000,
     }
 
 
@@ -165,8 +172,10 @@ def _at(site: Site, asset: int) -> list[float]:
     return [float(assets.lon[asset]), float(assets.lat[asset])]
 
 
-def event_json(seq: int, event: Event) -> dict[str, Any]:
-    """Return one line of an alarm's history."""
+def event_json(
+    seq: int, event: Event, departments: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """Return one line of an alarm's history; ``to``: whom a step of an escalation called."""
     return {
         "seq": seq,
         "type": event.type.value,
@@ -177,6 +186,10 @@ def event_json(seq: int, event: Event) -> dict[str, Any]:
         "limit": finite(event.limit),
         "by": event.evidence.get("by", ""),
         "comment": event.evidence.get("comment", ""),
+        "to": [
+            {"name": each, "words": target_words(each, departments)}
+            for each in (event.evidence["to"] if event.type is EventType.CALLED else ())
+        ],
     }
 
 
@@ -265,6 +278,7 @@ def pulse(desk: Desk, sight: Sight | None = None) -> dict[str, Any]:
         "watched": seen.watched,
         "blind": seen.blind,
         "heartbeat_age_s": round(seen.age_s, 1),
+        "health": strip(desk, sight),
         "problems": problems,
     }
 

@@ -13,6 +13,8 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from lifeline import metrics
 
 if TYPE_CHECKING:
@@ -74,14 +76,7 @@ def due_tests(
     channels, assets = site.registry.channels, site.registry.assets
     found = []
     for row, quantity in enumerate(channels.quantity):
-        wanted = (
-            quantity in every_ns
-            and channels.alive[row]
-            and channels.klass[row] == "safety"
-            and channels.state[row] != "planned"
-            and (seen is None or seen(row))
-        )
-        if not wanted:
+        if not _is_tested(site, row, every_ns) or not (seen is None or seen(row)):
             continue
         test = newest.get(channels.id[row])
         calibrated_ns = _midnight(channels.calibrated_on[row], zone)
@@ -104,6 +99,33 @@ def due_tests(
             )
         )
     return sorted(found, key=lambda due: (due.passed is not False, due.due_ns, due.channel))
+
+
+def proven_by(site: Site, every_ns: Mapping[str, int], match: str, subject: str) -> str:
+    """Return the safety channel that a calibration of a subject tries out, "" where it is no one.
+
+    ``match`` says what the subject is: asset, device or channel. Where it has several such
+    channels one result cannot tell which answered: the channel is to be named then.
+    """
+    channels, registry = site.registry.channels, site.registry
+    if match == "channel":
+        rows = [registry.channel_row[subject]] if subject in registry.channel_row else []
+    else:
+        of = channels.device if match == "device" else channels.asset
+        known = registry.device_row if match == "device" else registry.asset_row
+        rows = np.flatnonzero(of == known.get(subject, -1)).tolist()
+    wanted = [row for row in rows if _is_tested(site, row, every_ns)]
+    return channels.id[wanted[0]] if len(wanted) == 1 else ""
+
+
+def _is_tested(site: Site, row: int, every_ns: Mapping[str, int]) -> bool:
+    channels = site.registry.channels
+    return bool(
+        channels.quantity[row] in every_ns
+        and channels.alive[row]
+        and channels.klass[row] == "safety"
+        and channels.state[row] != "planned"
+    )
 
 
 def _midnight(day: str, zone: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import delete, func, insert, or_, select
 
 from lifeline.ledger.floods import USUAL_FLOOD, Watch, asks_for_an_eye, flood_body, of_flood
-from lifeline.ledger.incident_book import IncidentBook
+from lifeline.ledger.incident_book import IncidentBook, Shelf
 from lifeline.ledger.partition import LEDGER_PARTITION
 from lifeline.ledger.tables import ALARM, EVENT, OUTBOX
 from rules.alarm_fold import AlarmFold
@@ -94,6 +94,7 @@ class Writing:
     outbox_limit: int = 100_000
     flood: FloodLimits = USUAL_FLOOD
     places: Callable[[], Places] = Places  # of the registry in force; by ids where none is known
+    shelf: Shelf = field(default_factory=Shelf)  # one ledger's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def append(
     outbox: list[dict[str, Any]] = []
     touched: dict[str, Alarm] = {}
     watch = Watch(connection, writing.flood)
-    book = IncidentBook(connection, writing.places, simulation=simulation)
+    book = IncidentBook(connection, writing.places, simulation=simulation, shelf=writing.shelf)
     for event in events:
         seq += 1
         cause = seq

@@ -1,4 +1,4 @@
-"""Columns that ledgers from before them lack: added where they are missing, and filled.
+"""Columns and indexes that ledgers from before them lack: added where they are missing, and filled.
 
 A program of before writes no such columns; what it left empty is filled at the next opening too.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import func, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
 from lifeline.ledger.floods import asks_for_an_eye
-from lifeline.ledger.tables import EVENT
+from lifeline.ledger.tables import ALARM, EVENT
 from rules.alarm_fold import AlarmFold
 from rules.events import decode
 
@@ -34,7 +34,7 @@ def bring_up(connection: Connection) -> int:
         if name not in held:
             column = CreateColumn(EVENT.c[name]).compile(connection)
             connection.execute(text(f"ALTER TABLE {EVENT.name} ADD COLUMN {column}"))
-    for index in EVENT.indexes:
+    for index in (*EVENT.indexes, *ALARM.indexes):
         index.create(connection, checkfirst=True)
     empty = select(func.min(EVENT.c.seq)).where(EVENT.c.receive_ns.is_(None))
     first = connection.execute(empty).scalar_one()

@@ -19,6 +19,7 @@ from sqlalchemy import insert, select
 from lifeline.ledger.commands import Order, is_repeated, refuse, take
 from lifeline.ledger.errors import Refused, Unknown
 from lifeline.ledger.incidents import Asked, Incidents, incidents_in
+from lifeline.ledger.proof_tests import MOST_NOTE, ProofTested, ProofTests
 from lifeline.ledger.tables import FIELD_ENTRY, INCIDENT
 from rules.engine.ordered import LONGEST_NS, MARK
 from rules.events import alarm_id as short_hash
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 LISTED: Final = 100
 INCIDENT_MARK: Final = "~i"
 """Ends the command of an entry's step on its incident."""
+PROOF_MARK: Final = "~p"
+"""Ends the command of the proof test that a calibration was."""
 
 
 class Did(StrEnum):
@@ -95,6 +98,7 @@ class FieldBook:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._incidents = Incidents(ledger)
+        self._proofs = ProofTests(ledger)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
@@ -180,11 +184,21 @@ class FieldBook:
         return self._do(visit, Did.CALIBRATE, said, free, {} if over else window)
 
     def result(
-        self, visit: Visit, *, entry_id: str, passed: bool, found: float | None, left: float | None
+        self,
+        visit: Visit,
+        *,
+        entry_id: str,
+        passed: bool,
+        found: float | None,
+        left: float | None,
+        proves: Callable[[str, str], str] = lambda _match, _subject: "",
+        simulation: bool = False,
     ) -> Entry:
         """Say what a calibration gave, as found and as left; ends it where it still runs.
 
         ``entry_id`` may be the command it was ordered with: a phone without coverage knows no more.
+        ``proves`` tells of (match, subject) the safety channel that was tried out by it, "" none:
+        then it is that channel's proof test too, in the same transaction.
         """
         with self._ledger.read() as connection:
             named = (entry_id, short_hash(f"field|{visit.asset_id}", entry_id))
@@ -198,6 +212,8 @@ class FieldBook:
         entry_id = work.entry_id
         said = {"of": entry_id, "passed": passed, "found": found, "left": left}
         said |= {"subject": work.said["subject"]}
+        proved = proves(work.said["match"], work.said["subject"])
+        said |= {"proved": proved} if proved else {}
 
         def once(connection: Connection, _: Visit) -> str:
             noted = _results(connection, [work])
@@ -208,6 +224,16 @@ class FieldBook:
                     remedy="add a note 请另写备注",
                     by=noted[entry_id].by,
                 )
+            if proved:
+                tested = ProofTested(
+                    channel=proved,
+                    at_ns=self._ledger.now_ns() - visit.waited_ns,
+                    passed=passed,
+                    by=visit.by,
+                    note=_gave(found, left, visit.text),
+                )
+                mark = f"{visit.command}{PROOF_MARK}"
+                self._proofs.record_in(connection, tested, command=mark, simulation=simulation)
             return ""
 
         runs = not work.said["over"] and work.said["until_ns"] > self._ledger.now_ns()
@@ -303,6 +329,16 @@ def _here(connection: Connection, visit: Visit, *, first: Stage | None = None) -
         )
     here.sort(key=lambda each: each.handling.stage is not first)
     return here[0] if here else None
+
+
+def _gave(found: float | None, left: float | None, text: str) -> str:
+    """Return the note of a proof test that was a calibration."""
+    read = [
+        f"{name} {x:g}"
+        for name, x in (("as found 校前", found), ("as left 校后", left))
+        if x is not None
+    ]
+    return "; ".join(["calibration 标定", *read, *([text] if text else [])])[:MOST_NOTE]
 
 
 def _entry(row: Any) -> Entry:

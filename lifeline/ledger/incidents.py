@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from lifeline.ledger.commands import Order, acknowledge, is_repeated, known, refuse, take
 from lifeline.ledger.errors import Refused, Unknown, Unseen
-from lifeline.ledger.incident_book import groups_of, next_number, project, write_event
+from lifeline.ledger.incident_book import groups_of, next_number, project, stamp, write_event
 from lifeline.ledger.tables import ALARM, INCIDENT, INCIDENT_EVENT, INCIDENT_MEMBER
 from rules.alarm_forms import alarm_of
 from rules.alarms import Ack, Condition
@@ -197,6 +197,7 @@ class Incidents:
         write_event(connection, on.incident_id, kind, said, seq=seq, at_ns=at_ns, by=by)
         moved = applied(on.handling, kind, at_ns=at_ns, seq=seq, by=by, said=said)
         project(connection, on.incident_id, moved, severity=on.severity, simulation=on.simulation)
+        stamp(connection)
         return seq
 
     def _see_alarms(self, connection: Connection, on: Incident, order: Order) -> None:

@@ -112,7 +112,8 @@ class Ledger:
 
     def like(self, url: str) -> Ledger:
         """Return another ledger that writes as this one does."""
-        same = {each.name: getattr(self.writing, each.name) for each in fields(self.writing)}
+        names = {each.name for each in fields(self.writing)} - {"shelf"}
+        same = {name: getattr(self.writing, name) for name in names}
         same |= {"now_ns": self.now_ns, "wall_ns": self.wall_ns}
         return Ledger(url, wait_s=self._wait_s, **same)
 

@@ -100,30 +100,37 @@ class ProofTests:
             It lies in the future, failed without a word, or the command was another one's.
         Unavailable
         """
-        ledger = self._ledger
+        tested = ProofTested(channel=channel, at_ns=at_ns, passed=passed, by=by, note=text)
+        with self._ledger.write() as connection:
+            return self.record_in(connection, tested, command=command, simulation=simulation)
+
+    def record_in(
+        self, connection: Connection, tested: ProofTested, *, command: str, simulation: bool
+    ) -> ProofTested:
+        """Do what `record` does within a transaction that writes more than it."""
+        ledger, channel, text = self._ledger, tested.channel, tested.note
         now_ns = ledger.now_ns()
-        at_ns = at_ns or now_ns
+        at_ns = tested.at_ns or now_ns
         order = Order(
             alarm_id=blake2b(channel.encode(), digest_size=6).hexdigest(),
-            by=by,
+            by=tested.by,
             command=command,
             now_ns=now_ns,
             wall_ns=ledger.wall_ns(),
         )
-        with ledger.write() as connection:
-            if is_repeated(connection, order, RULE):
-                return _of(connection, channel)
-            _fit(at_ns, now_ns, text, passed=passed)
-            said = {"by": by, "passed": passed, "note": text, "command": command}
-            seq = next_seq(connection)
-            event = _event(channel, seq, at_ns, said)._replace(receive_ns=now_ns)
-            note(connection, event, simulation=simulation)
-            self._project(connection, event)
-            data: dict[str, Any] = {"alarm": order.alarm_id, "event": event.type.value}
-            data |= {"channel": channel, "said": said, "command": command, "at_ns": at_ns}
-            take(connection, order, RULE, seq, {"type": "operate", "data": data})
-            self._tell(connection, event, simulation=simulation)
+        if is_repeated(connection, order, RULE):
             return _of(connection, channel)
+        _fit(at_ns, now_ns, text, passed=tested.passed)
+        said = {"by": tested.by, "passed": tested.passed, "note": text, "command": command}
+        seq = next_seq(connection)
+        event = _event(channel, seq, at_ns, said)._replace(receive_ns=now_ns)
+        note(connection, event, simulation=simulation)
+        self._project(connection, event)
+        data: dict[str, Any] = {"alarm": order.alarm_id, "event": event.type.value}
+        data |= {"channel": channel, "said": said, "command": command, "at_ns": at_ns}
+        take(connection, order, RULE, seq, {"type": "operate", "data": data})
+        self._tell(connection, event, simulation=simulation)
+        return _of(connection, channel)
 
     @staticmethod
     def _project(connection: Connection, event: Event) -> None:

@@ -73,6 +73,7 @@ ALARM = Table(
     Column("state", Text, nullable=False),  # the whole Alarm as JSON
     Index("alarm_current", "alarm_key", "late"),
     Index("alarm_open", "ended", "seq"),
+    Index("alarm_of_rule", "rule", "seq"),
 )
 
 INCIDENT = Table(

@@ -12,6 +12,7 @@ from lifeline.console.guard import Proxy
 from lifeline.notify.outlets import cap_outlet_of, cap_sender_of, outlets_of, webhook_of
 from lifeline.notify.routing import routing_of
 from lifeline.notify.sign_of_life import SignOfLifeSettings
+from lifeline.notify.targets import department_names
 from lifeline.people.doorman import LoginRules
 from lifeline.serve import ServeSettings, run_serve
 from lifeline.settings.duty_entries import duty_of
@@ -44,6 +45,7 @@ def run(context: Context) -> None:
         webhook=webhook_of(config),
         outlets=outlets_of(config),
         routing=partial(routing_of, config.entry),
+        departments=department_names(config.entry),
         cap=cap_sender_of(config),
         cap_outlet=cap_outlet_of(config),
         duty=duty_of(config.entry),

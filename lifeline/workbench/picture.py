@@ -12,6 +12,7 @@ from rules.alarm_fold import AlarmFold
 from rules.alarms import Condition
 from rules.durations import format_duration
 from rules.testing.reasons import scored_rows, slot_of
+from rules.testing.warned import along
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule
@@ -58,7 +59,7 @@ def _curve(
     thin = slice(None, None, max(1, len(times) // MAX_POINTS))
     order = np.argsort(times, kind="stable")[thin]
     seen_ns = np.array([result.case.start_ns + span_ns], np.int64)  # limits as of its end
-    last = built.along("raise_at", place, seen_ns)[0]
+    last = along(result.case, built, place, "raise_at", seen_ns, span_ns)[0]
     limits = [
         (level.name, float(limit))
         for level, limit in zip(result.case.plan.levels, last, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rules.durations import format_duration
 from rules.plan import NEVER_NS
-from rules.testing.warned import known_by
+from rules.testing.warned import along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,11 +187,8 @@ class _Telling:
 
     def _along(self, name: str, times: NDArray[np.int64], level: int) -> NDArray[Any]:
         """Return a level's limit, band or hold as it was at each time since the start."""
-        row = self.case.registry.channel_row.get(self.subject, -1)
-        asset = int(self.case.registry.channels.asset[row]) if row >= 0 else -1
-        known = known_by(self.case, self.of.at)
-        times = times + self.case.start_ns
-        return self.built.along(name, self.place, times, known, asset)[:, level]
+        t_ns = times + self.case.start_ns
+        return along(self.case, self.built, self.place, name, t_ns, self.of.at)[:, level]
 
     def _noun(self) -> str:
         return "sample" if self.built.kind == "threshold" else "score"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rules.bulletins import ALERT, CANCEL, UPDATE, Bulletin, key_of
 from rules.language.schedules import COLOURS
@@ -11,6 +11,10 @@ from rules.readings import Control
 from rules.standing import StandingWarnings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rules.plan import ChannelRule
     from rules.testing.cases import Case
     from rules.testing.entries import ReadTest
     from rules.testing.models import Said
@@ -54,6 +58,18 @@ def known_by(case: Case, at_ns: int) -> StandingWarnings:
         if said.at <= at_ns:
             known.take(control.data, 0)
     return known
+
+
+def along(
+    case: Case, built: ChannelRule, place: int, name: str, t_ns: NDArray[np.int64], at_ns: int
+) -> NDArray[Any]:
+    """Return a column of a rule on one channel as it was at each time (Unix ns), [t, L].
+
+    By the warnings that had come by ``at_ns`` since the start.
+    """
+    row, channels = int(built.channel[place]), case.registry.channels
+    asset = int(channels.asset[row]) if row < len(channels.id) else -1
+    return built.along(name, place, t_ns, known_by(case, at_ns), asset)
 
 
 def _bulletin(case: Case, name: str, said: Said) -> Bulletin:

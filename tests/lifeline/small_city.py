@@ -12,7 +12,9 @@ import httpx
 import numpy as np
 
 from ingest.journal import EventLines, JournalWriter, WakeServer
+from ingest.overload import Progress
 from lifeline.clock import Clock
+from lifeline.series_log import SeriesLog
 from lifeline.serve import ServeSettings, run_serve
 from rules.engine import Engine
 from rules.events import encode
@@ -139,7 +141,9 @@ class SmallCity:
         joined: bool = False,
         attributes: dict[str, dict[str, str]] | None = None,
         people: dict[str, int] | None = None,
+        begun_s: float = 0.0,
     ) -> None:
+        """``begun_s``: how long before now its journal begins."""
         self.data = data
         source = data / "source"
         for name in ("source", "registry", "rules", "run", "archive"):
@@ -155,11 +159,13 @@ class SmallCity:
         self.registry = load_registry(source)
         loaded = load_rules(rules or {"rules.yaml": RULES})
         self.plan, _ = compile_plan(loaded, self.registry)
-        self.engine = Engine(self.plan, self.registry)
+        self.engine = Engine(self.plan, self.registry, reads_out=True)
         self.wake = WakeServer(data / "run" / "events.sock")
         self.journal = JournalWriter(data / "journal")
         self.events = JournalWriter(data / "events", wake=self.wake)
-        self.now_ns = time.time_ns()
+        self.series = SeriesLog(data)
+        self.progress = Progress(data / "run")
+        self.now_ns = time.time_ns() - int(begun_s * SECOND)
         self.append(Tick(self.now_ns))
         for kind, text in (
             ("registry", registry_bytes(self.registry)),
@@ -176,6 +182,9 @@ class SmallCity:
         lines = tuple(encode(e) for e in events)
         self.events.append(EventLines(through=offset + 1, lines=lines))
         self.events.commit()
+        self.series.append(self.engine.series(), offset + 1)
+        self.series.commit()
+        self.progress.tell(offset + 1)
 
     def send(self, channel: str, value: float, *, age_s: float = 0.0, **columns) -> None:
         """A reading measured ``age_s`` before now."""
@@ -216,6 +225,8 @@ class SmallCity:
     def close(self) -> None:
         self.journal.close()
         self.events.close()
+        self.series.close()
+        self.progress.close()
         self.wake.close()
 
 
@@ -270,7 +281,7 @@ def _answers(client: httpx.Client, ready: str) -> bool:
         return False
 
 
-def until(true, *, seconds: float = 10.0):
+def until(true, *, seconds: float = 30.0):
     """Wait until ``true()`` is; return what it gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -57,15 +57,27 @@ def faults(page) -> list[str]:
     ]
 
 
+def troubles_of(page):
+    """What fails if a script of the page did, beside whatever failed because of it."""
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(f"{page.url}: {error}"))
+
+    def check() -> None:
+        assert troubles == []
+
+    return check
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_no_view_of_the_page_has_a_fault_that_axe_can_find(browser, site, locale, scheme):
+def test_no_view_of_the_page_has_a_fault_that_axe_can_find(browser, site, locale, scheme, request):
     _, http = site
     context = browser.new_context(
         locale=locale, color_scheme=scheme, viewport={"width": 1500, "height": 850}
     )
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
+    request.addfinalizer(troubles_of(page))
     said: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
@@ -95,6 +107,7 @@ def test_no_view_of_the_page_has_a_fault_that_axe_can_find(browser, site, locale
     expect(page.locator("#channels")).to_be_visible(timeout=PATIENCE_MS)
     look("asset")
     page.goto(f"{http.base_url}/code/410100-gas-mh-999999")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
     look("nothing has this code")
     page.goto(f"{http.base_url}/?wall")
     expect(page.locator("#worst li").first).to_be_visible(timeout=PATIENCE_MS)

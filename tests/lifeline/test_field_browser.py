@@ -17,8 +17,6 @@ from tests.lifeline.test_photos import SECRET, with_place
 pytestmark = pytest.mark.real
 ASSET, OTHER = GAS.split("/")[0], OTHER_GAS.split("/")[0]
 PHONE = {"width": 390, "height": 780}
-PATIENCE_MS = 30_000
-expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +38,7 @@ def site(tmp_path):
 
 def phone(browser, **more):
     given = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "locale": "en-US"} | more
-    context = browser.new_context(**given)
-    context.set_default_timeout(PATIENCE_MS)
-    return context
+    return browser.new_context(**given)
 
 
 @pytest.fixture

@@ -23,14 +23,6 @@ PEOPLE = {"410100-gas-mh-000123": 40}
 TARGETS = {"acknowledged": {4: 1}, "on_site": {4: 600 * MINUTE}}
 
 
-@pytest.fixture(autouse=True)
-def patient():
-    """These journeys are long, and a machine may be busy with others."""
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture
 def city(tmp_path):
     held = SmallCity(tmp_path / "data", joined=True, attributes=MORE, people=PEOPLE)

@@ -52,11 +52,20 @@ def ink(page) -> int:
 
 
 def place(page, asset: str) -> tuple[float, float]:
-    """Where an asset is on the screen."""
+    """Where an asset is on the screen, once it has stood there for half a second."""
     return page.evaluate(
         """async (id) => { const m = await import("/static/map.js");
-        const { x, y } = m.where(id), box = document.getElementById("map").getBoundingClientRect();
-        return [box.left + x, box.top + y]; }""",
+        const now = () => { const { x, y } = m.where(id);
+          const box = document.getElementById("map").getBoundingClientRect();
+          return [box.left + x, box.top + y]; };
+        let at = now();
+        for (let same = 0; same < 10;) {
+          await new Promise((then) => setTimeout(then, 50));
+          const next = now();
+          same = String(next) === String(at) ? same + 1 : 0;
+          at = next;
+        }
+        return at; }""",
         asset,
     )
 

@@ -4,7 +4,7 @@ import { clock, say } from "./words.js";
 
 export function entryRow(e, zone) {
   const late = e.got_ms - e.at_ms > 60000 ? say("field.arrived", clock(e.got_ms, zone)) : "";
-  const gave = e.did === "result" ? [say(e.passed ? "field.passed" : "field.failed"), e.found === null ? "" : `${say("field.asFound")} ${e.found}`, e.left === null ? "" : `${say("field.asLeft")} ${e.left}`] : [];
+  const gave = e.did === "result" ? [say(e.passed ? "field.passed" : "field.failed"), e.found === null ? "" : `${say("field.asFound")} ${e.found}`, e.left === null ? "" : `${say("field.asLeft")} ${e.left}`, e.proved ? say("field.proved") : ""] : [];
   const until = e.did === "calibrate" ? [e.over ? say("field.tooLate") : say("field.until", clock(e.until_ms, zone))] : [];
   const name = `${say(`field.did.${e.did}`)} ${e.text}`.trim();
   const picture = e.did !== "photo" ? null : e.photo ? h("a", { href: e.photo.href }, h("img", { src: e.photo.href, width: e.photo.width, height: e.photo.height, loading: "lazy", alt: name })) : h("p", { class: "soft" }, say("field.gone"));

@@ -57,6 +57,15 @@ export function levelWord(alarm, levels) {
   return level ? (lang() === "zh" ? level.zh : level.name) : "";
 }
 
+// How the alarm stands, in badges for list and detail alike: nobody has heard of its channel for three
+// intervals (its condition is as last known), and it stands for more than a day (ISA-18.2 calls that stale).
+export function oldness(alarm, now, now_ms) {
+  const unheard = alarm.active && alarm.gap_ms && now && now_ms - now.at_ms > Math.max(alarm.gap_ms, 60000);
+  return [unheard && say("care.unheard"), alarm.active && now_ms - alarm.raised_ms > STANDING_MS && say("care.stands")].filter(Boolean);
+}
+
+const oldText = (alarm, now, now_ms, after) => { const said = oldness(alarm, now, now_ms).join(" · "); return said && after ? ` · ${said}` : said; };
+
 // What the channel says now; where it says nothing, what the alarm was raised with.
 export function reads(alarm, now) {
   if (!now || alarm.late) return alarm.words[lang()].value;
@@ -73,7 +82,7 @@ export function firstOf(alarms, flood) {
 // A row is made anew only when its alarm, or how it stands here, has changed; `tick` moves its numbers.
 const made = new WeakMap();
 function row(alarm, view) {
-  const key = [lang(), alarm.id === view.selected, view.firstOut === alarm.id, places.unacked.includes(alarm.id), alarm.ended, view.levels.length, view.now_ms - alarm.raised_ms > STANDING_MS].join();
+  const key = [lang(), alarm.id === view.selected, view.firstOut === alarm.id, places.unacked.includes(alarm.id), alarm.ended, view.levels.length].join();
   const held = made.get(alarm);
   if (held?.key === key) return held.element;
   const element = rowOf(alarm, view);
@@ -85,7 +94,7 @@ function rowOf(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
   const notes = [
     alarm.acked && places.unacked.includes(alarm.id) && say("ackedWord"), alarm.ended ? say("over") : !alarm.active && say("returned"),
     ...alarm.held.map((held) => say(held.hold, held.cause)), !alarm.confirmed && say("unconfirmed"), alarm.over_range && say("overRange"), alarm.late && say("late"),
-    alarm.chattering && say("care.chatters"), firstOut === alarm.id && say("care.first"), now_ms - alarm.raised_ms > STANDING_MS && say("care.stands"),
+    alarm.chattering && say("care.chatters"), firstOut === alarm.id && say("care.first"),
     alarm.assigned_to && say("care.with", alarm.assigned_to),
   ].filter(Boolean);
   const chosen = alarm.id === selected;
@@ -98,7 +107,7 @@ function rowOf(alarm, { selected, levels, choose, now_ms, now, firstOut }) {
   h("span", { class: "what" }, `${w.what} `, h("em", { "data-now": alarm.id }, reads(alarm, now(alarm)))),
   h("span", { class: "level" }, levelWord(alarm, levels)),
   h("span", { class: "place" }, w.place),
-  notes.length ? h("span", { class: "notes" }, notes.join(" · ")) : null);
+  h("span", { class: "notes" }, notes.join(" · "), h("span", { "data-old": alarm.id }, oldText(alarm, now(alarm), now_ms, notes.length > 0))));
 }
 
 export function draw(held, view) {
@@ -125,5 +134,9 @@ export function tick(held, { now_ms, now }) {
   for (const cell of document.querySelectorAll("[data-now]")) {
     const alarm = held.get(cell.dataset.now);
     if (alarm && !alarm.ended) cell.textContent = reads(alarm, now(alarm));
+  }
+  for (const cell of document.querySelectorAll("[data-old]")) {
+    const alarm = held.get(cell.dataset.old);
+    if (alarm) cell.textContent = oldText(alarm, now(alarm), now_ms, Boolean(cell.previousSibling?.textContent));
   }
 }

@@ -4,6 +4,7 @@ import * as care from "./care.js";
 import { byId, calmly, h, mark } from "./dom.js";
 import * as duty from "./duty.js";
 import { find } from "./find.js";
+import * as health from "./health.js";
 import * as incidents from "./incidents.js";
 import * as incidentPanel from "./incident_panel.js";
 import * as list from "./list.js";
@@ -35,7 +36,7 @@ const reading = (a) => pulse.now?.[a.channel];
 const view = {
   get selected() { return selected; }, get levels() { return state?.levels ?? []; }, get zone() { return state?.zone ?? "UTC"; },
   get now_ms() { return now_ms; }, wanted, reading, choose: (id) => choose(id), acknowledge: (a) => acknowledge(a), reset: (a) => reset(a), care: (a) => look(a), tell: (text) => tell(text),
-  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found, itsChannel) => open(found, itsChannel), assetName: () => asset?.name, back: () => back(),
+  may: session.may, alarms: () => [...held.values()], openChannel: (id) => { channel = id; draw(); }, openAsset: (found, itsChannel) => open(found, itsChannel), openCode: (id) => openCode(id), assetName: () => asset?.name, back: () => back(),
   incident: () => incidents.selected(), of: incidents.of, toIncident: (id) => openIncident(id), give: (name) => incidents.give(name, view), has: (id) => held.has(id), who: () => who(), draw: () => calmly(draw), side: () => calmly(side),
   toMap: (a) => { map.centre(a.at); byId("map").scrollIntoView({ block: "center" }); },
 };
@@ -114,7 +115,7 @@ function top() {
   put("age", pulse.data_age_s == null ? say("noData") : say("dataAge", length(pulse.data_age_s)));
   byId("age").classList.toggle("loud", Boolean(pulse.stale));
   put("old", pulse.data_age_s == null ? say("neverData") : say("oldData", length(pulse.data_age_s)), Boolean(pulse.stale));
-  put("silent", say("silent", state.silent));
+  health.strip(state, pulse);
   const sight = pulse.blind ? say("blind", length(pulse.heartbeat_age_s)) : "";
   put("blind", sight, Boolean(sight));
   put("limits", state.approved ? say("approved") : say("notApproved"));
@@ -153,7 +154,9 @@ function open(found, itsChannel = "") {
 // /code/<id>: the code of an asset, or of a sensor or channel on it.
 function followCode() {
   const code = location.pathname.startsWith("/code/") ? decodeURIComponent(location.pathname.slice(6)).replace(/^\/|\/$/g, "") : "";
-  if (!code) return;
+  if (code) openCode(code);
+}
+function openCode(code) {
   const id = code.split("/")[0];
   open(map.assetById(id) ?? { id, name: { en: id, zh: id } }, code.split("/").length === 3 ? code : "");
 }
@@ -168,8 +171,7 @@ function follow() {
     else tell(say("noSuchAlarm", id));
     return;
   }
-  const place = id.split("/")[0];
-  open(map.assetById(place) ?? { id: place, name: { en: place, zh: place } }, name === "channel" ? id : "");
+  openCode(name === "channel" ? id : id.split("/")[0]);
 }
 function openIncident(id) {
   list.touch();
@@ -310,7 +312,7 @@ function help() {
 const ORDERS = {
   i: () => other(), j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), a: () => acknowledge(held.get(selected)), s: () => look(held.get(selected)), z: takeBack,
   Enter: () => { if (!selected && !incidents.selected()) move(1); map.centre(held.get(selected || incidents.one()?.first_out)?.at); }, m: () => map.whole(), n: () => settle(), Escape: () => escape(),
-  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": () => find(view), "?": help, p: () => duty.figures(), h: () => duty.shift(),
+  l: () => speak(), w: () => { wall.toggle(); sound.draw(); draw(); }, q: () => sound.toggle(), "/": () => find(view), "?": help, p: () => duty.figures(), u: () => health.open(view), h: () => duty.shift(),
 };
 // With an incident on the right its own keys come first.
 const orderOf = (key) => (incidents.selected() && !selected && !asset && incidents.KEYS[key] ? () => incidents.give(incidents.KEYS[key], view) : ORDERS[key]);
@@ -350,6 +352,7 @@ byId("by").addEventListener("input", () => { localStorage.setItem("by", byId("by
 byId("language").addEventListener("click", speak);
 byId("find-button").addEventListener("click", () => find(view));
 byId("help-button").addEventListener("click", help);
+byId("health-button").addEventListener("click", () => health.open(view));
 byId("show-alarms").addEventListener("click", () => { if (incidents.open()) other(); });
 byId("show-incidents").addEventListener("click", () => { if (!incidents.open()) other(); });
 byId("new").addEventListener("click", settle);
@@ -387,7 +390,7 @@ let arrived;
 Promise.all([drawn, new Promise((done) => { arrived = done; })]).then(follow);
 addEventListener("hashchange", follow);
 const source = listen({
-  state: (answer) => { take(answer); arrived(); }, pulse: beat,
+  state: (answer) => { try { take(answer); } finally { arrived(); } }, pulse: beat,
   heard: () => { heardAt = performance.now(); lostSince = 0; },
 });
 addEventListener("pagehide", () => source.close());

@@ -3,8 +3,10 @@ import { ask } from "./api.js";
 import { drawAsset } from "./asset.js";
 import { line as careLine } from "./care.js";
 import { byId, h, mark } from "./dom.js";
-import { levelWord, markOf } from "./list.js";
+import { levelWord, markOf, oldness } from "./list.js";
 import { arrow, distance, label, moving, nearest, number, old, valued } from "./numbers.js";
+import { sayOutlook } from "./outlook.js";
+import { similar } from "./similar.js";
 import { drawTrend } from "./trend.js";
 import { clock, lang, levelName, say } from "./words.js";
 
@@ -36,23 +38,32 @@ export function showAlarm(alarm, view) {
   const same = shown === alarm.id;
   if (!same) told = null;
   box.replaceChildren(
-    h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges),
+    h("h2", {}, markOf(alarm), h("span", {}, `${levelWord(alarm, view.levels)} · ${w.place}`), ...badges, h("span", { id: "oldness" })),
     h("p", { class: "sentence" }, w.sentence.slice(0, w.sentence.length - (w.why ? w.why.length : 0)).replace(/[;；]\s*$/, "")),
     keep(same, "now", "div"),
     orders(alarm, view, comment), h("p", { class: "why", id: "cared" }, careLine(alarm)),
     ...(alarm.channel ? trendParts(alarm.channel, same, view, () => showAlarm(alarm, view)) : [h("p", { class: "none" }, say("noTrend"))]),
     keep(same, "todo", "div"), h("p", { class: "why" }, w.why),
     h("h3", {}, say("history")), keep(same, "history", "table", { class: "history" }),
+    keep(same, "similar", "section"),
   );
   if (["comment", "ack"].includes(focused)) byId(focused)?.focus();
   if (!same || shownSeq !== alarm.seq) asked = 0;
   [shown, shownSeq] = [alarm.id, alarm.seq];
-  if (told) numbers(alarm, view);
+  aged(alarm, view);
+  if (told) { numbers(alarm, view); sayOutlook(byId("outlook"), told, view); }
   refresh(alarm, view);
 }
 
+// As last known, or standing too long: moves with the clock, so in an element of its own.
+function aged(alarm, view) {
+  const said = oldness(alarm, view.reading(alarm), view.now_ms());
+  const box = byId("oldness");
+  if (box && box.textContent !== said.join("")) box.replaceChildren(...said.map((text) => h("span", { class: "badge" }, text)));
+}
+
 function trendParts(channel, same, view, again) {
-  return [ranges(channel, again), keep(same, "trend", "div"), keep(same, "beside", "div")];
+  return [ranges(channel, again), keep(same, "trend", "div"), keep(same, "outlook", "div"), keep(same, "beside", "div")];
 }
 
 function orders(alarm, view, comment) {
@@ -160,7 +171,7 @@ function ruleSays(advice) {
 function story(events, alarm, view) {
   byId("history")?.replaceChildren(...events.slice(-12).reverse().map((e) => h("tr", {}, h("td", {}, clock(e.event_ms, view.zone, true)),
     h("td", {}, say(`events.${e.type}`, levelName(e.severity))),
-    h("td", {}, e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : alarm.channel && e.value != null && !alarm.scored ? valued(e.value, told ?? alarm) : ""))));
+    h("td", {}, e.to.length ? e.to.map((x) => x.words[lang()]).join(lang() === "zh" ? "、" : ", ") : e.by ? `${e.by}${e.comment ? `: ${e.comment}` : ""}` : alarm.channel && e.value != null && !alarm.scored ? valued(e.value, told ?? alarm) : ""))));
 }
 
 async function trend(channel, alarm, view) {
@@ -170,11 +181,13 @@ async function trend(channel, alarm, view) {
   told = answer;
   numbers(alarm, view);
   beside(view);
+  sayOutlook(byId("outlook"), told, view);
   if (byId("trend")) await drawTrend(byId("trend"), told, alarm, view.zone);
 }
 
 // Fetch trend and history, at most every four seconds; the numbers move with every pulse.
 export async function refresh(alarm, view) {
+  aged(alarm, view);
   if (told) numbers(alarm, view);
   if (performance.now() - asked < AGAIN_MS && asked) return;
   asked = performance.now();
@@ -183,7 +196,9 @@ export async function refresh(alarm, view) {
     if (shown !== alarm.id) return;
     advise(detail);
     if (alarm.channel) await trend(alarm.channel, alarm, view);
-    if (shown === alarm.id) story(detail.events, alarm, view);
+    if (shown !== alarm.id) return;
+    story(detail.events, alarm, view);
+    await similar(byId("similar"), alarm, view, () => shown === alarm.id);
   } catch (error) {
     view.tell(error.message);
   }
@@ -205,7 +220,7 @@ export function showChannel(channel, view) {
   byId("selected").replaceChildren(h("h2", {}, h("span", {}, told ? label(told.label) : channel)), h("p", { class: "why" }, channel),
     h("div", { class: "orders" }, h("button", { class: "second", onclick: view.back }, `‹ ${label(view.assetName()) || say("back")}`)),
     keep(same, "now", "div"), ...trendParts(channel, same, view, again));
-  if (told) { numbers(null, view); beside(view); }
+  if (told) { numbers(null, view); beside(view); sayOutlook(byId("outlook"), told, view); }
   if (asked && performance.now() - asked < AGAIN_MS) return;
   asked = performance.now();
   const first = !told;

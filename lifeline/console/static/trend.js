@@ -1,6 +1,7 @@
 // A trend: gaps stay open, suspect samples are hollow, limits are thin step lines with their source.
 import { css } from "./dom.js";
 import { number } from "./numbers.js";
+import * as outlook from "./outlook.js";
 import { clock, lang, levelName, say } from "./words.js";
 
 // Five megabytes: fetched after the first screen stands, or when the first trend is asked for.
@@ -58,7 +59,7 @@ function marks(told) {
 // What the y axis holds: all readings, and every limit not absurdly far from them.
 function vertical(told, alarm, limits) {
   const of = (values) => values.filter((v) => typeof v === "number");
-  const own = of(told.value), near = of(told.neighbours.flatMap((n) => n.value));
+  const own = of([...told.value, ...outlook.heights(told)]), near = of(told.neighbours.flatMap((n) => n.value));
   const all = [...own, ...near];
   if (!all.length) all.push(...limits.map((x) => x.last));
   let [lo, hi] = [Math.min(...all), Math.max(...all)];
@@ -110,12 +111,16 @@ export async function drawTrend(element, answer, alarm, zone) {
     text: odd[kind].map((p) => `${say(words[kind])}<br>${say("measured")} ${clock(p.t, zone)}<br>${say("received")} ${clock(p.received, zone)}`),
     marker: { symbol, size: 7, color: colour, line: { width: 1.3, color: colour } },
   });
-  const data = told.neighbours.map((n) => {
+  const end = outlook.end(told);
+  const ahead = end > told.to_ms;
+  const shades = outlook.shades(told, begin);
+  const data = [...outlook.bands(told, at), ...outlook.forecasts(told, at, end)];
+  data.push(...told.neighbours.map((n) => {
     const its = line(n.t, n.value, told.gap_ms);
     return { x: its.x.map(at), y: its.y, mode: "lines", type: "scatter", connectgaps: false, line: { color: pale, width: 1.2 }, hovertemplate: `${n.name[lang()] || n.name.en}<br>%{y:.${told.decimals}f} ${told.unit}<extra></extra>` };
-  });
+  }));
   for (const { limit, of, last } of limits) {
-    data.push({ x: [...of.map(([t]) => at(t)), at(told.to_ms)], y: [...of.map(([, v]) => v), last], mode: "lines", type: "scatter", hoverinfo: "skip",
+    data.push({ x: [...of.map(([t]) => at(t)), at(end)], y: [...of.map(([, v]) => v), last], mode: "lines", type: "scatter", hoverinfo: "skip",
       line: { shape: "hv", width: 1.2, color: css(LEVEL[limit.severity]) } });
   }
   data.push({ x: own.x.map(at), y: own.y, mode: told.t.length < 60 ? "lines+markers" : "lines", type: "scatter", connectgaps: false, line: { color: colour, width: 1.8 },
@@ -124,7 +129,11 @@ export async function drawTrend(element, answer, alarm, zone) {
   const font = { size: 11, color: soft };
   const texts = limits.map(({ limit, last }) => ({ y: last, text: `${SHAPE[limit.severity]} ${levelName(limit.severity)} ${number(last, told.decimals)}${narrow ? "" : ` ${say(`source.${limit.source}`)}`}` }));
   const annotations = spread(texts, range, height).map((x) => ({ x: 1, xref: "paper", xanchor: "left", xshift: 4, y: x.y, yshift: x.shift, yanchor: "middle", showarrow: false, text: x.text, font }));
-  const shapes = [];
+  const shapes = shades.map(({ from, to, kind }) => ({ type: "rect", layer: "below", x0: at(from), x1: at(to), y0: 0, y1: 1, yref: "paper", line: { width: 0 }, fillcolor: outlook.shade(kind) }));
+  for (const { from, to, kind } of shades.filter((x) => x.to - x.from > (end - begin) / 6)) {
+    annotations.push({ x: at((from + to) / 2), y: 0, yref: "paper", yanchor: "bottom", showarrow: false, text: say(`outlook.${kind}`), font });
+  }
+  if (ahead) shapes.push({ type: "line", x0: at(told.to_ms), x1: at(told.to_ms), y0: 0, y1: 1, yref: "paper", line: { color: soft, width: 1, dash: "dashdot" } });
   const moments = alarm ? [["onset", alarm.onset_ms, "dot"], ["raised", alarm.raised_ms, "solid"]].filter(([, ms]) => ms >= begin && ms <= told.to_ms) : [];
   const close = moments.length === 2 && moments[1][1] - moments[0][1] < (told.to_ms - begin) / 5;
   moments.forEach(([name, ms, dash], i) => {
@@ -137,7 +146,7 @@ export async function drawTrend(element, answer, alarm, zone) {
   plotly.react(element, data, {
     margin, showlegend: false, annotations, shapes, hovermode: "closest", dragmode: false,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "inherit", color: soft },
-    xaxis: { ...axis, type: "date", range: [at(begin), at(told.to_ms)], tickformat: told.to_ms - begin > 90000000 ? "%m-%d" : "%H:%M", nticks: narrow ? 4 : 6 },
+    xaxis: { ...axis, type: "date", range: [at(begin), at(end)], tickformat: end - begin > 90000000 ? "%m-%d" : "%H:%M", nticks: narrow ? 4 : 6 },
     yaxis: { ...axis, title: { text: told.unit, font, standoff: 4 }, range, nticks: 6 },
   }, { displayModeBar: false, responsive: true });
 }
