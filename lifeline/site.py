@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rules.plan import ChannelRule, DeadmanRule, Plan
     from rules.readings import Control
     from rules.registry import Registry
+    from rules.standing import StandingWarnings
 
 LOG = structlog.get_logger("site")
 KEPT_PLANS = 32
@@ -89,25 +90,32 @@ class Site:
         watching = next((rule for rule, rows in found if row in rows), None)
         return watching or self.composite.get((rule_id, side))
 
-    def switches(self, channel: int, from_ns: int, to_ns: int) -> list[int]:
-        """Return when a limit on a channel becomes another by the hour, in (from, to]."""
+    def switches(
+        self, channel: int, from_ns: int, to_ns: int, known: StandingWarnings | None = None
+    ) -> list[int]:
+        """Return when a limit on a channel becomes another in (from, to], by ``known`` warnings."""
         mine = [rule for held in self._rules.values() for rule, rows in held if channel in rows]
         schedules = {each for rule in mine for each in rule.schedules}
-        return sorted({t for each in schedules for t in each.switches(from_ns, to_ns)})
+        asset = int(self.registry.channels.asset[channel])
+        times = (t for s in schedules for t in s.switches(from_ns, to_ns, known, asset))
+        return sorted(set(times))
 
     def said_by(self, alarm: Alarm) -> ChannelRule | DeadmanRule | None:
         """Return the rule whose words and runbook an alarm has, dead-man rules too."""
         return self.rule(alarm.rule, alarm.side, alarm.subject) or self.deadman.get(alarm.rule)
 
-    def limits(self, channel: int, at_ns: int) -> list[Limit]:
-        """Return every declared level on a channel, as it is at that moment."""
+    def limits(
+        self, channel: int, at_ns: int, known: StandingWarnings | None = None
+    ) -> list[Limit]:
+        """Return every declared level on a channel, as it is then by the warnings ``known``."""
         names: list[Limit] = []
+        asset = int(self.registry.channels.asset[channel])
         for held in self._rules.values():
             for rule, rows in held:
                 at = rows.get(channel)
                 if at is None or rule.shadow:
                     continue
-                said = rule.at(at_ns) if rule.schedules else rule
+                said = rule.at(at_ns, known, asset) if rule.schedules else rule
                 names += [
                     Limit(
                         rule=rule.rule_id,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rules.alarm_life import Life
 from rules.alarm_people import PEOPLE_MOVES
 from rules.alarms import Ack, Alarm, Condition, Hold, Step, Suppression
+from rules.bulletins import cited_of
 from rules.events import Event, EventType, alarm_id
 
 if TYPE_CHECKING:
@@ -86,8 +87,14 @@ def _facts(event: Event, seq: int) -> dict[str, Any]:
         "limit": event.limit,
         "confirmed": event.confirmed,
         "over_range": event.over_range,
+        "warning": cited_of(event.evidence.get("warning")),
         "seq": seq,
     }
+
+
+def _why(alarm: Alarm) -> dict[str, Any]:
+    """Return what broke the limit: it says why an alarm stands, or stood, when that falls."""
+    return {name: getattr(alarm, name) for name in ("value", "score", "limit", "warning")}
 
 
 def _raised(fold: AlarmFold, event: Event, seq: int) -> Step:
@@ -180,18 +187,14 @@ def _lowered(fold: AlarmFold, event: Event, seq: int) -> Step:
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None:
         return _raised(fold, event, seq)
-    # A level falls when the value has left it: what broke the limit still says why it stands.
-    facts = _facts(event, seq) | {"value": alarm.value, "score": alarm.score, "limit": alarm.limit}
-    return Step((replace(alarm, **facts),), announce=True)
+    return Step((replace(alarm, **(_facts(event, seq) | _why(alarm))),), announce=True)
 
 
 def _cleared(fold: AlarmFold, event: Event, seq: int) -> Step:
     alarm = fold.alarms.get(event.alarm_id)
     if alarm is None:
         return Step()
-    facts = _facts(event, seq)
-    # The value that broke the limit says why it stood; where it returned to is told beside it.
-    facts |= {"value": alarm.value, "score": alarm.score, "limit": alarm.limit}
+    facts = _facts(event, seq) | _why(alarm)  # where it returned to is told beside it
     facts["confirmed"] = alarm.confirmed
     over = _is_over(alarm)
     cleared = replace(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rules.alarm_life import Life
 from rules.alarms import Ack, Alarm, Condition, Data, Hold, Suppression
+from rules.bulletins import cited_of
 from rules.events import Event, EventType
 
 
@@ -28,6 +29,7 @@ def alarm_of(state: str) -> Alarm:
         "suppression": holds,
         "life": Life.of(raw.get("life", {})),
         "bouts": tuple(raw.get("bouts", ())),
+        "warning": cited_of(raw.get("warning")),
     }
     return Alarm(**raw)
 

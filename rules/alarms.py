@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rules.alarm_life import USUAL, Life
+
+if TYPE_CHECKING:
+    from rules.bulletins import Cited
 
 
 class Condition(StrEnum):
@@ -121,6 +124,7 @@ class Alarm:
     shelve_asked_by: str = ""  # waits for a second person
     ended: bool = False
     seq: int = 0
+    warning: Cited | None = None  # the official one its newest rise was judged under
     worse_seq: int = 0
     """The newest ``seq`` that made it worse or moved the acknowledgement: who acknowledges must
     have seen at least this."""

@@ -1,4 +1,4 @@
-"""Official warnings as they stand in the journal, and which of them hold: a fold, no clock.
+"""Official warnings as they stand in the journal, and when each of them holds: a fold, no clock.
 
 A bulletin is one message of an issuer: a warning, a newer one instead of older ones, or the word
 that older ones are void. It is known by its sender and identifier; times are Unix ns.
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ALERT, UPDATE, CANCEL = "alert", "update", "cancel"
 HAZARDS: Final[dict[str, tuple[str, str]]] = {
@@ -71,6 +71,40 @@ class Bulletin:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """A warning as events and alarms name it: what, how bad, whose word, and of when."""
+
+    key: str
+    hazard: str
+    severity: int
+    issuer: str  # English
+    issuer_zh: str
+    sent_ns: int
+
+    def said(self) -> dict[str, Any]:
+        """Return it as evidence has it."""
+        return asdict(self)
+
+
+def cited(bulletin: Bulletin) -> Cited:
+    """Return how a warning is named."""
+    issuer, issuer_zh = bulletin.issuer
+    return Cited(
+        key=bulletin.key,
+        hazard=bulletin.hazard,
+        severity=bulletin.severity,
+        issuer=issuer or issuer_zh,
+        issuer_zh=issuer_zh or issuer,
+        sent_ns=bulletin.sent_ns,
+    )
+
+
+def cited_of(said: Mapping[str, Any] | None) -> Cited | None:
+    """Return what ``said`` gave, None where nothing was said."""
+    return None if not said else Cited(**{n: said[n] for n in Cited.__dataclass_fields__})
+
+
 def key_of(sender: str, identifier: str) -> str:
     """Return what a message is known by."""
     return f"{sender},{identifier}"
@@ -92,9 +126,12 @@ def replaced(bulletins: Iterable[Bulletin]) -> dict[str, Bulletin]:
 
     A sender speaks for its own messages only. An exercise voids nothing that is not one.
     """
-    held = list(bulletins)
+    return {old.key: by for old, by in _voided(list(bulletins))}
+
+
+def _voided(held: list[Bulletin]) -> Iterator[tuple[Bulletin, Bulletin]]:
+    """Yield (message, another that voids it), by when the others were sent."""
     known = {each.key: each for each in held}
-    found: dict[str, Bulletin] = {}
     for each in sorted(held, key=lambda b: (b.sent_ns, b.key)):
         if each.kind == ALERT:
             continue
@@ -104,8 +141,25 @@ def replaced(bulletins: Iterable[Bulletin]) -> dict[str, Bulletin]:
                 continue
             if each.exercise and not old.exercise:
                 continue
-            found[key] = each
-    return found
+            yield old, each
+
+
+def spans(bulletins: Iterable[Bulletin]) -> dict[str, tuple[int, int]]:
+    """Return {key: (from, to)} of the warnings that hold at some time; whatever order they came in.
+
+    One holds from its onset until it expires, or until a message of its sender voids it: a Cancel
+    when that was sent, an Update once it begins itself, so that no time between the two is without
+    a warning. An exercise never holds.
+    """
+    held = list(bulletins)
+    real = {each.key: each for each in held if each.kind != CANCEL and not each.exercise}
+    ends = {key: each.expires_ns for key, each in real.items()}
+    for old, by in _voided(held):
+        if old.key in ends:
+            over = by.sent_ns if by.kind == CANCEL else max(by.sent_ns, by.onset_ns)
+            ends[old.key] = min(ends[old.key], over)
+    found = {key: (each.onset_ns, ends[key]) for key, each in real.items()}
+    return {key: span for key, span in found.items() if span[0] < span[1]}
 
 
 def standing(bulletins: Iterable[Bulletin], at_ns: int) -> list[Bulletin]:

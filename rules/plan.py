@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rules.alarm_life import Life
     from rules.language.runbooks import Runbook
-    from rules.schedule import Schedule
+    from rules.schedule import Schedule, Standing
 
 SHADOW = "shadow:"
 """Before the ids of a shadow folder's rules; no id has a colon, so it meets no other rule."""
@@ -86,7 +86,8 @@ class ChannelRule:
     options: Mapping[str, str | int | float] = field(default_factory=dict)
     """Kind-specific choices that hold for the whole rule, such as ``method``."""
     schedules: tuple[Schedule, ...] = ()
-    """Hours and seasons at which its levels are others; by the judged time of a sample."""
+    """Hours, seasons and official warnings under which its levels are others; by the judged time of
+    a sample."""
     by_hours: tuple[ByHours, ...] = ()
     """What holds then: entry m − 1 where the schedules of the set bits of m hold; 2^s − 1 of s."""
     calendar: tuple[int, ...] = ()
@@ -105,20 +106,35 @@ class ChannelRule:
             moved = {name: getattr(held, name) for name in ByHours.__slots__}
             yield replace(self, schedules=(), by_hours=(), **moved)
 
-    def at(self, t_ns: int) -> ChannelRule:
-        """Return the rule as it is at a moment."""
-        return list(self.at_hours())[int(self._hours(np.array([t_ns], np.int64))[0])]
+    @property
+    def by_clock(self) -> bool:
+        """Tell whether its levels are others at some hours, whatever official warnings stand."""
+        return any(schedule.warned is None for schedule in self.schedules)
 
-    def along(self, name: str, place: int, t_ns: NDArray[np.int64]) -> NDArray[Any]:
+    def at(self, t_ns: int, standing: Standing | None = None, asset: int = -1) -> ChannelRule:
+        """Return the rule as it is at a moment, on an asset (row), where warnings are known."""
+        held = self._hours(np.array([t_ns], np.int64), standing, asset)
+        return list(self.at_hours())[int(held[0])]
+
+    def along(
+        self,
+        name: str,
+        place: int,
+        t_ns: NDArray[np.int64],
+        standing: Standing | None = None,
+        asset: int = -1,
+    ) -> NDArray[Any]:
         """Return a column of ``ByHours`` on one channel as it was at each time, [t, L]."""
         held: NDArray[Any] = np.stack([getattr(each, name)[place] for each in self.at_hours()])
-        return held[self._hours(t_ns)]
+        return held[self._hours(t_ns, standing, asset)]
 
-    def _hours(self, t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _hours(
+        self, t_ns: NDArray[np.int64], standing: Standing | None, asset: int
+    ) -> NDArray[np.int64]:
         """Return which combination of the schedules holds at each time; 0 is none."""
-        held = np.zeros(len(t_ns), np.int64)
+        held, where = np.zeros(len(t_ns), np.int64), np.full(len(t_ns), asset)
         for i, schedule in enumerate(self.schedules):
-            held |= schedule.active(t_ns).astype(np.int64) << i
+            held |= schedule.active(t_ns, standing, where).astype(np.int64) << i
         return held
 
     def taken(self, places: NDArray[np.intp]) -> ChannelRule:

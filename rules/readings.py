@@ -158,9 +158,9 @@ class Control:
     ``rules`` (data: ``hash``) instead of ``site``: ``texts_named`` reads all three. The engine
     passes over ``field`` (what people note on site), over ``correction`` (data: ``hash``, ``kind``,
     ``by``, ``reason``, ``command``), which names corrected readings, over ``refeed`` (data:
-    ``frame``, ``by``, ``command``): a refused frame was admitted after all; its rows follow, and
-    over ``warning`` (data: a ``bulletins.Bulletin``, ``via``, ``command``): what an issuer of
-    official warnings said.
+    ``frame``, ``by``, ``command``): a refused frame was admitted after all; its rows follow.
+    ``warning`` (data: a ``bulletins.Bulletin``, ``via``, ``command``) is what an issuer of official
+    warnings said; schedules of rules ask for it.
     """
 
     type: str

@@ -12,7 +12,7 @@ from rules.alarm_life import Life
 from rules.engine import KINDS
 from rules.engine.kinds.joint import MEMBERS
 from rules.plan import NEVER_NS, ByHours, Inhibit, Maintenance
-from rules.schedule import MINUTE_NS, WEEK_MINUTES, Schedule
+from rules.schedule import MINUTE_NS, WEEK_MINUTES, Schedule, Warned
 from tests.across import arithmetic, logic
 from tests.journal_quality import quality_rules
 from tests.oracle_waveforms import WAVE_KINDS
@@ -105,6 +105,13 @@ def hours(random: Random, name: str) -> Schedule:
     on = sorted(random.sample(range(-3, 40), random.choice((2, 4, 6))))
     edges = tuple((begin + minute) % WEEK_MINUTES for minute in on)
     seasons = random.choice(((), (), ((101, 1231),), ((1101, 301),), ((301, 1101),)))
+    if random.random() < 0.5:  # while a warning holds, mostly at whatever hour
+        wanted = Warned(
+            random.choice(((), ("rainstorm",), ("gale", "flood"))), random.randint(1, 4)
+        )
+        if random.random() < 0.8:
+            return Schedule(name, "UTC0", (0, WEEK_MINUTES), (), wanted)
+        return Schedule(name, zone, edges if edges == tuple(sorted(edges)) else (), (), wanted)
     return Schedule(name, zone, edges if edges == tuple(sorted(edges)) else edges[:0], seasons)
 
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rules.bulletins import Bulletin
 from rules.engine import KINDS
 from rules.readings import HEARD_ONLY, NO_SEQUENCE, Control, Record, Tick
 from tests.journal_rules import DEVICES, EVERYONE, plan
@@ -198,6 +199,43 @@ def command(random: Random, chosen: Plan) -> Control:
     return Control(random.choice(("reset", "reset", "reset", "ack")), data | {"command": "c"})
 
 
+@dataclass
+class Issuer:
+    """Who warns of weather: messages in any order, some twice, some about another place."""
+
+    said: list[Bulletin] = field(default_factory=list)
+
+    def says(self, random: Random, now_ns: int) -> Control:
+        if self.said and random.random() < 0.1:
+            return Control("warning", random.choice(self.said).data() | {"via": "again"})
+        number = len(self.said) + random.choice((0, 0, 0, 1))  # names are used twice at times
+        sent_ns = now_ns + random.choice((0, 0, -60, -5, 20)) * SECOND_NS
+        onset_ns = sent_ns + random.choice((0, 0, 0, -30, 15, 60)) * SECOND_NS
+        other = f"w{random.randrange(number + 2)}"
+        kind = random.choice(("alert", "alert", "update", "cancel"))
+        told = Bulletin(
+            identifier=f"w{number}",
+            sender=random.choice(("met", "met", "met", "other")),
+            sent_ns=sent_ns,
+            kind=kind,
+            exercise=random.random() < 0.1,
+            references=() if kind == "alert" else (f"met,{other}",),
+            hazard=random.choice(("rainstorm", "rainstorm", "gale", "flood", "other")),
+            severity=random.choice((0, 1, 2, 3, 4, 4)),
+            issuer=random.choice((("Met", "气象台"), ("", "气象台"), ("Met", ""))),
+            onset_ns=onset_ns,
+            expires_ns=onset_ns + random.choice((10, 60, 200, 2000)) * SECOND_NS,
+            areas=random.choice(((), (), ("d",), ("elsewhere",), ("d", "elsewhere"))),
+            polygons=random.choice(((), (), (HERE,), (THERE,))),
+            codes=random.choice(((), (), ("410105",))),
+        )
+        self.said.append(told)
+        return Control("warning", told.data() | {"via": "mqtt", "command": f"c{number}"})
+
+
+HERE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+THERE = ((2.0, 2.0), (3.0, 2.0), (3.0, 3.0), (2.0, 2.0))
+
 # -- journals ----------------------------------------------------------------------------------
 
 
@@ -212,6 +250,8 @@ def bodies(
         if (own := [c for c, device in enumerate(DEVICES) if device == d])
     ]
     waves = wave_speakers(random, orderly=orderly)
+    warned = any(s.warned for rule in chosen.slot_rules for s in rule.schedules)
+    issuer = Issuer()
     now_ns = T0_NS
     out: list[Body] = [Tick(now_ns)]
     open_rows: list[dict[str, Any]] = []
@@ -241,6 +281,9 @@ def bodies(
         if random.random() < 0.06:
             flush()
             out.append(command(random, chosen))
+        if warned and random.random() < 0.12:
+            flush()
+            out.append(issuer.says(random, now_ns))
     flush()
     return out
 

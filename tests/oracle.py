@@ -17,6 +17,7 @@ from tests.oracle_judge import JUDGED, LATE, NaiveJudge, Row
 from tests.oracle_quality import NaiveQuality
 from tests.oracle_slot import NEVER_NS, Slot, slots_of
 from tests.oracle_statistics import Cusum
+from tests.oracle_warnings import NaiveWarnings
 from tests.oracle_waveforms import WAVE_KINDS, Ears
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ class Oracle:
     blind_ns: int = 0
     ears: Ears = field(init=False)
     quality: NaiveQuality = field(init=False)
+    warnings: NaiveWarnings = field(init=False)
 
     def __post_init__(self) -> None:
+        self.warnings = NaiveWarnings(self.registry)
         rules = [rule for rule in self.plan.channel_rules if rule.kind in WAVE_KINDS]
         self.ears = Ears(self.registry, {int(c) for rule in rules for c in rule.channel})
         self.quality = NaiveQuality(self.plan)
@@ -76,6 +79,8 @@ class Oracle:
         self.votes = [s for s in self.composites if isinstance(s.scorer, (Vote, Joint))]
         for slot in self.votes:
             slot.scorer.look_at(self.slots)
+        for slot in self.every_slot():
+            slot.warnings = self.warnings
         for rule in self.plan.deadman_rules:
             for i, device in enumerate(rule.device):
                 limits = [
@@ -99,6 +104,8 @@ class Oracle:
                 events += self.reset(record.offset, record.body)
             elif isinstance(record.body, Control) and record.body.type == "ack":
                 self.acknowledged(record.body)
+            elif isinstance(record.body, Control) and record.body.type == "warning":
+                self.warnings.take(record.body.data)
         quiet = {rule.rule_id for rule in self.plan.input_rules}
         told = sorted((e for e in events if e.rule not in quiet), key=log_order)
         ticks = [(position(r.offset), r.body.tick_ns) for r in records if isinstance(r.body, Tick)]

@@ -12,6 +12,7 @@ from rules.civil_time import zone_of
 if TYPE_CHECKING:
     from rules.plan import ByHours, ChannelRule
     from rules.schedule import Schedule
+    from tests.oracle_warnings import NaiveWarnings
 
 
 def holds(schedule: Schedule, t_ns: int) -> bool:
@@ -31,7 +32,20 @@ def holds(schedule: Schedule, t_ns: int) -> bool:
     return False
 
 
-def levels_of(rule: ChannelRule, t_ns: int) -> ChannelRule | ByHours:
-    """The rule itself, or what holds at that moment."""
-    held = sum(1 << i for i, schedule in enumerate(rule.schedules) if holds(schedule, t_ns))
-    return rule.by_hours[held - 1] if held else rule
+def held_at(
+    rule: ChannelRule, t_ns: int, warnings: NaiveWarnings | None, channel: int
+) -> list[Schedule]:
+    """The schedules of a rule that hold on a channel at that moment, as warnings are known now."""
+    held = [schedule for schedule in rule.schedules if holds(schedule, t_ns)]
+    return [
+        schedule
+        for schedule in held
+        if schedule.warned is None
+        or (warnings is not None and warnings.holding(schedule.warned, channel, t_ns))
+    ]
+
+
+def levels_of(rule: ChannelRule, held: list[Schedule]) -> ChannelRule | ByHours:
+    """The rule itself, or what holds while these of its schedules do."""
+    number = sum(1 << i for i, schedule in enumerate(rule.schedules) if schedule in held)
+    return rule.by_hours[number - 1] if number else rule

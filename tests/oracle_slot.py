@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from rules.events import Event, EventType
-from tests.oracle_hours import levels_of
+from tests.oracle_hours import held_at, levels_of
 from tests.oracle_judge import Row
 from tests.oracle_scores import SCORES, Score, TakesLate, Threshold
 from tests.oracle_statistics import Arrival
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from rules.plan import ChannelRule, Plan
     from rules.registry import Registry
+    from rules.schedule import Schedule
+    from tests.oracle_warnings import NaiveWarnings
     from tests.oracle_waveforms import Sample
 
 NEVER_NS = 2**62
@@ -75,10 +77,16 @@ class Slot:
     episode: str = ""
     max_severity: int = 0
     just_reset: list[LevelState] = field(default_factory=list)
+    warnings: NaiveWarnings | None = None
+    held: list[Schedule] = field(default_factory=list)  # schedules of the last row
 
-    def at_hour(self, t_ns: int) -> None:
-        """Give the levels the limits and holds of that moment."""
-        said, i = levels_of(self.rule, t_ns), self.place
+    def schedules_at(self, t_ns: int) -> list[Schedule]:
+        return held_at(self.rule, t_ns, self.warnings, int(self.rule.channel[self.place]))
+
+    def under(self, held: list[Schedule]) -> None:
+        """Give the levels the limits and holds of some schedules."""
+        said, i = levels_of(self.rule, held), self.place
+        self.held = held
         for level in self.all_levels():
             level.raise_at = float(said.raise_at[i, level.column])
             level.clear_at = float(said.clear_at[i, level.column])
@@ -148,7 +156,7 @@ class Slot:
     def step_all(self, row: Row, score: float, said: dict[str, Any]) -> list[Event]:
         """Take a row with its score."""
         t = row.judged_ns
-        self.at_hour(t)
+        self.under(self.schedules_at(t))
         if self.threshold and self.threshold.beyond(row.value):
             self.range_latch = True
         gap = self.last is not None and t - self.last.t > self.max_gap_ns
@@ -241,13 +249,21 @@ class Slot:
             value=self.last.value,
             score=self.last.score,
             over_range=self.range_latch,
-            evidence=self.retold(self.last.said),
+            evidence=self.retold(self.last.said) | self.cited(self.last.t),
             announce=not self.rule.shadow,
             shadow=self.rule.shadow,
         )
 
     def retold(self, said: dict[str, Any]) -> dict[str, Any]:
         return self.scorer.retold(said) if hasattr(self.scorer, "retold") else said
+
+    def cited(self, t_ns: int) -> dict[str, Any]:
+        """The warning the limits of the last row held for, as it is known now."""
+        if self.warnings is None or not self.held:
+            return {}
+        channel = int(self.rule.channel[self.place])
+        said = self.warnings.cited(self.held, channel, t_ns)
+        return {} if said is None else {"warning": said}
 
     def confirmed(self) -> bool:
         if not self.rule.fail_loud:
@@ -295,10 +311,10 @@ class Slot:
         if self.threshold is None or not self.accepts(row) or math.isnan(row.value):
             return []
         score = self.threshold.score(row.judged_ns, row.value)
-        self.at_hour(row.judged_ns)
+        usual = self.held
+        self.under(self.schedules_at(row.judged_ns))
         event = self.late_finding(row, score)
-        if self.last is not None:
-            self.at_hour(self.last.t)
+        self.under(usual)
         return [event] if event is not None else []
 
     def late_finding(self, row: Row, score: float) -> Event | None:
@@ -328,6 +344,7 @@ class Slot:
             limit=worst.raise_at,
             announce=(loud or top) and not self.rule.shadow,
             over_range=self.threshold.beyond(row.value),
+            evidence=self.cited(row.judged_ns),
             shadow=self.rule.shadow,
         )
 
@@ -365,5 +382,5 @@ def slot_of(plan: Plan, registry: Registry, rule: ChannelRule, i: int) -> Slot:
         place=i,
         confirm_hold_ns=plan.confirm_hold_ns,
     )
-    slot.at_hour(0)
+    slot.under([])
     return slot

@@ -6,6 +6,7 @@ engine's own cursor says how far the event log is complete where it holds no new
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -59,6 +60,8 @@ class AlarmsInput:
         self.newest_ns = saved.get("time", 0)
         self._told_ns = self.newest_ns  # limits were written for all hours until then
         self._changed = False  # the site, since limits were written
+        self._warned = False  # an official warning came since
+        self.site.warnings.restore(json.loads(saved.get("warnings", "[]")))
         self.follower = Follower(
             data / "events", start=cursor.offset, wake=data / "run" / "events.sock"
         )
@@ -130,6 +133,8 @@ class AlarmsInput:
             event = self._book.operated(control, offset, time_ns)
             if event is not None:
                 yield from self._take(event)
+        if control.type == "warning":
+            self._warned |= self.site.warnings.take(control.data, time_ns)
         if self.site.take(control):
             self._changed = True
             self._limits.forget()
@@ -199,13 +204,15 @@ class AlarmsInput:
         yield from self._book.advance(now_ns)
         if self._told_ns > 0 and not self._changed:
             yield from self._limits.switched(self._told_ns, now_ns)
+            if self._warned:
+                yield from self._limits.warned(now_ns)
         self._told_ns = now_ns
         if self._changed or hour != self._hour:
             begun = self._hour < 0 or self._changed
             at_ns = now_ns if begun else hour * HOUR_NS
             yield from self._limits.at(at_ns)
             yield from self._book.assets(at_ns)
-        self._hour, self._changed = hour, False
+        self._hour, self._changed, self._warned = hour, False, False
 
     def _save(self) -> None:
         """Save how far the server has answered, and what is known there."""
@@ -216,6 +223,7 @@ class AlarmsInput:
             "registry": self.site.registry.content_hash,
             "rules": self.site.rules,
             "time": self.newest_ns,
+            "warnings": json.dumps(self.site.warnings.lasting(self.newest_ns - 24 * HOUR_NS)),
         }
         Cursor(self.follower.offset, extra).save_if_room(self._path)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ingest.store.points import point
 from ingest.store.schema import LIMITS
 
@@ -38,17 +40,33 @@ class Limits:
     def switched(self, from_ns: int, to_ns: int) -> Iterator[bytes]:
         """Yield the lines of limits that became others by the hour in (from, to], at that time."""
         moments: dict[int, list[ChannelRule]] = {}
+        known = self._site.warnings
         for rule in self._rules():
-            times = {t for each in rule.schedules for t in each.switches(from_ns, to_ns)}
+            times = {t for each in rule.schedules for t in each.switches(from_ns, to_ns, known)}
             for time_ns in times:
                 moments.setdefault(time_ns, []).append(rule)
         for time_ns, rules in sorted(moments.items()):
             yield from self._by_hours(time_ns, rules)
 
+    def warned(self, time_ns: int) -> Iterator[bytes]:
+        """Yield the lines of limits that an official warning may move."""
+        rules = [rule for rule in self._rules() if any(each.warned for each in rule.schedules)]
+        yield from self._by_hours(time_ns, rules)
+
     def _by_hours(self, time_ns: int, rules: Iterable[ChannelRule]) -> Iterator[bytes]:
         tail = b" %d\n" % time_ns
-        for head in self._lines(rule.at(time_ns) for rule in rules):
+        for head in self._lines(each for rule in rules for each in self._held(rule, time_ns)):
             yield head + tail
+
+    def _held(self, rule: ChannelRule, time_ns: int) -> Iterator[ChannelRule]:
+        """Yield a rule as it is at a moment: where warnings count, on each of its assets."""
+        if not any(each.warned for each in rule.schedules):
+            yield rule.at(time_ns)
+            return
+        asset = self._site.registry.channels.asset[rule.channel]
+        for row in np.unique(asset).tolist():
+            mine = rule.taken(np.flatnonzero(asset == row))
+            yield mine.at(time_ns, self._site.warnings, row)
 
     def _rules(self) -> Sequence[ChannelRule]:
         plan = self._site.plan

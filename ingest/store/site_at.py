@@ -10,6 +10,7 @@ from ingest.store.follow import registry_at
 from rules.language import compile_plan, rules_from_bytes
 from rules.problems import Invalid
 from rules.readings import texts_named
+from rules.standing import StandingWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ class SiteAt:
         self.registry = registry
         self.rules = rules  # their hash
         self.plan: Plan | None = None
+        self.warnings = StandingWarnings(registry)  # official ones, as the journal has them
         self._zones: dict[str, int] = {}
         self._index()
         if rules:
@@ -46,6 +48,7 @@ class SiteAt:
             return False
         if registry is not self.registry:
             self.registry = registry
+            self.warnings = self.warnings.on(registry)
             self._index()
         self.rules = rules
         self._compile()

@@ -175,9 +175,11 @@ def _limits(
         if (rule.rule_id, rule.side) != (episode.rule, episode.side) or rule.kind != "threshold":
             continue
         for at in np.flatnonzero(rule.channel == row).tolist():
-            turns = {t for each in rule.schedules for t in each.switches(*span)}
+            known = report.version.engine.warnings
+            asset = int(report.version.registry.channels.asset[row])
+            turns = {t for each in rule.schedules for t in each.switches(*span, known, asset)}
             turning = np.array(sorted({*span, *turns}))
-            along = rule.along("raise_at", at, turning)
+            along = rule.along("raise_at", at, turning, known, asset)
             for column, level in enumerate(plan.levels):
                 if np.isnan(along[0, column]):
                     continue

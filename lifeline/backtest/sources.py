@@ -121,10 +121,21 @@ def _first_offset(data: Path) -> int:
 
 
 def _read(data: Path, span: Span) -> Iterator[Piece]:
-    """Return the archive, then what it does not hold yet: by one manifest, so nothing twice."""
+    """Return the archive, then what it does not hold yet: by one manifest, so nothing twice.
+
+    Where it begins later than the past does, the official warnings said before come first.
+    """
     manifest = Manifest.load(data / "archive")
     tail = _journal(data / "journal", _begin_after(data, manifest))
-    return chain(archived(data / "archive", span, manifest), of_records(tail, span))
+    pieces = chain(archived(data / "archive", span, manifest), of_records(tail, span))
+    return chain(_said_before(data, span), pieces) if span.from_ns > 0 else pieces
+
+
+def _said_before(data: Path, span: Span) -> Iterator[Piece]:
+    """Yield the warnings of the archive that were said before a span; the same again is nothing."""
+    for at_ns, control in archived_controls(data / "archive"):
+        if control.type == "warning" and at_ns < span.from_ns:
+            yield Piece(control=Record(0, control))
 
 
 def _begin_after(data: Path, manifest: Manifest) -> int:

@@ -185,7 +185,7 @@ def _changes(
     plan: Plan, rule: ChannelRule, every_ns: int
 ) -> Iterator[tuple[str, float, str, ChannelRule]]:
     """Yield (parameter, value, unit, changed rule), of each parameter the least change first."""
-    if rule.schedules:
+    if rule.by_clock:
         return  # a change would have to be made at each hour, and no one key does that
     declared = [
         i

@@ -157,7 +157,7 @@ def _chosen(wanted: Wanted, plan: Plan) -> tuple[dict[str, list[ChannelRule]], d
             passed_over[rule.id] = f"kind {rule.body.kind} is not among those tuned: {kinds}"
         elif not sides:
             passed_over[rule.id] = "it matches no registered channel"
-        elif any(side.schedules for side in sides):
+        elif any(side.by_clock for side in sides):
             passed_over[rule.id] = "its limits change by the hour (when): tune each by hand"
         elif _all_frozen(sides, plan):
             passed_over[rule.id] = (

@@ -17,6 +17,8 @@ from lifeline.bulletins.cap_in import Unreadable, read_cap
 from lifeline.ledger.bulletins import Bulletins, Held
 from lifeline.ledger.errors import Conflict, LedgerError
 from rules.bulletins import HAZARDS, Bulletin, replaced, standing
+from rules.registry import Registry
+from rules.standing import StandingWarnings, read_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,8 @@ class Board:
         self._lock = threading.Lock()
         self._held: list[Held] = []
         self._looked_ns = -AGAIN_NS
+        nowhere = Registry.empty()
+        self._over = (nowhere, -AGAIN_NS, StandingWarnings(nowhere))
         self._drawn: tuple[int, int, list[dict[str, Any]]] = (0, 0, [])
 
     def take(self, raw: bytes, *, via: str) -> Taken:
@@ -121,6 +125,22 @@ class Board:
                 self._held = self._kept.held(now_ns=now_ns)
                 self._looked_ns = wall_ns
             return list(self._held)
+
+    def known(self, registry: Registry, now_ns: int) -> StandingWarnings:
+        """Return what is known of warnings over a registry: for limits as the engine has them.
+
+        While the ledger cannot be read, as it was known last: the page tells of the outage.
+        """
+        over, looked_ns, known = self._over
+        try:
+            held = self.held(now_ns)
+        except LedgerError:
+            return known.on(registry)
+        if over is not registry or looked_ns != self._looked_ns:
+            read = (read_warning(each.bulletin.data()) for each in held)
+            known = StandingWarnings(registry, [each for each in read if each is not None])
+            self._over = (registry, self._looked_ns, known)
+        return known
 
     def standing(self, now_ns: int) -> list[dict[str, Any]]:
         """Return the warnings that hold now as the page shows them, worst first.

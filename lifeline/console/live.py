@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lifeline.console.desk import Desk
     from lifeline.console.sight import Sight
     from lifeline.site import Site
+    from rules.standing import StandingWarnings
 
 MINUTE_NS = 60_000_000_000
 WINDOW_NS = 10 * MINUTE_NS
@@ -89,7 +90,9 @@ def _gathered(desk: Desk) -> dict[str, dict[str, Any]]:
     return fresh
 
 
-def scale(site: Site, row: int, at_ns: int) -> dict[str, Any]:
+def scale(
+    site: Site, row: int, at_ns: int, known: StandingWarnings | None = None
+) -> dict[str, Any]:
     """Return how a channel's numbers are read: label, unit, digits, range, declared limits."""
     channels = site.registry.channels
     quantity = QUANTITIES.get(channels.quantity[row])
@@ -109,7 +112,7 @@ def scale(site: Site, row: int, at_ns: int) -> dict[str, Any]:
         "every_s": int(channels.interval_ns[row]) / 1e9,
         "levels": [
             {"severity": x.severity, "side": x.side, "at": x.raise_at, "source": x.source}
-            for x in sorted(site.limits(row, at_ns), key=lambda x: x.raise_at)
+            for x in sorted(site.limits(row, at_ns, known), key=lambda x: x.raise_at)
             if x.kind == "threshold"
         ],
     }
@@ -196,7 +199,7 @@ def channel_row(desk: Desk, site: Site, row: int, now_ns: int) -> dict[str, Any]
         "name": {"en": assets.name[asset], "zh": assets.name_zh[asset]},
         "domain": assets.domain[asset],
         "class": channels.klass[row],
-        **(read := scale(site, row, now_ns)),
+        **(read := scale(site, row, now_ns, desk.board.known(site.registry, now_ns))),
         "unit": _unit(channels.quantity[row], channels.unit[row]),
         "unit_word": read["unit"],
         "value": said["value"] if said else None,

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from rules.bulletins import HAZARDS
 from rules.language.messages import render
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
 from rules.vocabulary import DOMAINS
@@ -20,6 +21,7 @@ from rules.vocabulary import DOMAINS
 if TYPE_CHECKING:
     from lifeline.site import Site
     from rules.alarms import Alarm
+    from rules.bulletins import Cited
     from rules.plan import ChannelRule, DeadmanRule
 
 LANGUAGES = ("en", "zh")
@@ -263,6 +265,8 @@ def _why(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> str:
             if zh
             else f"returned {f'to {back} ' if back else ''}at {at}"
         )
+    if alarm.warning is not None:
+        parts.append(_warned(alarm.warning, language, zone=zone))
     if alarm.reactivations:
         parts.append(
             f"恢复后再次报警 {alarm.reactivations} 次"
@@ -283,6 +287,18 @@ def _why(alarm: Alarm, site: Site | None, language: str, *, zone: str) -> str:
     elif alarm.rule:
         parts.append(f"规则 {alarm.rule}" if zh else f"rule {alarm.rule}")
     return ("；" if zh else "; ").join(parts)
+
+
+def _warned(warning: Cited, language: str, *, zone: str) -> str:
+    """Name the official warning an alarm was judged under: what, how bad, whose, of when."""
+    hazard = HAZARDS.get(warning.hazard, HAZARDS["other"])
+    sent = local(warning.sent_ns, zone)
+    level = LEVEL_WORDS[language][min(warning.severity, 4)]
+    if language == "zh":
+        colour = f"{level}色" if level else ""
+        return f"{warning.issuer_zh}{hazard[1]}{colour}预警（{sent} 发布）期间，按从严限值判断"
+    named = f"{level} {hazard[0]} warning" if level else f"{hazard[0]} warning"
+    return f"judged more strictly under the {named} of {warning.issuer}, sent {sent}"
 
 
 def _sentence(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lifeline.console.desk import Desk
     from lifeline.console.sight import Sight
     from lifeline.site import Limit, Site
+    from rules.standing import StandingWarnings
 
 LOG = structlog.get_logger("trend")
 MAX_POINTS = 3_000
@@ -62,18 +63,19 @@ def trend_json(
     points, problem = _points(desk, row, begin * NS, to * NS, max_points)
     channels = site.registry.channels
     span = (begin * NS, to * NS)
+    known = desk.board.known(site.registry, desk.clock.now_ns())
     return {
         "channel": channel,
         "from_ms": begin,
         "to_ms": to,
-        **scale(site, row, to * NS),
+        **scale(site, row, to * NS, known),
         "gap_ms": int(GAP_INTERVALS * channels.interval_ns[row]) // NS,
         "t": (points.event_ns // NS).tolist(),
         "received": (points.receive_ns // NS).tolist(),
         "value": [finite(v) for v in points.value.tolist()],
         "suspect": np.isin(points.qc_flag, SUSPECT_FLAGS).tolist(),
         "late": (points.verdict == LATE).tolist(),
-        "limits": _limits(desk.keeper.plans or [(0, site)], row, (begin * NS, span[1])),
+        "limits": _limits(desk.keeper.plans or [(0, site)], row, (begin * NS, span[1]), known),
         **expected(desk, row, *span),
         "neighbours": [
             _neighbour(desk, site, *near, span) for near in neighbours(site, row, sight)
@@ -136,7 +138,9 @@ def _mended(desk: Desk, row: int, points: Points) -> Points:
     return replace(points, value=value, qc_flag=qc_flag)
 
 
-def _limits(plans: list[tuple[int, Site]], row: int, span: tuple[int, int]) -> list[dict[str, Any]]:
+def _limits(
+    plans: list[tuple[int, Site]], row: int, span: tuple[int, int], known: StandingWarnings
+) -> list[dict[str, Any]]:
     """Return each level as a step line: [[from when, limit], …], by the plans of that time."""
     steps: dict[tuple[str, int, int], list[list[Any]]] = {}
     newest: dict[tuple[str, int, int], Limit] = {}
@@ -144,10 +148,11 @@ def _limits(plans: list[tuple[int, Site]], row: int, span: tuple[int, int]) -> l
     for number, (at_ns, held) in enumerate(plans):
         if row >= len(held.registry.channels.id):
             continue
-        begin = max(at_ns, from_ns)
+        begin, mine = max(at_ns, from_ns), known.on(held.registry)
         end = plans[number + 1][0] if number + 1 < len(plans) else to_ns
-        for time_ns in (begin, *held.switches(row, begin, max(begin, min(end, to_ns)))):
-            for limit in held.limits(row, time_ns):
+        last = max(begin, min(end, to_ns))
+        for time_ns in (begin, *held.switches(row, begin, last, mine)):
+            for limit in held.limits(row, time_ns, mine):
                 key = (limit.rule, limit.side, limit.severity)
                 line, newest[key] = steps.setdefault(key, []), limit
                 if not line or line[-1][1] != limit.raise_at:

@@ -143,7 +143,7 @@ class _Stepper:
         ]
         top = running[-1] if running else -1
         clear_ns = int(state.clear_ns[s, latched[-1]]) if latched else int(NO_NS)
-        told = int(slots.hours.rows(np.array([s]), np.array([last_ns]))[0])
+        told = int(slots.hours.rows(np.array([s]), state.hour[[s]])[0])
         hold_ns = int(p.hold_ns[told, top]) if running else 0
         return Step(
             at_ns=at_ns,

@@ -161,11 +161,16 @@ class City:
 
 
 def common_limits(rules: tuple[ChannelRule, ...]) -> list[tuple[int, float, int]]:
-    """Return (severity by place from 0, limit, side) that all channels share at all hours."""
+    """Return (severity by place from 0, limit, side) that all channels share at all hours.
+
+    Those that hold under an official warning only are left out: the series ``limits`` has them.
+    """
     held = []
     for rule in rules:
+        warned = sum(1 << i for i, each in enumerate(rule.schedules) if each.warned is not None)
+        usual = [each for m, each in enumerate(rule.at_hours()) if not m & warned]
         for level in range(rule.raise_at.shape[1]):
-            limits = np.unique([each.raise_at[:, level] for each in rule.at_hours()])
+            limits = np.unique([each.raise_at[:, level] for each in usual])
             if len(limits) == 1 and np.isfinite(limits[0]):
                 held.append((level, float(limits[0]), rule.side))
     return held

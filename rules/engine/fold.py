@@ -21,22 +21,21 @@ from rules.engine.outcome import advance, announced, to_events, with_lives
 from rules.engine.part import Part, acceptance, joined, scored_rows, with_late
 from rules.engine.quality import Quality
 from rules.engine.readout import Readout
+from rules.engine.row_events import row_events
 from rules.engine.second import SecondStage, waiting_rows
 from rules.engine.slots import INF_NS, Slots, build_slots
 from rules.engine.taking import columns_of, kept_segments
-from rules.events import Event, EventType
 from rules.judge import JUDGED, LATE, Judge, Verdicts
 from rules.readings import (
     HEARD_ONLY,
     Block,
     Control,
     Readings,
-    offset_of,
     position,
-    row_of,
     texts_named,
 )
 from rules.segments import ranges, segments_of
+from rules.standing import StandingWarnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from rules.engine.kinds.vote import Votes
     from rules.engine.outcome import SlotEvents
     from rules.engine.taking import Columns, Tally
+    from rules.events import Event
     from rules.plan import Plan
     from rules.readings import Record
     from rules.registry import Registry
@@ -83,6 +83,7 @@ class Engine:
         self.judge = Judge(len(registry.channels.id))
         self.next_offset = 0
         self.unknown_rows = 0  # of channels no registry record named
+        self.warnings = StandingWarnings(registry)  # official ones, as far as they are known
         self.tally: Tally | None = None  # counts what was taken up, where somebody puts one here
         self._lay_out()
 
@@ -98,6 +99,8 @@ class Engine:
         self.slots: Slots = build_slots(
             self.plan, channels.id, channels.range_lo, channels.range_hi, KERNELS, aux
         )
+        of_slots = self.slots.parameters.channel
+        self.slots.hours = self.slots.hours.under(self.warnings, self.registry, of_slots)
         self.scorers: dict[str, Scorer] = {
             scorer.kernel: scorer(self.slots.tracks[scorer.kernel])
             for scorer in SCORERS
@@ -114,6 +117,7 @@ class Engine:
         self.quality = Quality(self.plan, count)
         self._probe = np.zeros(count, np.bool_)
         self._probe[self.plan.probe_channels] = True
+        self._probes = self.plan.probe_channels.size > 0
         self._scratch = np.zeros(count, np.int64)
         read = Readout(self.slots, self.scorers, channels) if self._reads_out else None
         self.readout: Readout | None = read
@@ -202,7 +206,8 @@ class Engine:
             self.readout.features(rows, g, judged)
         waves = self.blocks.rows(samples)
         accepted = acceptance(rows, self.slots)
-        events += self._first_stage(rows, g, verdicts)
+        if self._probes or len(verdicts.epoch_rows):
+            events += row_events(rows, g, verdicts, self._probe, self.registry.channels.id)
         cuts = [0, *verdicts.epoch_rows.tolist()]
         if len(cuts) == 1:
             late = verdicts.verdict == LATE
@@ -300,34 +305,6 @@ class Engine:
             found.append(waiting_rows(self.slots, found, part.ticks, first))
         return advance(self.slots, joined(found), part.ticks) if found else None
 
-    def _first_stage(self, rows: Readings, g: NDArray[np.int64], verdicts: Verdicts) -> list[Event]:
-        """Say where a clock epoch opened, and that the probe came through."""
-        events = [
-            self._row_event(EventType.CLOCK_EPOCH, rows, g, row)
-            for row in verdicts.epoch_rows.tolist()
-        ]
-        if self.plan.probe_channels.size:
-            known = rows.channel >= 0
-            probe = known & self._probe[np.where(known, rows.channel, 0)]
-            came = np.flatnonzero(probe & (verdicts.verdict == JUDGED)).tolist()
-            events += [self._row_event(EventType.HEARTBEAT, rows, g, row) for row in came]
-        return events
-
-    def _row_event(self, kind: EventType, rows: Readings, g: NDArray[np.int64], row: int) -> Event:
-        """Build a stage 0 event of one row."""
-        at = int(g[row])
-        heartbeat = kind is EventType.HEARTBEAT
-        return Event(
-            type=kind,
-            offset=offset_of(at),
-            row=row_of(at),
-            subject=self.registry.channels.id[int(rows.channel[row])],
-            ordinal=1 if heartbeat else 0,
-            event_ns=int(rows.judged_ns[row]),
-            receive_ns=int(rows.receive_ns[row]),
-            value=float(rows.value[row]) if heartbeat else None,
-        )
-
     def _restart(self, channel: int) -> None:
         """Let every slot of a channel restart as after a gap: its clock began a new epoch."""
         if self.asof is not None:
@@ -353,6 +330,8 @@ class Engine:
             return sorted(reset(self.slots, offset, control.data), key=log_order)
         if control.type == "ack":
             acknowledge(self.slots, self.scorers, control.data)
+        if control.type == "warning":
+            self.warnings.take(control.data, int(self.deadman.tick_ns))
         if control.type == "window":
             told = (standing_alarms(self.slots, self.deadman), int(self.deadman.tick_ns))
             return self.holds.order(control.data, offset, *told)
@@ -373,6 +352,7 @@ class Engine:
         self._told_before = self.series()
         old_levels, quality, holds = self.plan.levels, self.quality, self.holds
         self.plan, self.registry = plan, registry
+        self.warnings = self.warnings.on(registry)
         self.judge.grow(len(registry.channels.id))
         self._lay_out()
         self.quality.follow(quality)

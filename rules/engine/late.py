@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.engine.parameters import DANGEROUS
-from rules.events import Event, EventType
+from rules.events import NOTHING, Event, EventType
 from rules.judge import JUDGED, LATE
 from rules.readings import offset_of, row_of
 
@@ -58,7 +58,9 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
     over = value * sign > p.range_at[slot]
     score = np.inf if over else value * sign
     one = slice(row, row + 1)
-    told = int(slots.hours.rows(np.array([slot]), rows.judged_ns[one])[0])
+    own, judged_ns = np.array([slot]), rows.judged_ns[one]
+    hour = slots.hours.at(own, judged_ns)
+    told = int(slots.hours.rows(own, hour)[0])
     breached = np.flatnonzero(score >= p.raise_at[told, :-1])
     if not len(breached):
         return None
@@ -72,6 +74,7 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
     top = severity == int(slots.severity.max())
     announce = severity >= DANGEROUS and not contradicted
     g = int(batch.g[row])
+    under = slots.hours.cited(slot, int(hour[0]), int(judged_ns[0]))
     return Event(
         type=EventType.LATE_FINDING,
         offset=offset_of(g),
@@ -90,6 +93,7 @@ def _finding(batch: Batch, row: int, slot: int, slots: Slots, threshold: Thresho
         limit=float(p.raise_at[told, level] * sign),
         announce=(announce or (rule.fail_loud and top)) and not rule.shadow,
         over_range=bool(over),
+        evidence=NOTHING if under is None else {"warning": under.said()},
         shadow=rule.shadow,
     )
 

@@ -76,6 +76,7 @@ class Extended:
     breaks: NDArray[np.bool_]  # no run goes on into this row: after a gap, or virtual
     closed: NDArray[np.bool_]  # range latch after the row
     virtual: NDArray[np.bool_]
+    hour: NDArray[np.int8] | None = None  # [n] combination of schedules; None = nobody has any
 
 
 def extend(slots: Slots, rows: SlotRows) -> Extended:
@@ -109,6 +110,9 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
         closed = np.maximum.accumulate(np.where(over, np.arange(n), -1)) >= first[segment]
     else:
         closed = over
+    hour = None
+    if slots.hours.schedules:
+        hour = woven(state.hour[slot], slots.hours.at(slot[segment[real]], rows.judged_ns))
     next_g = np.full(n, END_G)
     next_g[:-1] = np.where(virtual[1:], END_G, g[1:])
     return Extended(
@@ -125,6 +129,7 @@ def extend(slots: Slots, rows: SlotRows) -> Extended:
         breaks=breaks,
         closed=closed,
         virtual=virtual,
+        hour=hour,
     )
 
 
@@ -217,8 +222,8 @@ class _Told:
     ) -> None:
         self._pick, self._length = pick, rows.last - rows.first + 1
         self._at: NDArray[np.int64] | None = None
-        if slots.hours.schedules and (slots.hours.group[slot] >= 0).any():
-            place = slots.hours.rows(slot[rows.segment], rows.judged_ns)
+        if rows.hour is not None and rows.hour.any():
+            place = slots.hours.rows(slot[rows.segment], rows.hour)
             self._at = place * slots.parameters.raise_at.shape[1] + columns[:, None]
 
     def __call__(self, table: NDArray[Any]) -> NDArray[Any]:

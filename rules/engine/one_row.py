@@ -32,9 +32,10 @@ def advance_one(
     columns = declared_columns(slots, slot)
     width = p.raise_at.shape[1]
     at = slot * width + columns[:, None]
-    told = at
+    told, hour = at, None
     if slots.hours.schedules:
-        told = slots.hours.rows(slot, rows.judged_ns) * width + columns[:, None]
+        hour = slots.hours.at(slot, rows.judged_ns)
+        told = slots.hours.rows(slot, hour) * width + columns[:, None]
     last_tick = int(ticks.tick_ns[-1]) if len(ticks.g) else int(NO_NS)
     due_ns = state.due_ns.reshape(-1)
     if len(ticks.g) and (due_ns[at] <= last_tick).any():
@@ -70,12 +71,16 @@ def advance_one(
     state.clear_ns.reshape(-1)[at] = np.where(clear, clear_onset, NO_NS)
     due_ns[at] = due
     state.mask[slot] = (mask & ~bits.sum()) | (on * bits[:, None]).sum(axis=0)
-    extended = _extended(slots, rows, broken, closed)
+    extended = _extended(slots, rows, broken, closed, hour)
     return extended, _changes(extended, columns, (was, on), (onset, clear_onset))
 
 
 def _extended(
-    slots: Slots, rows: SlotRows, broken: NDArray[np.bool_], closed: NDArray[np.bool_]
+    slots: Slots,
+    rows: SlotRows,
+    broken: NDArray[np.bool_],
+    closed: NDArray[np.bool_],
+    hour: NDArray[np.int8] | None,
 ) -> Extended:
     """Return the rows as segments of one row."""
     place = np.arange(len(rows.slot))
@@ -93,6 +98,7 @@ def _extended(
         breaks=broken,
         closed=closed,
         virtual=np.zeros(len(rows.slot), np.bool_),
+        hour=hour,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class SlotEvents:
     limit: NDArray[np.float64]
     confirmed: NDArray[np.bool_]
     over_range: NDArray[np.bool_]
+    hour: NDArray[np.int8]  # combination of schedules it was decided under
     aux: NDArray[np.float64] | None
 
 
@@ -88,6 +89,8 @@ def _write_back(slots: Slots, slot: NDArray[np.int64], rows: Extended) -> None:
     state.receive_ns[slot] = rows.receive_ns[last]
     state.value[slot] = rows.value[last]
     state.score[slot] = rows.score[last]
+    if rows.hour is not None:
+        state.hour[slot] = rows.hour[last]
     if rows.aux is not None:
         state.aux[slot] = rows.aux[last]
     state.gap[slot] &= last == rows.first
@@ -137,7 +140,7 @@ def _events(
     onset = groups.transitions.onset_ns[decided]
     column = groups.transitions.column[decided]
     up = now > was
-    p, told = slots.parameters, slots.hours.rows(owner, rows.judged_ns[groups.row])
+    p, (hour, told) = slots.parameters, _told(slots, owner, rows, groups.row)
     limit = np.where(up, p.raise_at[told, column], p.clear_at[told, column])
     confirms = (groups.after & hidden != 0) & (groups.before & hidden == 0)
     loud = slots.parameters.fail_loud[owner]
@@ -171,8 +174,19 @@ def _events(
         limit=raw_limit * sign,
         confirmed=sure[at] | (~is_level),
         over_range=rows.closed[row],
+        hour=hour[at],
         aux=None if rows.aux is None else rows.aux[row],
     )
+
+
+def _told(
+    slots: Slots, owner: NDArray[np.int64], rows: Extended, row: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Return the combination of schedules each row was judged under, and its row of parameters."""
+    if rows.hour is None:
+        return np.zeros(len(owner), np.int8), owner
+    hour = rows.hour[row]
+    return hour, slots.hours.rows(owner, hour)
 
 
 def _top(mask: NDArray[np.int64], levels: int) -> NDArray[np.int64]:
@@ -276,7 +290,7 @@ def to_events(
                 columns.confirmed.tolist(),
                 [not rule.shadow for rule in rules],  # announce
                 columns.over_range.tolist(),
-                _evidence(rules, columns.aux, aux_names),
+                _under_warnings(slots, columns, _evidence(rules, columns.aux, aux_names)),
                 [rule.shadow for rule in rules],
                 strict=True,
             ),
@@ -319,6 +333,20 @@ def _taken(columns: SlotEvents, at: NDArray[np.int64]) -> SlotEvents:
         **{name: getattr(columns, name)[at] for name in names},
         aux=None if columns.aux is None else columns.aux[at],
     )
+
+
+def _under_warnings(
+    slots: Slots, columns: SlotEvents, evidence: Iterable[Mapping[str, Any]]
+) -> Iterable[Mapping[str, Any]]:
+    """Add to what is said of each event the official warning its limits held for."""
+    if not slots.hours.warned or not columns.hour.any():
+        return evidence
+    each = zip(columns.slot.tolist(), columns.hour.tolist(), columns.event_ns.tolist(), strict=True)
+    cited = [slots.hours.cited(*place) for place in each]
+    return [
+        said if by is None else {**said, "warning": by.said()}
+        for said, by in zip(evidence, cited, strict=False)
+    ]
 
 
 def _evidence(

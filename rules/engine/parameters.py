@@ -142,4 +142,9 @@ def slot_meaning(
     for held in rule.by_hours:
         for name in shaping:
             digest = mix(digest, getattr(held, name))
-    return mix_text(digest, repr(rule.schedules)) if rule.schedules else digest
+    if rule.schedules:
+        digest = mix_text(digest, repr(rule.schedules))
+    for schedule in rule.schedules:
+        if schedule.warned is not None:
+            digest = mix_text(digest, f"{schedule.name} {schedule.warned}")
+    return digest

@@ -54,6 +54,7 @@ class State:
     score: NDArray[np.float64]  # [S] mirrored
     episode: NDArray[np.int64]  # [S] g of the RAISED
     max_severity: NDArray[np.int64]  # [S]
+    hour: NDArray[np.int8]  # [S] combination of schedules the last row was judged under
     aux: NDArray[np.float64]  # [S, A] what else the scorer said of the last row
 
     @classmethod
@@ -75,6 +76,7 @@ class State:
             score=np.full(slots, np.nan),
             episode=np.zeros(slots, np.int64),
             max_severity=np.zeros(slots, np.int64),
+            hour=np.zeros(slots, np.int8),
             aux=np.full((slots, aux), np.nan),
         )
 

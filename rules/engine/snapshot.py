@@ -72,6 +72,7 @@ def take(engine: Engine) -> dict[str, Any]:
         "deadman": {k: v.copy() for k, v in deadman.columns().items()},
         "threshold_last": {"value": engine.threshold.last_value.copy()},
         "windows": list(engine.holds.orders.values()),
+        "warnings": engine.warnings.state,
     }
     state |= engine.blocks.state()
     if engine.asof is not None:
@@ -105,6 +106,7 @@ def put_back(engine: Engine, state: dict[str, Any]) -> list[Event]:
         )
     engine.judge.restore(state["judge"])
     engine.judge.grow(len(engine.registry.channels.id))
+    engine.warnings.restore(state.get("warnings", ()))  # snapshots of before have none
     engine.next_offset = int(state["next_offset"])
     return carry_over(engine, state, engine.plan.levels, engine.next_offset)
 
@@ -125,6 +127,8 @@ def carry_over(
         theirs = state["slots"].get(name)
         if theirs is not None and theirs.shape[1:] == column.shape[1:]:
             column[new_at] = theirs[old_at]
+    if "hour" not in state["slots"]:  # a snapshot of before: hours were all there was
+        slots.state.hour[new_at] = slots.hours.at(new_at, slots.state.last_ns[new_at])
     slots.next_due_ns = np.int64(np.iinfo(np.int64).min)
     slots.recount()
     engine.blocks.restore(state)

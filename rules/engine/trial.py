@@ -14,7 +14,7 @@ import numpy as np
 
 from rules.engine.parameters import DANGEROUS
 from rules.engine.slots import NO_NS
-from rules.events import Event, EventType
+from rules.events import NOTHING, Event, EventType
 from rules.readings import offset_of, position, row_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _begun(engine: Engine, slot: int, offset: int, tick_ns: int) -> Event:
     top = (int(state.mask[slot]) & ((1 << levels) - 1)).bit_length() - 1
     severity, sign = int(slots.severity[top]), float(p.sign[slot])
     onset_ns = int(state.onset_ns[slot, top])
-    told = int(slots.hours.rows(np.array([slot]), state.last_ns[[slot]])[0])
+    told = int(slots.hours.rows(np.array([slot]), state.hour[[slot]])[0])
+    under = slots.hours.cited(slot, int(state.hour[slot]), int(state.last_ns[slot]))
     sure = bool(state.mask[slot] >> levels & 1) or severity < DANGEROUS
     state.episode[slot], state.max_severity[slot] = position(offset), severity
     return Event(
@@ -87,6 +88,7 @@ def _begun(engine: Engine, slot: int, offset: int, tick_ns: int) -> Event:
         confirmed=not rule.fail_loud or sure,
         announce=not rule.shadow,
         over_range=bool(state.closed[slot]),
+        evidence=NOTHING if under is None else {"warning": under.said()},
         shadow=rule.shadow,
     )
 

@@ -2,6 +2,8 @@
 
 Precedence: template < rule < schedule < override. Of several schedules that hold at once the one
 named last in ``when`` wins, key by key. A schedule moves limits; it neither adds nor takes levels.
+One of official warnings makes a rule stricter and in nothing calmer: where it is not known whether
+a warning covers a place, it does (``rules/standing.py``), and that must be the louder side.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rules.durations import format_duration
 from rules.language.kinds import KINDS
 from rules.language.ruleset import applied
 from rules.language.shadow import as_shadow
-from rules.plan import ByHours
+from rules.plan import NEVER_NS, ByHours
 from rules.problems import nearest
 from rules.strict_models import validated
 
@@ -122,15 +125,58 @@ def with_hours(
             lacks = f"{said}a schedule moves limits, it neither adds nor takes levels"
             problems.append(rule.problem(where, lacks, key=True))
         elif built.fail_loud:
-            calmer = built.side * other.raise_at > built.side * built.raise_at
-            if (calmer & severe).any():
+            calm = built.side * other.raise_at > built.side * built.raise_at
+            if (calm & severe).any():
                 loud = f"{said}fail_loud: no schedule may calm a level of orange or above"
                 problems.append(rule.problem(where, loud, key=True))
+        for i, schedule in enumerate(rule.schedules):
+            if schedule.warned is not None and mask >> i & 1:
+                without = others[(mask ^ 1 << i) - 1] if mask ^ 1 << i else built
+                problems += [
+                    rule.problem(("when", schedule.name), f"{said}{calmer}", key=True)
+                    for calmer in _calmer(without, other, levels)
+                ]
         if _differ(built, other):
             fixed = f"{said}moves more than limits, bands and holds: split the rule"
             problems.append(rule.problem(where, fixed, key=True))
     hours = tuple(ByHours(**{name: getattr(o, name) for name in _MOVED}) for o in others)
     return replace(built, schedules=rule.schedules, by_hours=hours), problems
+
+
+def _calmer(without: ChannelRule, under: ChannelRule, levels: Sequence[Level]) -> Iterator[str]:
+    """Yield what a warning makes calmer, of each level the first thing."""
+    side = without.side
+    fewer = (without.hold_samples > 0) & (
+        (under.hold_samples > without.hold_samples) | (under.hold_samples == 0)
+    )
+    found = {
+        "limit": side * under.raise_at > side * without.raise_at,
+        "clear limit": side * under.clear_at > side * without.clear_at,
+        "for": (under.hold_ns > without.hold_ns) | fewer,
+        "keep_firing_for": under.keep_ns < without.keep_ns,
+    }
+    for column, level in enumerate(levels):
+        for what, calmer in found.items():
+            at = np.flatnonzero(calmer[:, column] & ~np.isnan(without.raise_at[:, column]))
+            if len(at):
+                place = (int(at[0]), column)
+                new, old = (_said(each, what, place) for each in (under, without))
+                said = f"{level.name}: {what} {new} is calmer than {old} without it"
+                yield f"{said}: a warning makes a rule stricter only"
+                break
+
+
+def _said(rule: ChannelRule, what: str, place: tuple[int, int]) -> str:
+    """Return a limit, or for how long, in words."""
+    if what in ("limit", "clear limit"):
+        column = rule.raise_at if what == "limit" else rule.clear_at
+        return f"{column[place]:.6g} {rule.unit}".strip()
+    if what == "keep_firing_for":
+        return format_duration(int(rule.keep_ns[place]))
+    hold_ns, samples = int(rule.hold_ns[place]), int(rule.hold_samples[place])
+    words = [f"{samples} samples"] if samples else []
+    words += [format_duration(hold_ns)] if hold_ns < NEVER_NS else []
+    return " or ".join(words)
 
 
 def _differ(built: ChannelRule, other: ChannelRule) -> bool:

@@ -1,15 +1,20 @@
-"""Schedules by name, and what a rule sets while one holds: ``when: {night: {above.blue: 8}}``."""
+"""Schedules by name, and what a rule sets while one holds: ``when: {night: {above.blue: 8}}``.
+
+A schedule is hours, days and seasons by the clock of a zone, or lasts as long as an official
+warning stands (``warning: {hazard: rainstorm, at_least: orange}``), or both.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
+from rules.bulletins import HAZARDS
 from rules.civil_time import zone_of
-from rules.problems import nearest
-from rules.schedule import DAY_MINUTES, WEEK_MINUTES, Schedule, week_edges
+from rules.problems import listed, nearest
+from rules.schedule import DAY_MINUTES, WEEK_MINUTES, Schedule, Warned, week_edges
 from rules.strict_models import Strict, validated
 
 if TYPE_CHECKING:
@@ -88,11 +93,49 @@ def _zone(text: str) -> str:
     return text
 
 
+def _hazards(value: object) -> tuple[str, ...]:
+    words = value if isinstance(value, list) else [value]
+    known = (*HAZARDS, ANY)
+    for word in words:
+        if word not in known:
+            said = f"unknown hazard {str(word)[:40]!r}{nearest(str(word), known)}"
+            raise ValueError(f"{said}: {listed(known)}")
+    if not words:
+        raise ValueError(f"is an empty list: write {ANY} for whatever is warned of")
+    if ANY in words:
+        if len(words) > 1:
+            raise ValueError(f"{ANY} stands alone: it means every hazard")
+        return ()
+    return tuple(hazard for hazard in HAZARDS if hazard in words)
+
+
+def _colour(value: object) -> int:
+    if value not in COLOURS:
+        said = f"{str(value)[:40]!r} is no colour of a warning{nearest(str(value), COLOURS)}"
+        raise ValueError(f"{said}: {listed(COLOURS)}")
+    return COLOURS.index(str(value)) + 1
+
+
 Pairs = list[list[str]]
+ANY: Final = "any"
+COLOURS: Final = ("blue", "yellow", "orange", "red")
+"""Of official warnings, by severity from 1; they are no levels of a site's alarms."""
+
+
+class WarningEntry(Strict):
+    """Official warnings of some hazards, at least so bad, at the place of what a rule judges."""
+
+    hazard: Annotated[
+        tuple[str, ...], PlainValidator(_hazards, json_schema_input_type=str | list[str])
+    ]
+    at_least: Annotated[
+        int,
+        PlainValidator(_colour, json_schema_input_type=Literal["blue", "yellow", "orange", "red"]),
+    ]
 
 
 class ScheduleEntry(Strict):
-    """Hours of some days of the week, in some seasons, by the clock of one zone."""
+    """Hours of some days of the week, in some seasons, by one zone's clock; official warnings."""
 
     times: Annotated[
         tuple[tuple[int, int], ...], PlainValidator(_times, json_schema_input_type=Pairs)
@@ -104,6 +147,12 @@ class ScheduleEntry(Strict):
         tuple[tuple[int, int], ...], PlainValidator(_seasons, json_schema_input_type=Pairs)
     ] = ()
     timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    warning: WarningEntry | None = None
+
+    @property
+    def by_clock(self) -> bool:
+        """Tell whether a wall clock decides, alone or beside a warning."""
+        return self.warning is None or bool(self.model_fields_set & {"times", "weekdays", "dates"})
 
 
 Settings = Annotated[dict[str, Any], Field(min_length=1)]
@@ -120,14 +169,19 @@ def read_schedules(
         entry = validated(ScheduleEntry, item, document, path)
         if entry is None:
             continue
+        asked = entry.warning
+        warned = None if asked is None else Warned(asked.hazard, asked.at_least)
+        if warned is not None and not entry.by_clock:
+            found[name] = Schedule(name, "UTC0", (0, WEEK_MINUTES), (), warned)
+            continue
         where = entry.timezone or zone
         if not isinstance(where, str):
             said = f'schedule "{name}" has no timezone: write timezone: Asia/Shanghai, here or'
             document.problem(path, f"{said} in defaults", key=True)
             continue
         edges = week_edges(list(entry.times), list(entry.weekdays))
-        found[name] = Schedule(name, where, edges, entry.dates)
-        if edges == (0, WEEK_MINUTES) and not entry.dates:
-            said = f'schedule "{name}" always holds: give it times, weekdays or dates'
+        found[name] = Schedule(name, where, edges, entry.dates, warned)
+        if edges == (0, WEEK_MINUTES) and not entry.dates and warned is None:
+            said = f'schedule "{name}" always holds: give it times, weekdays, dates or a warning'
             document.problem(path, said, key=True)
     return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rules.strict_models import Strict, validated
-from rules.testing.models import Action, Expectation, Input, SensorEntry, TestEntry
+from rules.testing.models import Action, Expectation, Input, Said, SensorEntry, TestEntry
+from rules.testing.warned import unknown_references
 
 if TYPE_CHECKING:
     from rules.strict_models import Path
@@ -27,6 +28,7 @@ class ReadTest:
     input: tuple[Input, ...]
     actions: tuple[Action, ...]
     expect: tuple[Expectation, ...]
+    warnings: tuple[Said, ...]
     registry: tuple[SensorEntry, ...] | None  # None: the file's
 
     def problem(self, within: Path, message: str, *, key: bool = False) -> None:
@@ -74,10 +76,12 @@ def _read_test(document: Document, path: Path, item: Any) -> ReadTest | None:
         input=tuple(read_each(Input, entry.input, document, (*path, "input"), who)),
         actions=tuple(read_each(Action, entry.actions, document, (*path, "actions"), who)),
         expect=tuple(read_each(Expectation, entry.expect, document, (*path, "expect"), who)),
+        warnings=tuple(read_each(Said, entry.warnings, document, (*path, "warnings"), who)),
         registry=None if sensors is None else tuple(sensors),
     )
     if not entry.expect and entry.events is None and not entry.invariants:
         test.problem((), "expects nothing: write expect:, events: or invariants:")
+    unknown_references(test)
     return test
 
 

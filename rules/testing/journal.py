@@ -1,9 +1,9 @@
 """A test's input as the journal would hold it: readings, blocks, actions, and the Clock's ticks.
 
 Virtual time starts at the test's ``start``. What is received at one instant stands in one record;
-at equal times readings come before actions, and actions before the tick. The Clock ticks every
-second, and every tick has its offset; ticks that no timer could ever be decided by need not be
-played, which is what makes a month take a second (see ``ticks.py``).
+at equal times official warnings come first, then readings, then actions, then the tick. The Clock
+ticks every second, and every tick has its offset; ticks that no timer could ever be decided by need
+not be played, which is what makes a month take a second (see ``ticks.py``).
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from rules.readings import (
     QC_MISSING,
     QC_SUSPECT,
     Block,
+    Control,
     Readings,
     Record,
     Tick,
 )
 from rules.testing.values import MAX_SAMPLES
+from rules.testing.warned import said_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +63,9 @@ class Journal:
     part: NDArray[np.int64]  # [n] which piece of rows, block or action each is, numbered on
     rows: Readings  # all readings, in order of arrival
     starts: NDArray[np.int64]  # of the pieces of rows that arrive together
-    others: tuple[Block | Act, ...]
+    others: tuple[Block | Act | Control, ...]
 
-    def body(self, number: int) -> Readings | Block | Act:
+    def body(self, number: int) -> Readings | Block | Act | Control:
         """Return what arrives at ``at_ns[number]``."""
         part, pieces = int(self.part[number]), len(self.starts)
         if part >= pieces:
@@ -156,9 +158,11 @@ def journal_of(case: Case) -> Journal:
     blocks = [block for part in parts for block in part.blocks]
     block_ns = np.array([b.receive_ns for b in blocks], np.int64) - case.start_ns
     act_ns = np.array([action.at for action in test.actions], np.int64)
+    said_ns = np.array([said.at for said in test.warnings], np.int64)
     starts = np.flatnonzero(np.diff(rel, prepend=-1))
-    at_ns = np.concatenate((rel[starts], block_ns, act_ns))
-    order = np.lexsort((np.arange(len(at_ns)), at_ns))
+    at_ns = np.concatenate((rel[starts], block_ns, act_ns, said_ns))
+    later = np.arange(len(at_ns)) < len(at_ns) - len(said_ns)  # warnings come first of their time
+    order = np.lexsort((np.arange(len(at_ns)), later, at_ns))
     end_ns = max(int(at_ns.max(initial=0)), *(e.at for e in test.expect), test.entry.lasts or 0, 0)
     if end_ns > MAX_LASTS_NS:
         raise _refused(case, (), _TOO_LONG)
@@ -169,7 +173,7 @@ def journal_of(case: Case) -> Journal:
         part=order,
         rows=rows,
         starts=starts,
-        others=(*blocks, *(Act(i, action) for i, action in enumerate(test.actions))),
+        others=(*blocks, *(Act(i, each) for i, each in enumerate(test.actions)), *said_of(case)),
     )
 
 

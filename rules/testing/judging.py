@@ -151,7 +151,7 @@ class _Judging:
         plain = " ".join(filter(None, words))
         return plain or listed(
             key for key in ("since", "onset", "members", "inputs", "value", "score", "confirmed",
-            "over_range") if getattr(self.of, key) is not None
+            "over_range", "warning") if getattr(self.of, key) is not None
         )  # fmt: skip
 
     def _wrong(self, alarm: Alarm) -> list[str]:
@@ -164,6 +164,7 @@ class _Judging:
             ("since", self._time(alarm.raised_ns), _span(of.since)),
             ("onset", self._time(alarm.onset_ns), _span(of.onset)),
             ("inputs", sorted(evidence.get("inputs", ())), of.inputs and sorted(of.inputs)),
+            ("warning", evidence.get("warning", {}).get("hazard", "none"), of.warning),
             ("confirmed", alarm.confirmed, of.confirmed),
             ("over_range", alarm.over_range, of.over_range),
         ]

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from rules.alarms import Word
+from rules.bulletins import HAZARDS
 from rules.civil_time import read_moment
 from rules.durations import parse_duration
 from rules.language.models import FLAGS, LevelName, RuleId
+from rules.language.schedules import COLOURS
 from rules.problems import listed, nearest
 from rules.registry_models import Attribute, KnownQuantity, LelBasis, PartId, Tags
 from rules.registry_models import Word as Name
@@ -167,6 +169,32 @@ class Action(Strict):
     comment: str = ""
 
 
+class Said(Strict):
+    """What an issuer of official warnings says: a warning, one instead of another, or its end."""
+
+    at: DurationNs  # when it comes, and when it was sent
+    id: Name | None = None  # for cancels and replaces; default w and its number, from 1
+    hazard: Annotated[str, _one_of(tuple(HAZARDS), ())] = "rainstorm"
+    level: Annotated[str, _one_of(COLOURS, ())] | None = None
+    onset: DurationNs | None = None  # default: at once
+    lasts: DurationNs = 24 * 3_600_000_000_000  # from its onset
+    areas: Annotated[list[str], Field(max_length=48)] = Field(default_factory=list)
+    replaces: Name | None = None
+    cancels: Name | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Said:
+        if self.cancels is not None:
+            others = self.model_fields_set - {"at", "id", "cancels"}
+            if others:
+                raise ValueError(f"cancels ends a warning, so {min(others)} says nothing: keep one")
+        elif self.level is None:
+            raise ValueError('key "level" is missing: blue, yellow, orange or red')
+        if self.lasts == 0:
+            raise ValueError("lasts: must be longer than 0s")
+        return self
+
+
 class Near(Strict):
     """A number, and how far from it is still right."""
 
@@ -206,13 +234,16 @@ class Expectation(Strict):
     score: Number | None = None  # the same, in the unit the rule compares in
     confirmed: bool | None = None
     over_range: bool | None = None
+    warning: Annotated[str, _one_of((*HAZARDS, "none"), ())] | None = (
+        None  # hazard of the official warning its limits held for
+    )
     none: Literal[True] | None = None  # it has never fired until then
 
     @model_validator(mode="after")
     def _whole(self) -> Expectation:
         facts = (
             *("isa", "level", "since", "onset", "members", "inputs", "value", "score"),
-            *("confirmed", "over_range"),
+            *("confirmed", "over_range", "warning"),
         )
         given = [key for key in facts if getattr(self, key) is not None]
         if self.none and given:
@@ -277,6 +308,7 @@ class TestEntry(Strict):
     lasts: DurationNs | None = None  # default: until the last sample or expectation
     input: Sensors = Field(default_factory=list)
     actions: Annotated[list[Any], Field(max_length=1_000)] = Field(default_factory=list)
+    warnings: Annotated[list[Any], Field(max_length=200)] = Field(default_factory=list)
     expect: Annotated[list[Any], Field(max_length=5_000)] = Field(default_factory=list)
     events: str | None = None
     invariants: Annotated[list[Invariant], Field(max_length=3)] = Field(default_factory=list)

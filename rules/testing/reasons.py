@@ -9,6 +9,7 @@ import numpy as np
 
 from rules.durations import format_duration
 from rules.plan import NEVER_NS
+from rules.testing.warned import known_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +187,11 @@ class _Telling:
 
     def _along(self, name: str, times: NDArray[np.int64], level: int) -> NDArray[Any]:
         """Return a level's limit, band or hold as it was at each time since the start."""
-        return self.built.along(name, self.place, times + self.case.start_ns)[:, level]
+        row = self.case.registry.channel_row.get(self.subject, -1)
+        asset = int(self.case.registry.channels.asset[row]) if row >= 0 else -1
+        known = known_by(self.case, self.of.at)
+        times = times + self.case.start_ns
+        return self.built.along(name, self.place, times, known, asset)[:, level]
 
     def _noun(self) -> str:
         return "sample" if self.built.kind == "threshold" else "score"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.journal import Cursor, EventLines, JournalWriter
+from rules.bulletins import Bulletin
 from rules.events import Event, EventType, encode
 from rules.language import load_rules, rules_bytes
 from rules.readings import Control, Tick
@@ -51,10 +52,10 @@ def write_events(data, *told, through):
     Cursor(through).save(data / "cursors" / "engine")
 
 
-def site(data, **options):
+def site(data, *, said=RULES, **options):
     registry = registry_of(**options)
     store_data.registry_text(data, registry)
-    text = rules_bytes(rules := load_rules({"a.yaml": RULES}))
+    text = rules_bytes(rules := load_rules({"a.yaml": said}))
     (data / "rules").mkdir()
     (data / "rules" / f"{rules.content_hash}.json").write_bytes(text)
     return registry, [store_data.change(registry), Control("rules", {"hash": rules.content_hash})]
@@ -149,6 +150,40 @@ def test_a_limit_that_changes_by_the_hour_is_a_point_when_it_does(tmp_path):
     late = [(when, f["yellow"]) for when, tags, f in points if tags["rule"] == "by-hours"]
     assert late == [(ten - MINUTE, "3.0"), (ten, "2.0"), (ten + 30 * MINUTE, "2.0")]
     assert [when for when, tags, _ in points if tags["rule"] == "gas-high" and when == ten] == []
+
+
+STORM = """
+version: 1
+schedules: {storm: {warning: {hazard: rainstorm, at_least: orange}}}
+rules:
+- {id: storm, kind: threshold, source: estimate, select: {quantity: ch4}, unit: "%{vol}",
+   above: {yellow: 3}, when: {storm: {above.yellow: 2}}}
+"""
+
+
+def test_a_limit_under_an_official_warning_is_a_point_when_it_comes_and_when_it_ends(tmp_path):
+    registry, controls = site(tmp_path, said=STORM)
+    begin = T0 // HOUR * HOUR + 10 * MINUTE
+    said = Bulletin(
+        identifier="w1", sender="met", sent_ns=begin, kind="alert", hazard="rainstorm", severity=3,
+        onset_ns=begin, expires_ns=begin + 20 * MINUTE,
+    )  # fmt: skip
+    end = store_data.write_journal(tmp_path, [*controls, Tick(begin - MINUTE)])
+    Cursor(end).save(tmp_path / "cursors" / "engine")
+    steps = [
+        [Control("warning", said.data()), Tick(begin + 2 * MINUTE)],
+        [Tick(begin + 10 * MINUTE)],  # another start of the store: it knows the warning still
+        [Tick(begin + 25 * MINUTE)],
+    ]
+    with store_server.answering() as server:
+        stored(tmp_path, registry, server, end=end)
+        for step in steps:
+            end = store_data.write_journal(tmp_path, step)
+            Cursor(end).save(tmp_path / "cursors" / "engine")
+            points = stored(tmp_path, registry, server, end=end)["limits"]
+    told = [(when - begin, f["yellow"]) for when, _, f in points]
+    # from its onset, again as the warning came, and when it expires
+    assert told == [(-MINUTE, "3.0"), (0, "2.0"), (2 * MINUTE, "2.0"), (20 * MINUTE, "3.0")]
 
 
 def test_an_acknowledgement_meets_its_alarm_in_the_journal_s_order(tmp_path):

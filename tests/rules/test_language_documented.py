@@ -113,7 +113,7 @@ def test_an_example_of_the_page_loads_and_matches_something(number):
 
 def test_the_page_has_examples_of_every_kind():
     whole = "\n".join(EXAMPLES)
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     for kind in KINDS:
         assert f"kind: {kind}" in whole
 

@@ -84,6 +84,7 @@ def test_the_journals_reach_every_event_and_every_verdict() -> None:
             kinds[f"{event.type} beyond the range"] += event.over_range
             kinds[f"{event.type} not announced"] += not event.announce
             kinds[f"{event.type} not confirmed"] += not event.confirmed
+            kinds[f"{event.type} under a warning"] += "warning" in event.evidence
         judge = NaiveJudge()
         for record in drawn.records:
             if isinstance(record.body, Readings):
@@ -100,6 +101,8 @@ def test_the_journals_reach_every_event_and_every_verdict() -> None:
         assert kinds[wanted] > 3, wanted
     for wanted in ("RAISED", "LATE_FINDING"):
         assert kinds[f"{wanted} beyond the range"] > 3, wanted
+    for wanted in ("RAISED", "CLEARED", "CONFIRMED", "LATE_FINDING"):
+        assert kinds[f"{wanted} under a warning"] > 0, wanted
     assert kinds["LATE_FINDING not announced"] > 3
     assert kinds["RAISED not confirmed"] > 3
     for verdict in (JUDGED, DUPLICATE, LATE, CONFLICT, HEARD):

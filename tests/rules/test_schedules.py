@@ -194,7 +194,7 @@ def test_an_override_beats_a_schedule_and_explain_says_so() -> None:
         ("weekdays: [mon-fry]", "", 'is no day of the week (did you mean "fri"?)'),
         ('dates: [["02-30", "03-01"]]', "", "'02-30' is no day of the year"),
         ("timezone: Asia/Shanghia", "", 'did you mean "Asia/Shanghai"'),
-        ("weekdays: [mon-sun]", "", "always holds: give it times, weekdays or dates"),
+        ("weekdays: [mon-sun]", "", "always holds: give it times, weekdays, dates or a warning"),
         ("hours: [1]", "", 'unknown key "hours"'),
     ],
 )
