@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifeline.settings.config import CityConfig
+    from rules.plan import Plan
 
 State = Literal["ok", "note", "trouble"]
 PACKAGES = ("city-lifeline", "numpy", "pyarrow", "duckdb", "paho-mqtt", "aiocoap", "fastapi")
@@ -141,9 +142,24 @@ def _site(config: CityConfig, data: Path) -> Iterator[Finding]:
         told += " unprotected (校准逾期，按无保护计)"
         remedy = "calibrate them, then import calibrated_on and calibration_due"
         yield Finding("trouble", "calibration", told, remedy)
+    unheard = rules_unheard(config, site.plan)
+    if unheard:
+        more = f" and {len(unheard) - 3} more" if unheard[3:] else ""
+        told = f"{', '.join(unheard[:3])}{more} ask for official warnings; none come in 未接入预警"
+        remedy = "configure [warnings], docs/weather.md; until then their usual limits hold"
+        yield Finding("note", "storm mode", told, remedy)
     if site.warnings:
         told = f"{len(site.warnings)} warnings"
         yield Finding("note", "registry and rules", told, f"lifeline rules check {config.folder}")
+
+
+def rules_unheard(config: CityConfig, plan: Plan) -> list[str]:
+    """Return the rules that ask for official warnings where none come in."""
+    if config.entry.warnings is not None:
+        return []
+    return sorted(
+        {rule.rule_id for rule in plan.channel_rules if any(s.warned for s in rule.schedules)}
+    )
 
 
 def _certificates(config: CityConfig) -> Iterator[Finding]:

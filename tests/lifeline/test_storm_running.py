@@ -12,6 +12,8 @@ from lifeline.backtest.run import Version, run
 from lifeline.backtest.sources import opened
 from lifeline.backtest.tuning import Wanted, _chosen
 from lifeline.bulletins.cap_in import read_cap
+from lifeline.doctor import examine
+from lifeline.new_site import write_new_site
 from lifeline.notify import sign
 from rules.engine import Engine
 from rules.events import decode, encode
@@ -154,3 +156,18 @@ def lines_of(data: Data, tmp_path, from_ns: int) -> list[bytes]:
         version = Version(load_rules({"rules.yaml": RULES}), past, lines=lines)
         run(past, [version], Span(from_ns=from_ns))
     return out.read_bytes().splitlines()
+
+
+def test_the_doctor_names_rules_whose_warnings_no_way_brings(tmp_path):
+    folder = tmp_path / "city"
+    write_new_site(folder)
+    gas = RULES.replace("quantity: level", "quantity: ch4").replace("unit: m", 'unit: "%{vol}"')
+    (folder / "rules" / "storm.yaml").write_text(gas, encoding="utf-8")
+    (told,) = [each for each in examine(folder) if each.what == "storm mode"]
+    assert told.state == "note"
+    assert "ponding ask for official warnings" in told.found
+    (folder / "secret").write_text("0123456789abcdef")
+    (folder / "secret").chmod(0o600)
+    with (folder / "city.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[warnings]\nsecret_file = "secret"\n')
+    assert not [each for each in examine(folder) if each.what == "storm mode"]
