@@ -55,6 +55,7 @@ class SensorHealth:
         self._columns = _columns(0)
         self._site: Site | None = None
         self._serving: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._patience_ns: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def put(self, rows: Readings, verdict: NDArray[np.uint8]) -> None:
         """Take readings in journal order, as they were judged."""
@@ -115,32 +116,34 @@ class SensorHealth:
 
         ``resting`` are devices that are known to be silent: their channels are told by them.
         """
-        channels, devices = site.registry.channels, site.registry.devices
-        n = len(channels.id)
         with self._lock:
-            self._grow(n)
-            held = {name: column[:n].copy() for name, column in self._columns.items()}
-        wanted = self._in_service(site) & seen
-        late = wanted & (held["late_at_ns"] > now_ns - LATE_NS)
-        heard = wanted & (held["event_ns"] != NEVER)
-        bad = heard & np.isin(held["flag"], (SUSPECT, FAIL))
-        device = channels.device
-        has = device >= 0
-        at = np.where(has, device, 0)
-        every = np.maximum(channels.interval_ns, MINUTE_NS)
-        if len(devices.id):
-            every = np.maximum(every, np.where(has, devices.interval_ns[at], 0))
-            heard &= ~(has & resting[at])
-        old = heard & ~bad & (now_ns - held["received_ns"] > OLD_INTERVALS * every)
+            self._follow(site)
+            n = len(self._serving)
+            held = {name: column[:n] for name, column in self._columns.items()}
+            wanted = self._serving & seen
+            late = wanted & (held["late_at_ns"] > now_ns - LATE_NS)
+            heard = wanted & (held["event_ns"] != NEVER)
+            bad = heard & ((held["flag"] == SUSPECT) | (held["flag"] == FAIL))
+            old = heard & ~bad & (held["received_ns"] < now_ns - self._patience_ns)
+        if resting.any():
+            device = site.registry.channels.device
+            old &= ~((device >= 0) & resting[np.maximum(device, 0)])
         return late, bad, old
 
-    def _in_service(self, site: Site) -> NDArray[np.bool_]:
-        if site is not self._site:
-            channels = site.registry.channels
-            serving = np.array([state == IN_SERVICE for state in channels.state], np.bool_)
-            self._serving = channels.alive & serving
-            self._site = site
-        return self._serving
+    def _follow(self, site: Site) -> None:
+        """Take a site up: what is in service, and how long each may stay away."""
+        if site is self._site:
+            return
+        channels, devices = site.registry.channels, site.registry.devices
+        self._grow(len(channels.id))
+        serving = np.array([state == IN_SERVICE for state in channels.state], np.bool_)
+        self._serving = channels.alive & serving
+        every = np.maximum(channels.interval_ns, MINUTE_NS)
+        if len(devices.id):
+            own = devices.interval_ns[np.maximum(channels.device, 0)]
+            every = np.maximum(every, np.where(channels.device >= 0, own, 0))
+        self._patience_ns = OLD_INTERVALS * every
+        self._site = site
 
     def _grow(self, channels: int) -> None:
         held = len(self._columns["flag"])

@@ -20,10 +20,10 @@ from rules.strict_models import DurationNs, Strict
 from rules.testing.values import Samples, read_values
 from rules.vocabulary import DOMAINS
 
-ACTIONS: Final = ("ack", "reset")
-ACTIONS_NOT_YET: Final = ("shelve", "unshelve", "comment", "assign", "classify", "suppress")
-WORDS: Final = tuple(str(w) for w in Word if w is not Word.SHLVD)
-WORDS_NOT_YET: Final = tuple(str(w) for w in Word if str(w) not in WORDS)
+ACTIONS: Final = ("ack", "reset", "shelve", "unshelve")
+ACTIONS_NOT_YET: Final = ("comment", "assign", "classify", "suppress")
+WORDS: Final = tuple(str(w) for w in Word)
+WORDS_NOT_YET: Final = ()
 INVARIANTS: Final = ("duplicate_any", "restart_anywhere", "batch_1_7_1000")
 DEFAULT_START: Final = "2026-01-01T00:00:00Z"
 _TYPED: Final = re.compile(r"\d{6}-[a-z][a-z0-9]{1,11}-[a-z0-9]{1,12}-\d{3,12}")
@@ -167,6 +167,19 @@ class Action(Strict):
     side: Literal["high", "low"] | None = None
     by: str = "operator"
     comment: str = ""
+    for_: DurationNs | None = Field(None, alias="for")  # of a shelf
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Action:
+        shelves = self.do == "shelve"
+        if shelves and not self.for_:
+            raise ValueError('key "for" is missing: an alarm is shelved for so long, such as 2h')
+        if shelves and not self.reason.strip():
+            raise ValueError('key "reason" is missing: an alarm is shelved for a reason')
+        if not shelves and (self.for_ is not None or self.reason):
+            raise ValueError(f"for and reason are of do: shelve, not of {self.do}")
+        return self
 
 
 class Said(Strict):

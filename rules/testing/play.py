@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rules.testing.journal import Act, Entries, Journal
 
 BATCH: Final = 20_000
+RED: Final = 4
 REPEATED: Final = 8  # records before one that are sent once more with it
 
 
@@ -72,10 +73,12 @@ class _Player:
         self.played = Played()
         self.pending: list[Record] = []
         self.before: list[Readings] = []
+        self.shelf_ends: set[int] = set()  # Unix ns, of shelves that were ordered
 
     def play(self, entries: Entries) -> Played:
         how = self.how
         for number, entry in enumerate(entries):
+            self._end_shelves(int(entries.offset[number]) - 1)
             if isinstance(entry, Record):
                 self._take(entry)
             else:
@@ -90,6 +93,7 @@ class _Player:
                 self._flush()
                 self._restart()
         self._flush()
+        self._end_shelves(self.journal.until(self.journal.end_ns))
         if how.scores:
             self.played.series = self.engine.series()
         return self.played
@@ -142,14 +146,24 @@ class _Player:
         who = {"by": action.by, "command": f"{action.do}-{act.number}"}
         if action.do == "reset":
             return Control("reset", {"rule": action.rule, "channel": subject, **who})
+        if action.do != "ack":
+            return self._shelf(offset, act)
         alarm = self._waiting(act)
         if alarm is None:
             at = format_duration(action.at)
             said = f"nothing to acknowledge at {at}: {action.rule} has no alarm that waits there"
             self.played.refused.append((act.number, said))
             return None
+        seen = {"by": action.by, "comment": action.comment}
+        self._tell(EventType.ACKED, alarm, offset, at_ns, seen)
+        return Control("ack", {"alarm": self._engine_id(alarm), **who})
+
+    def _tell(
+        self, kind: EventType, alarm: Alarm, offset: int, at_ns: int, said: dict[str, Any]
+    ) -> None:
+        """Put an event of people, or of the clock, among the engine's."""
         event = Event(
-            type=EventType.ACKED,
+            type=kind,
             offset=offset,
             row=0,
             rule=alarm.rule,
@@ -158,14 +172,64 @@ class _Player:
             episode=alarm.episode,
             event_ns=at_ns,
             receive_ns=at_ns,
-            evidence={"by": action.by, "comment": action.comment},
+            evidence=said,
         )
         self.alarms.apply(event, len(self.played.told) + 1)
         self.played.told.append(event)
-        return Control("ack", {"alarm": self._engine_id(alarm), **who})
+
+    def _shelf(self, offset: int, act: Act) -> Control | None:
+        """Shelve or unshelve as the ledger does: red by two persons, as long as the rule allows."""
+        action, at_ns = act.action, self.case.start_ns + act.action.at
+        shelves = action.do == "shelve"
+        alarm = self._found(act, lambda a: (a.shelf is None) == shelves)
+        at = format_duration(action.at)
+        if alarm is None:
+            said = f"nothing to {action.do} at {at}: {action.rule} has no such alarm"
+            self.played.refused.append((act.number, said))
+            return None
+        by: dict[str, Any] = {"by": action.by}
+        for_ns, most = action.for_ or 0, alarm.life.shelve_max_ns
+        if not shelves:
+            kind = EventType.UNSHELVED
+        elif for_ns > most:
+            allows = f"{alarm.rule} allows at most {format_duration(most)}"
+            said = f"shelved at {at} for {format_duration(for_ns)}: {allows}"
+            self.played.refused.append((act.number, said))
+            return None
+        elif max(alarm.severity, alarm.shown_severity) >= RED and not alarm.shelve_asked_by:
+            kind = EventType.SHELVE_ASKED
+            by |= {"reason": action.reason, "for_ns": for_ns}
+        elif alarm.shelve_asked_by == action.by:
+            said = f"shelved at {at} by {action.by}, who asked for it: red takes a second person"
+            self.played.refused.append((act.number, said))
+            return None
+        else:
+            kind = EventType.SHELVED
+            by |= {"reason": action.reason, "until_ns": at_ns + for_ns}
+            self.shelf_ends.add(at_ns + for_ns)
+        self._tell(kind, alarm, offset, at_ns, by)
+        told = {"alarm": self._engine_id(alarm), "event": kind.value, "said": by}
+        return Control("operate", told | {"command": f"{action.do}-{act.number}"})
+
+    def _end_shelves(self, before: int) -> None:
+        """End the shelves whose time is up at or before an offset, each at its moment."""
+        for end_ns in sorted(self.shelf_ends):
+            offset = self.journal.until(end_ns - self.case.start_ns)
+            if offset > before:
+                return
+            self._flush()
+            self.shelf_ends.discard(end_ns)
+            for alarm in list(self.alarms.alarms.values()):
+                if alarm.shelf is not None and alarm.shelf.until_ns == end_ns:
+                    said = {"by": "", "reason": "time is up"}
+                    self._tell(EventType.UNSHELVED, alarm, offset, end_ns, said)
 
     def _waiting(self, act: Act) -> Alarm | None:
         """Return the alarm an acknowledgement means: unacknowledged, and not over."""
+        return self._found(act, lambda alarm: alarm.ack is Ack.UNACKED)
+
+    def _found(self, act: Act, fits: Callable[[Alarm], bool]) -> Alarm | None:
+        """Return the newest alarm an action means that fits, and is not over."""
         action, subject = act.action, self.case.action_subjects[act.number]
         side = {"high": 1, "low": -1, None: 0}[action.side]
         found = [
@@ -174,7 +238,7 @@ class _Player:
             if alarm.rule == action.rule
             and subject in ("", alarm.subject)
             and side in (0, alarm.side)
-            and alarm.ack is Ack.UNACKED
+            and fits(alarm)
             and not alarm.ended
         ]
         return found[-1] if found else None

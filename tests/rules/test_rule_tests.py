@@ -220,6 +220,60 @@ def test_an_ack_without_an_alarm_fails_the_test(results):
     assert told.startswith("nothing to acknowledge at 1m")
 
 
+SHELVED = """  interval: 1m
+  input: [{sensor: A, values: "5 %s"}]
+  actions:
+"""
+
+
+def shelf(at: str, do: str = "shelve", by: str = "li", long: str = "5m") -> str:
+    more = f", for: {long}, reason: works" if do == "shelve" else ""
+    return f"  - {{at: {at}, do: {do}, rule: ch4-level, sensor: A, by: {by}{more}}}\n"
+
+
+def isa(at: str, word: str) -> str:
+    return f"{{at: {at}, rule: ch4-level, sensor: A, isa: {word}}}"
+
+
+def test_a_shelf_holds_an_alarm_until_its_time_is_up_or_somebody_ends_it(results):
+    body = SHELVED % "22x20" + shelf("4m")
+    inside = (isa("3m", "UNACK"), isa("4m", "SHLVD"), isa("539s", "SHLVD"), isa("9m", "UNACK"))
+    assert one(results, body, *inside) == []
+    assert len(one(results, body, isa("10m", "SHLVD"))) == 1
+    assert one(results, body + shelf("6m", "unshelve"), isa("6m", "UNACK")) == []
+    # the end is on time although nothing comes then, and what is shelved may be acknowledged
+    late = SHELVED % "22x20" + shelf("4m", long="330s") + shelf("5m", "ack")
+    assert one(results, late, isa("9m", "SHLVD"), isa("569s", "SHLVD"), isa("570s", "ACKED")) == []
+
+
+def test_red_is_shelved_by_two_persons_and_what_gets_worse_leaves_its_shelf(results):
+    body = SHELVED % "60x20" + shelf("4m")
+    assert one(results, body, isa("5m", "UNACK")) == []
+    assert one(results, body + shelf("5m", by="wang"), isa("5m", "SHLVD")) == []
+    (told,) = one(results, body + shelf("5m"), isa("5m", "UNACK"))
+    assert "li, who asked for it: red takes a second person" in told
+    worse = SHELVED % "22x4 60x10" + shelf("4m", long="1h")
+    assert one(results, worse, isa("5m", "SHLVD"), isa("10m", "UNACK")) == []
+
+
+def test_what_the_desk_would_refuse_fails_the_test(results):
+    body = SHELVED % "22x20"
+    (told,) = one(results, body + shelf("4m", long="9h"), isa("5m", "UNACK"))
+    assert "ch4-level allows at most 8h" in told
+    (told,) = one(results, body + shelf("0s"), isa("5m", "UNACK"))
+    assert "nothing to shelve at 0s" in told
+    (told,) = one(results, body + shelf("4m", "unshelve"), isa("5m", "UNACK"))
+    assert "nothing to unshelve at 4m" in told
+
+
+def test_shelves_hold_under_every_invariant(results):
+    body = SHELVED % "22x10 60x5 5x40" + shelf("4m") + shelf("17m", long="2m")
+    body += shelf("18m", by="wang", long="2m")
+    body += "  invariants: [duplicate_any, restart_anywhere, batch_1_7_1000]\n"
+    words = (isa("5m", "SHLVD"), isa("10m", "UNACK"), isa("19m", "SHLVD"), isa("21m", "UNACK"))
+    assert one(results, body, *words) == []
+
+
 def test_silence_of_a_device_raises_at_its_second(results):
     body = '  input: [{sensor: A, values: "5x3"}, {sensor: B, values: "5x40"}]\n'
     who = "rule: silent, device: device of A"
