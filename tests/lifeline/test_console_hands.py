@@ -99,3 +99,18 @@ def test_a_chart_library_that_did_not_load_is_asked_for_again(browser, city):  #
         expect(page.locator("#toast")).to_contain_text("plotly.min.js did not load")
         expect(page.locator("#trend svg.main-svg").first).to_be_visible(timeout=15_000)
         page.close()
+
+
+def test_night_comes_without_a_reload_and_what_was_typed_stays(page, city):  # noqa: F811
+    city.send(GAS, 1.6)
+    expect(page.locator("#unacked .row")).to_have_count(1)
+    page.keyboard.press("j")
+    expect(page.locator("#trend svg.main-svg").first).to_be_visible()
+    page.locator("#comment").fill("two of us are on the")
+    ink = "getComputedStyle(document.querySelector('#trend .xtick text')).fill"
+    by_day = page.evaluate(ink)
+    page.evaluate("window.notReloaded = true")
+    page.emulate_media(color_scheme="dark")
+    until(lambda: page.evaluate(ink) != by_day)
+    assert page.evaluate("window.notReloaded")
+    expect(page.locator("#comment")).to_have_value("two of us are on the")

@@ -358,7 +358,7 @@ byId("show-incidents").addEventListener("click", () => { if (!incidents.open()) 
 byId("new").addEventListener("click", settle);
 byId("lists").addEventListener("pointermove", list.touch);
 document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { map.recolour(); panel.recolour(); chart(); draw(); }); // what is typed stays
 
 setInterval(() => document.body.classList.toggle("blink"), 500);
 setInterval(() => {

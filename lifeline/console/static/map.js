@@ -132,6 +132,7 @@ export function legend(domains) {
   const gathered = size() ? h("span", {}, h("i", { class: "gathered" }, "12"), say("gathered")) : "";
   byId("legend").replaceChildren(...domains.filter((d) => d.domain).map((d) => h("span", {}, glyph(d.domain, { size: 13, ink, paper }), lang() === "zh" ? d.zh : d.en)), ...mains, gathered);
 }
+export const recolour = () => city?.recolour();
 let atWhole = false;
 export function whole() {
   atWhole = true;

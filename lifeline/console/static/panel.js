@@ -22,6 +22,7 @@ export function clear() {
   told = null;
   byId("selected").replaceChildren(h("p", { class: "none" }, say("nothing")));
 }
+export const recolour = () => { asked = 0; }; // the trend is drawn anew
 export const leave = () => { [shown, told] = ["", null]; }; // something else takes the right side
 const keep = (same, id, tag, attributes = {}) => (same && byId(id)) || h(tag, { id, ...attributes });
 
