@@ -90,9 +90,12 @@ class Grouping:
         """Take an incident as it stands (read back from a ledger, or just changed)."""
         self.groups[group.incident_id] = group
         for member in group.members:
-            self._of[member.alarm_id] = group.incident_id
-            for where in _keys(member.place):
-                self._at.setdefault(where, set()).add(group.incident_id)
+            self._index(group.incident_id, member)
+
+    def _index(self, incident_id: str, member: Member) -> None:
+        self._of[member.alarm_id] = incident_id
+        for where in _keys(member.place):
+            self._at.setdefault(where, set()).add(incident_id)
 
     def remove(self, incident_id: str) -> None:
         """Let nothing join an incident any more: people have closed it."""
@@ -128,7 +131,8 @@ class Grouping:
             group = Group(incident_id=incident_id(member.alarm_id), members=(member,))
         else:
             group = replace(found, members=(*found.members, member))
-        self.put(group)
+        self.groups[group.incident_id] = group
+        self._index(group.incident_id, member)
         return group, found is not None
 
     def _nearest(self, member: Member) -> Group | None:
@@ -142,14 +146,14 @@ class Grouping:
     def _candidates(self, member: Member) -> Iterable[Group]:
         """Return the incidents that could be near: by what they share, or all of a far nature."""
         place = member.place
-        wanted = set(_keys(place))
+        wanted = set(_keys(place)) - {_nature(place.domain, place.nature)}
         reach = reach_of(place.domain, place.nature)
         if reach.hops:
             wanted |= {f"asset {name}" for name in self.places.within(place.asset, reach.hops)}
         if reach.metres or place.nature in STORMY:
-            wanted.add(f"nature {place.domain} {place.nature}")
+            wanted.add(_nature(place.domain, place.nature))
             if place.nature in STORMY:
-                wanted |= {f"nature {place.domain} {nature}" for nature in STORMY}
+                wanted |= {_nature(place.domain, nature) for nature in STORMY}
         ids = {each for where in wanted for each in self._at.get(where, ())}
         return [self.groups[each] for each in sorted(ids)]
 
@@ -169,7 +173,11 @@ def _keys(place: Place) -> list[str]:
     keys = [f"asset {place.asset}"] if place.asset else []
     keys += [f"zone {place.zone}"] if place.zone else []
     keys += [f"device {place.device}"] if place.device else []
-    return [*keys, f"nature {place.domain} {place.nature}", f"subject {place.subject}"]
+    return [*keys, _nature(place.domain, place.nature), f"subject {place.subject}"]
+
+
+def _nature(domain: str, nature: str) -> str:
+    return f"nature {domain} {nature}"
 
 
 def _away(new: Member, old: Member, hops: dict[str, int]) -> float:
