@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LATE_NS: Final = 3_600 * 10**9  # how long a late reading is news
 MINUTE_NS: Final = 60 * 10**9
-OLD_INTERVALS: Final = 3
+OLD_INTERVALS: Final = 3  # without a reading: what is known of a channel is of before
 SUSPECT, FAIL = 3, 4
 NEVER: Final = -(2**62)
 _COLUMNS: Final[dict[str, tuple[Any, int]]] = {

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rules.alarm_life import Life
     from rules.language.runbooks import Runbook
-    from rules.schedule import Schedule, Standing
+    from rules.schedule import Schedule
+    from rules.standing import StandingWarnings
 
 SHADOW = "shadow:"
 """Before the ids of a shadow folder's rules; no id has a colon, so it meets no other rule."""
@@ -111,7 +112,9 @@ class ChannelRule:
         """Tell whether its levels are others at some hours, whatever official warnings stand."""
         return any(schedule.warned is None for schedule in self.schedules)
 
-    def at(self, t_ns: int, standing: Standing | None = None, asset: int = -1) -> ChannelRule:
+    def at(
+        self, t_ns: int, standing: StandingWarnings | None = None, asset: int = -1
+    ) -> ChannelRule:
         """Return the rule as it is at a moment, on an asset (row), where warnings are known."""
         held = self._hours(np.array([t_ns], np.int64), standing, asset)
         return list(self.at_hours())[int(held[0])]
@@ -121,7 +124,7 @@ class ChannelRule:
         name: str,
         place: int,
         t_ns: NDArray[np.int64],
-        standing: Standing | None = None,
+        standing: StandingWarnings | None = None,
         asset: int = -1,
     ) -> NDArray[Any]:
         """Return a column of ``ByHours`` on one channel as it was at each time, [t, L]."""
@@ -129,7 +132,7 @@ class ChannelRule:
         return held[self._hours(t_ns, standing, asset)]
 
     def _hours(
-        self, t_ns: NDArray[np.int64], standing: Standing | None, asset: int
+        self, t_ns: NDArray[np.int64], standing: StandingWarnings | None, asset: int
     ) -> NDArray[np.int64]:
         """Return which combination of the schedules holds at each time; 0 is none."""
         held, where = np.zeros(len(t_ns), np.int64), np.full(len(t_ns), asset)

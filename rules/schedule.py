@@ -7,7 +7,7 @@ and both times it is night; the hour that is left out in spring was nobody's.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from rules.civil_time import DAY_NS, month_day, zone_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from rules.standing import StandingWarnings
 
 MINUTE_NS: Final = 60_000_000_000
 DAY_MINUTES: Final = 1_440
@@ -36,20 +38,6 @@ class Warned:
         )
 
 
-class Standing(Protocol):
-    """What knows which official warnings hold where."""
-
-    def holds(
-        self, warned: Warned, asset: NDArray[np.int64], t_ns: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Tell of each (asset row, time) whether such a warning holds there then."""
-        ...
-
-    def edges(self, warned: Warned) -> list[int]:
-        """Return when such warnings begin and end, Unix ns."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Hours of the local week, seasons, official warnings; what all of them allow holds."""
@@ -64,7 +52,7 @@ class Schedule:
     def active(
         self,
         t_ns: NDArray[np.int64],
-        standing: Standing | None = None,
+        standing: StandingWarnings | None = None,
         asset: NDArray[np.int64] | None = None,
     ) -> NDArray[np.bool_]:
         """Tell of each time (Unix ns, any shape) whether the schedule holds then.
@@ -96,7 +84,7 @@ class Schedule:
         return held
 
     def switches(
-        self, from_ns: int, to_ns: int, standing: Standing | None = None, asset: int = -1
+        self, from_ns: int, to_ns: int, standing: StandingWarnings | None = None, asset: int = -1
     ) -> list[int]:
         """Return when it begins or ends to hold in (from, to], Unix ns; hours by whole minutes."""
         if self.warned is not None and standing is None:

@@ -37,17 +37,17 @@ def install(app: FastAPI, desk: Desk) -> None:
 def health_json(desk: Desk, sight: Sight) -> dict[str, Any]:
     """Return the lists, at most 200 entries each with the true ``total``."""
     site, now_ns = desk.keeper.site, desk.clock.now_ns()
-    silent: list[dict[str, Any]] = []
-    late: list[Doubt] = []
-    bad: list[Doubt] = []
+    listed = {name: _list([], 0) for name in ("silent", "late", "bad")}
     if site is not None:
         silent = _silent(desk, site, sight)
         seen, resting = seen_channels(site, sight), silent_devices(desk, site)
         late, bad = desk.sensors.doubts(site, now_ns, seen, resting)
+        listed["silent"] = _list(silent[:MOST_LISTED], len(silent))
+        for name, doubts in (("late", late), ("bad", bad)):
+            told = [_told(desk, site, each) for each in doubts[:MOST_LISTED]]
+            listed[name] = _list(told, len(doubts))
     return {
-        "silent": _list(silent),
-        "late": _list([_told(desk, each) for each in late[:MOST_LISTED]], len(late)),
-        "bad": _list([_told(desk, each) for each in bad[:MOST_LISTED]], len(bad)),
+        **listed,
         "lag_s": desk.lag.seconds(desk),
         "readers": [
             {
@@ -64,8 +64,8 @@ def health_json(desk: Desk, sight: Sight) -> dict[str, Any]:
     }
 
 
-def _list(listed: list[dict[str, Any]], total: int | None = None) -> dict[str, Any]:
-    return {"total": len(listed) if total is None else total, "listed": listed[:MOST_LISTED]}
+def _list(listed: list[dict[str, Any]], total: int) -> dict[str, Any]:
+    return {"total": total, "listed": listed}
 
 
 def _silent(desk: Desk, site: Site, sight: Sight) -> list[dict[str, Any]]:
@@ -92,9 +92,7 @@ def _where(site: Site, asset: int, otherwise: str) -> dict[str, Any]:
     return {"asset": assets.id[asset], "name": {"en": name, "zh": assets.name_zh[asset] or name}}
 
 
-def _told(desk: Desk, doubt: Doubt) -> dict[str, Any]:
-    site = desk.keeper.site
-    assert site is not None  # noqa: S101 - who asks has looked
+def _told(desk: Desk, site: Site, doubt: Doubt) -> dict[str, Any]:
     channels = site.registry.channels
     read = scale(site, doubt.row, desk.clock.now_ns())
     return {

@@ -10,6 +10,7 @@ import numpy as np
 from lifeline.console.sentences import unit_word
 from lifeline.console.times import ms
 from lifeline.console.view import finite
+from lifeline.sensor_health import OLD_INTERVALS
 from rules.judge import LATE
 from rules.quantities import QUANTITIES, SITE_LEL_BASIS
 from rules.registry import IN_SERVICE
@@ -28,7 +29,6 @@ FRESH_S = 0.9  # many pages ask each second; the numbers are gathered for the fi
 NEAR_M = 600.0
 M_PER_DEGREE = 111_320.0
 SUSPECT_FLAGS = (3, 4)
-OLD_INTERVALS = 3
 
 
 def now_of(desk: Desk, row: int, *, interval_ns: int) -> dict[str, Any] | None:

@@ -53,7 +53,7 @@ class LogoutBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"everywhere": False}]}
     )
 
-    everywhere: bool = False
+    everywhere: Annotated[bool, Field(strict=True)] = False
 
 
 class PasswordBody(BaseModel):

@@ -15,6 +15,7 @@ from lifeline.console.live import SUSPECT_FLAGS, neighbours, now_of, scale
 from lifeline.console.times import ms
 from lifeline.console.view import finite
 from lifeline.hot_buffer import Points, thin
+from lifeline.sensor_health import OLD_INTERVALS
 from rules.judge import LATE
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ LOG = structlog.get_logger("trend")
 MAX_POINTS = 3_000
 LONGEST_MS = 400 * 86_400_000
 NS = 1_000_000
-GAP_INTERVALS = 3
 NEIGHBOUR_POINTS = 300
 MEND_POINTS = 2_000_000
 
@@ -69,7 +69,7 @@ def trend_json(
         "from_ms": begin,
         "to_ms": to,
         **scale(site, row, to * NS, known),
-        "gap_ms": int(GAP_INTERVALS * channels.interval_ns[row]) // NS,
+        "gap_ms": int(OLD_INTERVALS * channels.interval_ns[row]) // NS,
         "t": (points.event_ns // NS).tolist(),
         "received": (points.receive_ns // NS).tolist(),
         "value": [finite(v) for v in points.value.tolist()],

@@ -13,6 +13,7 @@ from lifeline.console.times import ms
 from lifeline.ledger import Unavailable
 from lifeline.notify.targets import target_words
 from lifeline.reload.outcome import last
+from lifeline.sensor_health import OLD_INTERVALS
 from rules.alarms import Ack, Word
 from rules.engine.ordered import MARK
 from rules.events import EventType
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 COLOURS = {1: "blue", 2: "yellow", 3: "orange", 4: "red"}
 SHAPES = {1: "circle", 2: "triangle", 3: "diamond", 4: "square"}
 STALE_AFTER_S = 60.0
-GAP_INTERVALS = 3  # without a reading: what an alarm says is then as last known
 MOST_OPEN = 5_000
 MOST_WARNINGS = 20
 MOST_DRAWN = 64  # kinds of sight
@@ -157,7 +157,7 @@ def _digits(site: Site | None, row: int | None) -> dict[str, Any]:
         "unit": unit_word(quantity.unit) if quantity else channels.unit[row],
         "decimals": quantity.decimals if quantity else 3,
         "quantity": channels.quantity[row],
-        "gap_ms": GAP_INTERVALS * int(channels.interval_ns[row]) // 1_000_000,
+        "gap_ms": OLD_INTERVALS * int(channels.interval_ns[row]) // 1_000_000,
     }
 
 

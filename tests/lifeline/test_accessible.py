@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from lifeline.bench.page.browser import chromium
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.caps import cap
 from tests.lifeline.people_kit import PASSWORD, add
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving
@@ -18,13 +18,6 @@ from tests.lifeline.test_warnings import KEY, post
 pytestmark = pytest.mark.real
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": TAGS}}
-PATIENCE_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as held:
-        yield held
 
 
 @pytest.fixture(scope="module")
@@ -57,64 +50,52 @@ def faults(page) -> list[str]:
     ]
 
 
-def troubles_of(page):
-    """What fails if a script of the page did, beside whatever failed because of it."""
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(f"{page.url}: {error}"))
-
-    def check() -> None:
-        assert troubles == []
-
-    return check
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_no_view_of_the_page_has_a_fault_that_axe_can_find(browser, site, locale, scheme, request):
+def test_no_view_of_the_page_has_a_fault_that_axe_can_find(browser, site, locale, scheme):
     _, http = site
-    context = browser.new_context(
-        locale=locale, color_scheme=scheme, viewport={"width": 1500, "height": 850}
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    request.addfinalizer(troubles_of(page))
+    with page_of(browser, http.base_url, locale=locale, color_scheme=scheme) as page:
+        said = views(page, f"{http.base_url}")
+    assert len(said) == 9
+    assert {view: found for view, found in said.items() if found} == {}
+
+
+def views(page, city: str) -> dict[str, list[str]]:
+    """What axe finds in each view, walked through by keyboard and links."""
     said: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
         said[view] = faults(page)
 
-    page.goto(f"{http.base_url}")
-    expect(page.locator("#login-name")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#login-name")).to_be_visible()
     look("login")
     page.locator("#login-name").fill("li")
     page.locator("#login-password").fill(PASSWORD)
     page.keyboard.press("Enter")
     rows = page.get_by_role("option")
-    expect(rows.first).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("canvas.city-layer")).to_be_visible(timeout=PATIENCE_MS)
+    expect(rows.first).to_be_visible()
+    expect(page.locator("canvas.city-layer")).to_be_visible()
     look("first screen")
     page.keyboard.press("j")
-    expect(page.locator("#trend svg.main-svg").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#trend svg.main-svg").first).to_be_visible()
     look("alarm")
     for key, name in (("s", "care"), ("/", "find"), ("?", "help")):
         page.keyboard.press(key)
-        expect(page.locator(f"#{name}")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(f"#{name}")).to_be_visible()
         look(name)
         page.keyboard.press("Escape")
         page.keyboard.press("Escape") if name == "find" else None
-        expect(page.locator(f"#{name}")).to_be_hidden(timeout=PATIENCE_MS)
-    page.goto(f"{http.base_url}/code/{GAS.split('/')[0]}")
-    expect(page.locator("#channels")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(f"#{name}")).to_be_hidden()
+    page.goto(f"{city}/code/{GAS.split('/')[0]}")
+    expect(page.locator("#channels")).to_be_visible()
     look("asset")
-    page.goto(f"{http.base_url}/code/410100-gas-mh-999999")
+    page.goto(f"{city}/code/410100-gas-mh-999999")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     look("nothing has this code")
-    page.goto(f"{http.base_url}/?wall")
-    expect(page.locator("#worst li").first).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(f"{city}/?wall")
+    expect(page.locator("#worst li").first).to_be_visible()
     look("wall")
-    context.close()
-    assert len(said) == 9
-    assert {view: found for view, found in said.items() if found} == {}
+    return said
 
 
 def test_axe_does_find_what_is_wrong(browser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -145,14 +146,12 @@ def test_whom_a_step_called_is_told_in_words_of_both_languages(http):
 
 
 def test_a_department_has_the_sites_name_else_the_usual_one_else_its_own():
-    class Entry:
-        department = {  # noqa: RUF012 - as the checked file has it
-            "fire": DepartmentEntry(outlets=["webhook"], name_zh="消防救援支队"),
-            "police": DepartmentEntry(outlets=["webhook"]),
-            "metro": DepartmentEntry(outlets=["webhook"], name="Metro Co."),
-        }
-
-    names = department_names(Entry())
+    departments = {
+        "fire": DepartmentEntry(outlets=["webhook"], name_zh="消防救援支队"),
+        "police": DepartmentEntry(outlets=["webhook"]),
+        "metro": DepartmentEntry(outlets=["webhook"], name="Metro Co."),
+    }
+    names = department_names(SimpleNamespace(department=departments))
     assert names["fire"] == ("fire service", "消防救援支队")
     assert names["police"] == ("police", "公安")
     assert names["metro"] == ("Metro Co.", "Metro Co.")

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lifeline.ledger import Ledger
 from rules.flood import FloodLimits
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, RULES, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: run `make test-setup`"
-    with sync_playwright() as playwright:
-        # launch makes a user data folder of its own and removes it
-        held = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield held
-        held.close()
 
 
 @pytest.fixture
@@ -260,6 +237,7 @@ def test_an_alarm_is_shelved_noted_assigned_and_judged_by_keyboard(browser, city
         page.locator("#care-verdict").select_option("false")
         page.locator("#care-cause").select_option("biogas")
         page.locator("#care-cause").locator("xpath=ancestor::form").locator("button").press("Enter")
+        expect(page.locator("#care")).not_to_be_visible()  # its order is answered
         expect(page.locator("#cared")).to_contain_text(
             "误报：沼气" if zh else "false alarm: biogas"
         )
@@ -271,6 +249,7 @@ def test_an_alarm_is_shelved_noted_assigned_and_judged_by_keyboard(browser, city
         expect(page.locator("#history")).to_contain_text("smells <b>of eggs</b>")
         page.keyboard.press("s")
         page.locator("#care form").first.locator("button").press("Enter")
+        expect(page.locator("#care")).not_to_be_visible()
         expect(row).to_have_attribute("data-word", "UNACK")
         page.keyboard.press("s")
         page.keyboard.press("Escape")

@@ -7,32 +7,31 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.lifeline.small_city import GAS, OTHER_GAS, serving, until
-from tests.lifeline.test_console_browser import browser, city  # noqa: F401 - fixtures
+from tests.lifeline.browser_kit import on_duty
+from tests.lifeline.small_city import GAS, OTHER_GAS, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def page(browser, city):  # noqa: F811
-    troubles: list[str] = []
-    with serving(city.data) as http:
-        held = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 900})
-        held.on("pageerror", lambda error: troubles.append(str(error)))
-        held.http = http
-        held.goto(f"{http.base_url}")
-        held.evaluate("localStorage.setItem('by', 'li')")
-        held.reload()
+def city(tmp_path):
+    held = SmallCity(tmp_path / "data", simulation=True)
+    held.history(GAS, [0.1, 0.12, 0.1, 0.14, 0.1, 0.11] * 10)
+    yield held
+    held.close()
+
+
+@pytest.fixture
+def page(browser, city):
+    with serving(city.data) as http, on_duty(browser, http) as held:
         yield held
-        held.close()
-    assert troubles == []
 
 
 def words(page) -> list[str]:
     return [alarm["word"] for alarm in page.http.get("/api/alarms").json()["alarms"]]
 
 
-def test_a_button_is_still_the_same_when_it_is_let_go(page, city):  # noqa: F811
+def test_a_button_is_still_the_same_when_it_is_let_go(page, city):
     page.clock.install()
     page.reload()
     city.send(GAS, 1.6)
@@ -54,7 +53,7 @@ def test_a_button_is_still_the_same_when_it_is_let_go(page, city):  # noqa: F811
     expect(page.locator("#selected")).to_contain_text("acknowledged by li")
 
 
-def test_a_button_that_is_never_let_go_stops_no_alarm(page, city):  # noqa: F811
+def test_a_button_that_is_never_let_go_stops_no_alarm(page, city):
     city.send(GAS, 1.6)
     expect(page.locator("#unacked .row")).to_have_count(1)
     page.keyboard.press("j")
@@ -66,11 +65,11 @@ def test_a_button_that_is_never_let_go_stops_no_alarm(page, city):  # noqa: F811
     expect(page.locator("#unacked .row .level")).to_have_text("red")
 
 
-def test_the_answer_to_one_order_leaves_the_form_of_the_next_open(page, city):  # noqa: F811
+def test_the_answer_to_one_order_leaves_the_form_of_the_next_open(page, city):
     city.send(GAS, 1.6)
     expect(page.locator("#unacked .row")).to_have_count(1)
     slow = []
-    page.route("**/api/incidents/*/acknowledge", lambda route: slow.append(route))  # noqa: PLW0108 - playwright marks its handler
+    page.route("**/api/incidents/*/acknowledge", lambda route, _: slow.append(route))
     for key in "jia":
         page.keyboard.press(key)
     page.wait_for_timeout(50)
@@ -85,7 +84,7 @@ def test_the_answer_to_one_order_leaves_the_form_of_the_next_open(page, city):  
     expect(page.locator("#order-cause")).to_be_focused()
 
 
-def test_a_chart_library_that_did_not_load_is_asked_for_again(browser, city):  # noqa: F811
+def test_a_chart_library_that_did_not_load_is_asked_for_again(browser, city):
     with serving(city.data) as http:
         page = browser.new_page(locale="en-US")
         times = []
@@ -101,7 +100,7 @@ def test_a_chart_library_that_did_not_load_is_asked_for_again(browser, city):  #
         page.close()
 
 
-def test_night_comes_without_a_reload_and_what_was_typed_stays(page, city):  # noqa: F811
+def test_night_comes_without_a_reload_and_what_was_typed_stays(page, city):
     city.send(GAS, 1.6)
     expect(page.locator("#unacked .row")).to_have_count(1)
     page.keyboard.press("j")

@@ -5,26 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lifeline.duty.settings import DutySettings
 from lifeline.kpi.figures import Aims
 from tests.lifeline.people_kit import PASSWORD, add
 from tests.lifeline.small_city import GAS, LEVEL, SmallCity, serving
-from tests.lifeline.test_console_browser import ARGUMENTS, CHROMIUM
 
 pytestmark = pytest.mark.real
 DAY_NS = 86_400 * 10**9
 DUTY = DutySettings(aims=Aims(ack_s={2: 600.0}), test_every_ns={"ch4": 90 * DAY_NS})
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM.exists(), f"{CHROMIUM} is missing: run `make test-setup`"
-    with sync_playwright() as playwright:
-        held = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield held
-        held.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from lifeline.bench.page.browser import chromium
 from lifeline.ledger import Ledger
 from lifeline.ledger.field import FieldBook
 from tests.lifeline.people_kit import PASSWORD, add
@@ -17,12 +16,6 @@ from tests.lifeline.test_photos import SECRET, with_place
 pytestmark = pytest.mark.real
 ASSET, OTHER = GAS.split("/")[0], OTHER_GAS.split("/")[0]
 PHONE = {"width": 390, "height": 780}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as held:
-        yield held
 
 
 @pytest.fixture

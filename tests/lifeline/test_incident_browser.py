@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from lifeline.people.roles import Scope
+from tests.lifeline.browser_kit import on_duty
 from tests.lifeline.people_kit import PASSWORD, add
 from tests.lifeline.small_city import GAS, LEVEL, OTHER_GAS, SmallCity, serving, until
-from tests.lifeline.test_console_browser import browser  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.real
 MINUTE = 60 * 10**9
@@ -32,19 +32,10 @@ def city(tmp_path):
 
 
 @pytest.fixture
-def page(browser, city):  # noqa: F811
+def page(browser, city):
     """The page of the city, without an account; whatever breaks in it fails the test."""
-    troubles: list[str] = []
-    with serving(city.data, targets=TARGETS) as http:
-        held = browser.new_page(locale="en-US", viewport={"width": 1500, "height": 900})
-        held.on("pageerror", lambda error: troubles.append(str(error)))
-        held.http = http
-        held.goto(f"{http.base_url}")
-        held.evaluate("localStorage.setItem('by', 'li')")
-        held.reload()
+    with serving(city.data, targets=TARGETS) as http, on_duty(browser, http) as held:
         yield held
-        held.close()
-    assert troubles == []
 
 
 def incidents(page, **query) -> list[dict]:
@@ -196,7 +187,7 @@ def test_a_link_opens_an_incident_and_its_alarm_opens_from_it(city, page):
     expect(page.locator(".flow li[aria-current=step]")).to_contain_text("raised")
 
 
-def test_a_viewer_is_offered_no_orders_and_a_firm_only_the_comment(browser, tmp_path):  # noqa: F811
+def test_a_viewer_is_offered_no_orders_and_a_firm_only_the_comment(browser, tmp_path):
     owners = {"410100-gas-mh-000123": "firm", "410100-gas-mh-000124": "other"}
     city = SmallCity(tmp_path / "data", owners=owners, joined=True)
     add(city.data, "looker", "viewer")

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lifeline.ledger import Ledger
 from lifeline.people.doorman import Doorman, LoginRules
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.people_kit import PASSWORD, add
 from tests.lifeline.small_city import GAS, SmallCity, serving, until
-from tests.lifeline.test_console_browser import ARGUMENTS, CHROMIUM
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing: run `make test-setup`"
-    with sync_playwright() as playwright:
-        held = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield held
-        held.close()
 
 
 @pytest.fixture
@@ -38,13 +27,8 @@ def site(tmp_path):
 
 @pytest.fixture
 def page(browser, site):
-    context = browser.new_context(locale="en-US", viewport={"width": 1500, "height": 850})
-    held, troubles = context.new_page(), []
-    held.on("pageerror", lambda error: troubles.append(str(error)))
-    held.goto(f"{site[1].base_url}")
-    yield held
-    context.close()
-    assert troubles == []
+    with page_of(browser, site[1].base_url) as held:
+        yield held
 
 
 def ledger(city) -> Ledger:

@@ -9,18 +9,12 @@ import pytest
 from playwright.sync_api import expect
 
 from lifeline.bench.city import city_of
-from lifeline.bench.page.browser import chromium, map_stands, pan
+from lifeline.bench.page.browser import map_stands, pan
 from lifeline.bench.page.city import PageCity, served
 from tests.lifeline.small_city import GAS, OTHER_GAS, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
 ONE, OTHER = GAS.split("/")[0], OTHER_GAS.split("/")[0]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as held:
-        yield held
 
 
 @pytest.fixture

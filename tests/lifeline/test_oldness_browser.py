@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.small_city import GAS, LEVEL, SmallCity, serving
-from tests.lifeline.test_console_browser import browser  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.real
 
@@ -18,15 +18,13 @@ pytestmark = pytest.mark.real
         ("zh-CN", "无新数据", "陈旧：持续超过一天"),
     ],
 )
-def test_what_is_old_says_so_until_it_is_new(browser, tmp_path, locale, unheard, stands):  # noqa: F811
+def test_what_is_old_says_so_until_it_is_new(browser, tmp_path, locale, unheard, stands):
     city = SmallCity(tmp_path / "data")
     try:
         city.history(LEVEL, [0.7, 0.7, 0.7], every_s=13 * 3600)
         city.send(LEVEL, 0.7)  # for more than a day, and heard of just now
         city.send(GAS, 0.7, age_s=600)  # three intervals are three minutes
-        with serving(city.data) as http:
-            page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 850})
-            page.goto(f"{http.base_url}")
+        with serving(city.data) as http, page_of(browser, http.base_url, locale=locale) as page:
             rows = page.get_by_role("option")
             gas = rows.filter(has_text="123")
             level = rows.filter(has_not_text="123")
@@ -41,6 +39,5 @@ def test_what_is_old_says_so_until_it_is_new(browser, tmp_path, locale, unheard,
             city.send(GAS, 0.71)
             expect(gas).not_to_contain_text(unheard)
             expect(page.locator("#selected h2")).not_to_contain_text(unheard)
-            page.close()
     finally:
         city.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.small_city import GAS, LEVEL, RULES, SmallCity, serving
-from tests.lifeline.test_console_browser import browser  # noqa: F401 - a fixture
 from tests.lifeline.test_outlook import MORE
 
 pytestmark = pytest.mark.real
@@ -25,15 +26,13 @@ def city(tmp_path):
     held.close()
 
 
-def opened(browser, http, locale):  # noqa: F811
-    page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 950})
-    page.troubles = []
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.goto(f"{http.base_url}")
-    expect(page.get_by_role("option").first).to_be_visible()
-    page.keyboard.press("j")
-    expect(page.locator("#trend svg.main-svg").first).to_be_visible()
-    return page
+@contextmanager
+def opened(browser, http, locale):
+    with page_of(browser, http.base_url, locale=locale) as page:
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("j")
+        expect(page.locator("#trend svg.main-svg").first).to_be_visible()
+        yield page
 
 
 @pytest.mark.parametrize(
@@ -44,14 +43,13 @@ def opened(browser, http, locale):  # noqa: F811
     ],
 )
 def test_a_forecast_is_a_dashed_line_to_the_limit_in_a_wedge_and_a_sentence(
-    browser,  # noqa: F811
+    browser,
     city,
     locale,
     wanted,
 ):
     city.history(LEVEL, [0.2 + 0.01 * i + 0.03 * (i % 5 == 0) + 0.02 * (i % 3) for i in range(35)])
-    with serving(city.data) as http:
-        page = opened(browser, http, locale)
+    with serving(city.data) as http, opened(browser, http, locale) as page:
         said = page.locator("#outlook")
         for words in wanted:
             expect(said).to_contain_text(words)
@@ -60,32 +58,25 @@ def test_a_forecast_is_a_dashed_line_to_the_limit_in_a_wedge_and_a_sentence(
         assert line["y"][-1] == pytest.approx(1.0), "to the limit"
         (wedge,) = [t for t in traces if t["fill"] == "toself"]
         assert wedge["x"][1] <= line["x"][-1] <= wedge["x"][2], "early, likely, late"
-        assert page.troubles == []
-        page.close()
 
 
-def test_the_usual_range_is_an_area_that_ends_where_nothing_was_judged(browser, city):  # noqa: F811
+def test_the_usual_range_is_an_area_that_ends_where_nothing_was_judged(browser, city):
     quarter, n = 900, 6 * 96
     usual = [0.2 + 0.1 * math.sin(2 * math.pi * i / 96) for i in range(n)]
     city.history(GAS, usual[:-1], every_s=quarter)
     city.send(GAS, 0.95)
-    with serving(city.data) as http:
-        page = opened(browser, http, "en-US")
+    with serving(city.data) as http, opened(browser, http, "en-US") as page:
         expect(page.locator("#outlook")).to_contain_text("Usual now: up to")
         expect(page.locator("#outlook")).to_contain_text("rule usual")
         (area,) = [t for t in page.evaluate(TRACES) if t["fill"] == "toself"]
         assert None in area["x"], "each piece is an area of its own"
-        assert page.troubles == []
-        page.close()
 
 
-def test_silence_is_shaded_and_not_bridged(browser, city):  # noqa: F811
+def test_silence_is_shaded_and_not_bridged(browser, city):
     city.history(GAS, [0.1] * 20, every_s=60)
     city.send(GAS, 0.7)
-    with serving(city.data) as http:
-        page = opened(browser, http, "en-US")
+    with serving(city.data) as http, opened(browser, http, "en-US") as page:
         assert page.evaluate(RECTS) == []
-        page.close()
     with serving(city.data) as http:
         city.history(LEVEL, [0.1] * 10, every_s=1200)
         city.send(LEVEL, 0.7)
@@ -96,4 +87,3 @@ def test_silence_is_shaded_and_not_bridged(browser, city):  # noqa: F811
         assert len(rects) == 1, "one silence after another is one area"
         assert rects[0][1] - rects[0][0] > 3_600_000
         expect(page.locator("#trend")).to_contain_text("no data")
-        page.close()

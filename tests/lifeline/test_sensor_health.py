@@ -9,6 +9,7 @@ from ingest.journal import EventLines
 from lifeline.people.roles import Scope
 from rules.events import Event, EventType, encode
 from rules.readings import Readings, Tick
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.people_kit import add, log_in
 from tests.lifeline.small_city import (
     GAS,
@@ -21,7 +22,6 @@ from tests.lifeline.small_city import (
     until,
 )
 from tests.lifeline.test_accessible import faults
-from tests.lifeline.test_console_browser import browser  # noqa: F401 - a fixture
 
 
 @pytest.fixture
@@ -131,13 +131,9 @@ def test_whoever_sees_a_part_is_told_of_no_sensor_of_others(city):
         ("zh-CN", "失联 0 台 · 迟到 1 个 · 异常 1 个 · 滞后 0 秒 · 监测中断 0 次", "传感器与系统"),
     ],
 )
-def test_the_strip_leads_to_the_sensor_by_keyboard_alone(browser, city, locale, strip, title):  # noqa: F811
+def test_the_strip_leads_to_the_sensor_by_keyboard_alone(browser, city, locale, strip, title):
     spoil(city)
-    with serving(city.data) as http:
-        page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 900})
-        troubles: list[str] = []
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(f"{http.base_url}")
+    with serving(city.data) as http, page_of(browser, http.base_url, locale=locale) as page:
         expect(page.locator("#health-button")).to_have_text(strip)
         page.keyboard.press("u")
         box = page.locator("#health")
@@ -154,5 +150,3 @@ def test_the_strip_leads_to_the_sensor_by_keyboard_alone(browser, city, locale, 
         expect(box).to_be_visible()
         page.keyboard.press("Escape")
         expect(box).to_be_hidden()
-        assert troubles == []
-        page.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.lifeline.browser_kit import page_of
 from tests.lifeline.small_city import GAS, SmallCity, serving, until
-from tests.lifeline.test_console_browser import browser  # noqa: F401 - a fixture
 from tests.lifeline.test_similar import episode, listed
 
 pytestmark = pytest.mark.real
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
     ],
 )
 def test_what_it_was_the_last_time_and_what_was_done_is_read_beside_it(
-    browser,  # noqa: F811
+    browser,
     tmp_path,
     locale,
     wanted,
@@ -28,11 +28,7 @@ def test_what_it_was_the_last_time_and_what_was_done_is_read_beside_it(
 ):
     city = SmallCity(tmp_path / "data")
     try:
-        with serving(city.data) as http:
-            page = browser.new_page(locale=locale, viewport={"width": 1500, "height": 850})
-            troubles: list[str] = []
-            page.on("pageerror", lambda error: troubles.append(str(error)))
-            page.goto(f"{http.base_url}")
+        with serving(city.data) as http, page_of(browser, http.base_url, locale=locale) as page:
             note = "sewer <b>beside</b> it"
             city.send(GAS, 0.7, age_s=200)
             expect(page.get_by_role("option")).to_have_count(1)
@@ -51,7 +47,5 @@ def test_what_it_was_the_last_time_and_what_was_done_is_read_beside_it(
                 expect(box).to_contain_text(said)
             assert box.locator("b").count() == 0, "what people wrote is text"
             expect(box.locator("ol > li")).to_have_count(2)
-            assert troubles == []
-            page.close()
     finally:
         city.close()

@@ -8,13 +8,12 @@ import ssl
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lifeline.people.doorman import LoginRules
 from tests import certified
 from tests.lifeline.people_kit import add
 from tests.lifeline.small_city import GAS, SmallCity, free_port, serving, until
-from tests.lifeline.test_console_browser import ARGUMENTS, CHROMIUM
 from tests.lifeline.test_login_browser import enter
 
 pytestmark = pytest.mark.real
@@ -45,14 +44,12 @@ def site(tmp_path):
 
 
 @pytest.fixture
-def context(site):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        held = browser.new_context(
-            locale="en-US", viewport={"width": 1500, "height": 850}, ignore_https_errors=True
-        )
-        yield held
-        browser.close()
+def context(browser, site):
+    held = browser.new_context(
+        locale="en-US", viewport={"width": 1500, "height": 850}, ignore_https_errors=True
+    )
+    yield held
+    held.close()
 
 
 def test_a_reload_of_the_code_keeps_the_login_and_orders_go_on(site, context):
