@@ -56,7 +56,15 @@ def test_the_wall_shows_counts_map_and_the_newest_red_large_and_nothing_to_press
         expect(rows.first).to_contain_text("UNACKNOWLEDGED" if english else "未确认")
         expect(rows.first).to_contain_text("methane 2.70" if english else "甲烷 2.70")
         expect(worst.locator("h2")).to_contain_text("2")
-        for hidden in ("#lists", "#selected", "#by", "#find-button", "#help-button"):
+        for hidden in (
+            "#lists",
+            "#selected",
+            "#by",
+            "#find-button",
+            "#help-button",
+            "#figures-button",
+            "#shift-button",
+        ):
             expect(page.locator(hidden)).to_be_hidden()
         gas = page.locator(".tile").first
         expect(gas.locator(".count").first).to_have_text("1")
