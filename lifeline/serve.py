@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from lifeline.clock import Clock
     from lifeline.notify.cap_outlet import CapOutletSettings
+    from lifeline.time_source import TimeWatch
     from rules.alarms import Alarm
     from rules.events import Event
 
@@ -54,8 +55,17 @@ LOG = structlog.get_logger("serve")
 RETRY_S = 1.0
 
 
-def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: threading.Event) -> None:
+def run_serve(
+    *,
+    data: Path,
+    settings: ServeSettings,
+    clock: Clock,
+    stop: threading.Event,
+    eye: TimeWatch | None = None,
+) -> None:
     """Run until ``stop`` is set; returns after a clean stop.
+
+    ``eye`` looks at the clock, this machine's if none is given.
 
     Raises
     ------
@@ -84,7 +94,7 @@ def run_serve(*, data: Path, settings: ServeSettings, clock: Clock, stop: thread
     try:
         crew.start("tail", Tail(desk, stop).run)
         crew.start("mirror", lambda: _mirror(desk, stop))
-        _watchers(desk, crew, stop)
+        _watchers(desk, crew, stop, eye)
         _posts(desk, crew, stop)
         _warnings(desk, crew, stop)
         crew.start("escalation", lambda: _escalate(desk, Escalator(desk.ledger, keeper), stop))
@@ -141,10 +151,10 @@ def _warnings(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
         crew.start("warning-topic", lambda: reader.run(problems, stop))
 
 
-def _watchers(desk: Desk, crew: _Crew, stop: threading.Event) -> None:
+def _watchers(desk: Desk, crew: _Crew, stop: threading.Event, eye: TimeWatch | None) -> None:
     """Start who watches ourselves: our clock, our sight, and the one who tells the outside."""
     if desk.clock.factor == 1.0:  # in a city faster than the wall nobody goes by this clock
-        crew.start("time", lambda: watch(_told(desk), stop))
+        crew.start("time", lambda: watch(_told(desk), stop, held=eye))
         crew.start("sight", lambda: watch_sight(desk.watchdog, _told(desk, severity=3), stop))
     if desk.settings.sign_of_life is not None:
         life = SignOfLife(desk.settings.sign_of_life)

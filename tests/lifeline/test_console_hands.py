@@ -7,10 +7,17 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.lifeline.browser_kit import on_duty
+from tests.lifeline.browser_kit import on_duty, page_of
 from tests.lifeline.small_city import GAS, OTHER_GAS, SmallCity, serving, until
 
 pytestmark = pytest.mark.real
+PHONE = {"width": 390, "height": 780}
+HEIGHT = "document.getElementById('top').offsetHeight"
+KEEP_AUDIO = """
+window.AudioContext = class extends AudioContext {
+  constructor() { super(); window.audio = this; }
+};
+"""
 
 
 @pytest.fixture
@@ -63,6 +70,24 @@ def test_a_button_that_is_never_let_go_stops_no_alarm(page, city):
     city.send(GAS, 2.7)
     city.send(GAS, 2.8)
     expect(page.locator("#unacked .row .level")).to_have_text("red")
+
+
+def test_the_first_press_moves_nothing_under_itself(browser, city):
+    with serving(city.data) as http, page_of(browser, http.base_url, viewport=PHONE) as page:
+        page.add_init_script(KEEP_AUDIO)
+        page.clock.install()
+        page.reload()
+        expect(page.locator("#sound")).to_have_attribute("data-state", "waits")
+        height = page.evaluate(HEIGHT)
+        page.locator("#language").hover()
+        page.clock.pause_at(time.time() + 1.0)
+        page.mouse.down()
+        until(lambda: page.evaluate("audio.state") == "running")  # woken by the press
+        assert page.evaluate(HEIGHT) == height
+        page.mouse.up()
+        page.clock.resume()
+        expect(page.locator("#sound")).to_have_attribute("data-state", "on")
+        expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
 
 
 def test_the_answer_to_one_order_leaves_the_form_of_the_next_open(page, city):

@@ -3,7 +3,7 @@ import { ask, commandId, onStranger, trust } from "./api.js";
 import { arrive, calibrate, canScan, note, outcome, photo, plain, scan } from "./field_acts.js";
 import { entryRow } from "./field_log.js";
 import { add, all, drop, put, send } from "./field_store.js";
-import { byId, h, mark } from "./dom.js";
+import { byId, calmly, h, mark } from "./dom.js";
 import { clock, lang, length, levelName, say, toggle } from "./words.js";
 
 const ROLES = ["viewer", "operator", "engineer", "admin"], AGAIN_MS = 5000, KEPT = "field-here";
@@ -78,7 +78,8 @@ async function give(order, body) {
 }
 // ── what is seen ─────────────────────────────────────────────────────────────────────────────
 // A form somebody writes in is left alone: only what stands round it is drawn anew.
-function quietly() {
+const quietly = () => calmly(around);
+function around() {
   top();
   const at = document.activeElement;
   if (!asset() || form || (at && ["INPUT", "TEXTAREA", "SELECT", "VIDEO"].includes(at.tagName) && byId("here").contains(at))) return;

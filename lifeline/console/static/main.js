@@ -361,12 +361,15 @@ document.documentElement.lang = lang() === "zh" ? "zh-CN" : "en";
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { map.recolour(); panel.recolour(); chart(); draw(); }); // what is typed stays
 
 setInterval(() => document.body.classList.toggle("blink"), 500);
-setInterval(() => {
-  const silent = performance.now() - heardAt;
-  if (silent > 4000 && !lostSince) lostSince = heardAt;
+function lost() {
   byId("lost").hidden = !lostSince;
   document.body.classList.toggle("lost", Boolean(lostSince));
   if (lostSince) byId("lost").textContent = say("lost", length((performance.now() - lostSince) / 1000));
+}
+setInterval(() => {
+  const silent = performance.now() - heardAt;
+  if (silent > 4000 && !lostSince) lostSince = heardAt;
+  calmly(lost);
   if (undo) toast();
   if (performance.now() > toastEnds) byId("toast").hidden = true;
   if (state) { calmly(top); board(); }

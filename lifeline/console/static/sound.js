@@ -1,5 +1,5 @@
 // A red alarm that nobody has acknowledged is heard: two tones each two seconds, until somebody does, or mutes this browser.
-import { byId } from "./dom.js";
+import { byId, calmly } from "./dom.js";
 import { quiet } from "./list.js";
 import { say } from "./words.js";
 
@@ -11,9 +11,11 @@ export function start() {
   const Audio = window.AudioContext ?? window.webkitAudioContext;
   if (Audio) audio = new Audio();
   // Browsers let a page sound only after a click or key on it; until then it says so.
-  const wake = () => { if (audio?.state === "suspended") audio.resume().then(draw).catch(draw); };
+  // The word on the button gets shorter then, and the row may need a line less: not under the finger that pressed.
+  const told = () => calmly(draw);
+  const wake = () => { if (audio?.state === "suspended") audio.resume().then(told).catch(told); };
   for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, wake, { capture: true });
-  audio?.addEventListener("statechange", draw);
+  audio?.addEventListener("statechange", told);
   byId("sound").addEventListener("click", toggle);
   draw();
 }
@@ -29,7 +31,7 @@ export function update(alarms) {
   const before = calls;
   calls = calling(alarms);
   if (calls && !muted && audio?.state === "running" && performance.now() - last >= EACH_MS - 50) ring();
-  if (before !== calls) draw();
+  if (before !== calls) calmly(draw);
 }
 function ring() {
   last = performance.now();
