@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.oracle_around import Around
+
 if TYPE_CHECKING:
     from rules.plan import ChannelRule
     from rules.registry import Registry
@@ -21,20 +23,17 @@ MAD_TO_SIGMA = 1.4826
 class Neighbour:
     """Distance from the median of the neighbours' last values."""
 
-    neighbours: list[int]
-    max_age_ns: int
+    around: Around
     min_members: int
     floor: float
     method: str
-    last: dict[int, tuple[int, float]] = field(default_factory=dict)  # channel -> time, value
     said: dict[str, float] = field(default_factory=dict)
 
     def saw(self, channel: int, t: int, x: float) -> None:
-        if channel in self.neighbours and not math.isnan(x):
-            self.last[channel] = (t, x)
+        self.around.saw(channel, t, x)
 
     def forget(self, channel: int) -> None:
-        self.last.pop(channel, None)
+        self.around.forget(channel)
 
     def epoch(self) -> None:
         pass
@@ -46,11 +45,7 @@ class Neighbour:
         self.said = {}
         if not math.isfinite(x):
             return NOT_A_ROW
-        members = []
-        for channel in self.neighbours:
-            then, value = self.last.get(channel, (0, math.nan))
-            if math.isfinite(value) and abs(t - then) <= self.max_age_ns:
-                members.append(value)
+        members = list(self.around.fresh(t).values())
         if len(members) < max(self.min_members, 1):
             return NOT_A_ROW
         middle = median(members)
@@ -78,8 +73,7 @@ def median(values: list[float]) -> float:
 def neighbour_of(rule: ChannelRule, i: int, _: Registry) -> Neighbour:
     own = rule.own
     return Neighbour(
-        neighbours=[int(c) for c in own["neighbours"][i] if c >= 0],
-        max_age_ns=int(own["max_age_ns"][i]),
+        around=Around.of(own, i),
         min_members=int(own["min_members"][i]),
         floor=float(own["floor"][i]),
         method=str(rule.options["method"]),

@@ -13,8 +13,9 @@ from tests.oracle_joint import joint_of, stat_of
 from tests.oracle_modal import modal_of
 from tests.oracle_seasonal import seasonal_of
 from tests.oracle_statistics import arrival_of, cusum_of, gap_of, stuck_of, zscore_of
+from tests.oracle_steps import step_of
 from tests.oracle_transient import transient_of
-from tests.oracle_trends import count_of, forecast_of, step_of
+from tests.oracle_trends import count_of, forecast_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,12 @@ OWN: dict[str, dict[str, Sequence[Any]]] = {
     "step": {
         "window_ns": [s * SECOND_NS for s in (10, 30, 120)],
         "min_points": (1, 2, 3),
+        "before_ns": [s * SECOND_NS for s in (10, 40, 120)],
         "relative": (0, 0, 1),
         "resample_ns": [s * SECOND_NS for s in (2, 5, 10, 100, 400)],
+        "neighbours": ([1, 2, 3, -1], [4, 2, 0, 3], [3, -1, -1, -1], [0, 1, 2, 4]),
+        "max_age_ns": [s * SECOND_NS for s in (5, 60, 600)],
+        "min_members": (1, 1, 2),
     },
     "trend": {
         "window_ns": [s * SECOND_NS for s in (40, 120, 600)],

@@ -101,7 +101,11 @@ OWN: dict[str, dict[str, Any]] = {
         "window_ns": 600 * SECOND_NS,
         "min_points": 3,
         "relative": 0,
+        "before_ns": 600 * SECOND_NS,
         "resample_ns": 60 * SECOND_NS,
+        "neighbours": [[1, 2, 3, -1]],
+        "max_age_ns": 600 * SECOND_NS,
+        "min_members": 1,
     },
     "trend": {
         "window_ns": 7200 * SECOND_NS,
@@ -188,7 +192,7 @@ METHODS = {
         *("min", "max", "range", "median"),
     ),
     "rate": ("difference", "theil_sen", "least_squares"),
-    "step": ("rows", "resampled"),
+    "step": ("rows", "resampled", "beyond"),
     "trend": ("", "compensated"),
     "neighbour": ("difference", "sigma"),
 }

@@ -19,6 +19,7 @@ from lifeline.backtest.subset import cut_rule
 from lifeline.backtest.tails import Track
 from lifeline.backtest.textbook import ASSUMED, DAY_NS, alarms_per_day
 from rules.engine import Engine
+from rules.engine.kinds import ACROSS
 from rules.engine.taking import columns_of
 from rules.events import EventType
 from rules.language import compile_plan
@@ -89,7 +90,7 @@ def expected_alarms(
     plan, _ = compile_plan(rules, registry)
     by_rule: dict[str, list[ChannelRule]] = {}
     for side in plan.channel_rules:
-        if side.kind in KINDS:
+        if side.kind in KINDS and side.kernel not in ACROSS:  # of one channel at a time
             by_rule.setdefault(side.rule_id, []).append(side)
     if source is None or span is None:
         return [_by_the_book(sides, registry) for sides in by_rule.values()]

@@ -28,6 +28,7 @@ from lifeline.backtest.run import Version, run
 from lifeline.backtest.score import DAY_NS
 from lifeline.backtest.suggest import CALM_SEVERITY, loses_none
 from lifeline.errors import Failure, Missing
+from rules.engine.kinds import ACROSS
 from rules.language import compile_plan
 from rules.problems import nearest
 
@@ -157,6 +158,8 @@ def _chosen(wanted: Wanted, plan: Plan) -> tuple[dict[str, list[ChannelRule]], d
             passed_over[rule.id] = f"kind {rule.body.kind} is not among those tuned: {kinds}"
         elif not sides:
             passed_over[rule.id] = "it matches no registered channel"
+        elif not ACROSS.isdisjoint(side.kernel for side in sides):
+            passed_over[rule.id] = "it looks at the channels around too (beyond): tune it by hand"
         elif any(side.by_clock for side in sides):
             passed_over[rule.id] = "its limits change by the hour (when): tune each by hand"
         elif _all_frozen(sides, plan):

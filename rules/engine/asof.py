@@ -13,7 +13,7 @@ import numpy as np
 from rules.engine.slots import NO_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROW_BITS = 32  # of a key: channel, then row within the part
 NEVER_ROW = np.int64(2**62)
+CHUNK = 1 << 18  # values of neighbours held at once: bounds memory
 TABLE_PAYS = 8
 """A part with one row a channel is laid in tables where it names one channel in so many."""
 
@@ -146,6 +147,36 @@ class View:
         found = np.flatnonzero((place >= 0) & (self._key[place] >> ROW_BITS == channel.ravel()))
         value.ravel()[found] = self._x[place[found]]
         t_ns.ravel()[found] = self._t[place[found]]
+
+
+def fresh_near(
+    runs: Runs,
+    part: Part,
+    near: NDArray[np.int64],
+    max_age_ns: NDArray[np.int64],
+    accept: NDArray[np.int64],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield rows [n] with what the channels near their tracks last said before them, [n, k].
+
+    ``near`` (−1: none), ``max_age_ns`` and the acceptance class are of all tracks, [T, k] and [T].
+    NaN where it is not finite, or further away in judged time. As many rows go together as memory
+    should hold.
+    """
+    if part.asof is None:
+        raise ValueError("a part for neighbours needs the last values of channels")
+    classes = accept[runs.own]
+    wide = max(1, CHUNK // max(1, near.shape[1]))
+    for number in np.unique(classes).tolist():
+        chosen = np.flatnonzero((classes == number)[runs.segment])
+        view = part.asof.view(part, number)
+        for begin in range(0, len(chosen), wide):
+            rows = chosen[begin : begin + wide]
+            track = runs.own[runs.segment[rows]]
+            value, t_ns = view.last(near[track], runs.at[rows][:, None])
+            # compared so that an absent NO_NS cannot overflow
+            t, age_ns = runs.t[rows][:, None], max_age_ns[track][:, None]
+            value[(t_ns < t - age_ns) | (t_ns > t + age_ns) | ~np.isfinite(value)] = np.nan
+            yield rows, value
 
 
 def fresh_beside(

@@ -40,7 +40,7 @@ class View:
     """
 
     __slots__ = (
-        *("at", "first", "length", "own", "place", "row", "shift"),
+        *("at", "first", "further", "length", "own", "place", "row", "shift"),
         *("step", "t", "times", "value", "values", "wrap"),
     )
 
@@ -58,6 +58,7 @@ class View:
         self.first: NDArray[np.int64]
         self.times: NDArray[np.int64]  # flat; look up by `find`
         self.values: NDArray[np.float64]
+        self.further: NDArray[np.float64]  # [flat, k], k = 0 where a window has no further columns
         self.shift: NDArray[np.int64]  # [r]
         self.wrap, self.step = -1, 1
 
@@ -88,6 +89,7 @@ class Window:
     """Rings of T tracks, as wide as any track has needed so far.
 
     ``window_ns`` is the rules' own unless given, the gap theirs unless ``gaps`` says that none is.
+    ``further`` columns stand beside each row's value.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Window:
         window_ns: NDArray[np.int64] | None = None,
         gaps: bool = True,
         rows: int = ROWS,
+        further: int = 0,
     ) -> None:
         count = len(tracks)
         own = tracks.own("window_ns").astype(np.int64) if window_ns is None else window_ns
@@ -110,14 +113,17 @@ class Window:
             "ring_ns": np.zeros((2, count), np.int64),  # [width, T]
             "ring_value": np.zeros((2, count)),
         }
+        if further:
+            self.state["ring_further"] = np.zeros((2, count, further))  # [width, T, k]
+        self.rings = tuple(name for name in self.state if name.startswith("ring_"))
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the state by name, the tracks first."""
-        return {name: column.T for name, column in self.state.items()}
+        return {name: _turned(column) for name, column in self.state.items()}
 
     def restore(self, name: str, column: NDArray[Any]) -> None:
         """Put an array of ``columns`` in place."""
-        self.state[name] = np.ascontiguousarray(column.T)
+        self.state[name] = np.ascontiguousarray(_turned(column))
 
     def forget(self, own: NDArray[np.int64]) -> None:
         """Empty the windows: a clock epoch."""
@@ -136,16 +142,19 @@ class Window:
                 break
         state["count"][own] = count
 
-    def views(self, runs: Runs) -> Iterator[View]:
-        """Yield all rows of the runs, each track's in order; a view is remembered when yielded."""
+    def views(self, runs: Runs, further: NDArray[np.float64] | None = None) -> Iterator[View]:
+        """Yield all rows of the runs, each track's in order; a view is remembered when yielded.
+
+        ``further`` is what stands beside each row, [r, k].
+        """
         if runs.single:
             view = View(slice(None), runs.own, None, (runs.t, runs.value))
-            self._take_one(view)
+            self._take_one(view, further)
             yield view
             return
         long = runs.length >= LONG
         if long.any():
-            yield self._whole(runs, np.flatnonzero(long))
+            yield self._whole(runs, np.flatnonzero(long), further)
             if long.all():
                 return
         short = np.flatnonzero(~long)
@@ -153,10 +162,10 @@ class Window:
         own = runs.own[short][waves.order]
         for active, at in waves.each():
             view = View(at, own[:active], None, (runs.t[at], runs.value[at]))
-            self._take_one(view)
+            self._take_one(view, further)
             yield view
 
-    def _take_one(self, view: View) -> None:
+    def _take_one(self, view: View, further: NDArray[np.float64] | None) -> None:
         """Find the window of one row a track, and take the rows up."""
         state, place, t = self.state, view.place, view.t
         row: NDArray[np.int64] = state["count"][place].copy()
@@ -186,13 +195,18 @@ class Window:
         here = (row & (width - 1)) * tracks + own
         view.times[here] = t
         view.values[here] = view.value
+        if further is not None:
+            view.further = state["ring_further"].reshape(width * tracks, -1)
+            view.further[here] = further[view.at]
         state["count"][place] = row + 1
         state["first"][place] = first
         state["last_ns"][place] = t
         view.row, view.first, view.shift = row, first, own
         view.wrap, view.step = width - 1, tracks
 
-    def _whole(self, runs: Runs, chosen: NDArray[np.int64]) -> View:
+    def _whole(
+        self, runs: Runs, chosen: NDArray[np.int64], further: NDArray[np.float64] | None
+    ) -> View:
         """Lay long runs out behind the rows the ring still holds of them, and take them up."""
         state, own, length = self.state, runs.own[chosen], runs.length[chosen]
         at = ranges(runs.start[chosen], length)
@@ -208,6 +222,9 @@ class Window:
         times[old], values[old] = state["ring_ns"][ring], state["ring_value"][ring]
         times[new], values[new] = view.t, view.value
         view.times, view.values = times, values
+        if further is not None:
+            view.further = np.empty((len(times), further.shape[1]))
+            view.further[old], view.further[new] = state["ring_further"][ring], further[at]
         view.shift = np.repeat(start + carried - count, length)
         view.row = new - view.shift
         view.first = self._begins(view, new, (start, total, own)) - view.shift
@@ -249,6 +266,8 @@ class Window:
         target = (view.row[source] & (width - 1), np.repeat(view.own, kept))
         state["ring_ns"][target] = view.t[source]
         state["ring_value"][target] = view.value[source]
+        if "ring_further" in state:
+            state["ring_further"][target] = view.further[view.find(view.row[source], source)]
         state["count"][view.own] = count
         state["first"][view.own] = view.first[last]
         state["last_ns"][view.own] = view.t[last]
@@ -264,8 +283,13 @@ class Window:
         held = number < count
         own = np.broadcast_to(np.arange(len(count)), number.shape)[held]
         number = number[held]
-        for name in ("ring_ns", "ring_value"):
+        for name in self.rings:
             old = self.state[name]
-            new = np.zeros((wide, len(count)), old.dtype)
+            new = np.zeros((wide, *old.shape[1:]), old.dtype)
             new[number & (wide - 1), own] = old[number & (width - 1), own]
             self.state[name] = new
+
+
+def _turned(column: NDArray[Any]) -> NDArray[Any]:
+    """Change places and tracks of a ring, [width, T, …]; what is no ring stays."""
+    return np.swapaxes(column, 0, 1) if column.ndim > 1 else column

@@ -112,6 +112,8 @@ MEANINGS: Final[dict[str, str]] = {
     "reset": "When the sum begins anew.",
     "resample": "Median by buckets of this length before anything else.",
     "relative": "Step in percent of what was before.",
+    "before": "How long the window before it is; as long as window.",
+    "beyond": "Only what the channels around do not do too: by near, network, or scope.",
     "min_duration": "Shorter histories are not judged.",
     "test": "Test of significance.",
     "p_value": "Greatest probability that there is no trend.",

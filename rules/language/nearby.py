@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EARTH_M: Final = 6_371_008.8  # mean radius
 MAX_NEAR_M: Final = 50_000.0
+MAX_NEIGHBOURS: Final = 16
+"""The nearest so many count. One width for all, so that a new sensor changes no other's meaning."""
 
 
 def _metres(value: object) -> float:

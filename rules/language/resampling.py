@@ -32,11 +32,13 @@ def read_resample(value: object) -> int:
 Resample = Annotated[int, PlainValidator(read_resample, json_schema_input_type=str)]
 
 
-def grid_problems(window_ns: int, resample_ns: int, least: int, halves: int = 1) -> Iterable[Found]:
+def grid_problems(
+    window_ns: int, resample_ns: int, least: int, *, halves: int = 1, key: str = "window"
+) -> Iterable[Found]:
     """Check that so many windows hold few enough whole buckets, and each at least ``least``."""
     every = format_duration(resample_ns)
     if window_ns % resample_ns:
-        said = f"window {format_duration(window_ns)} is no whole number of resample {every}"
+        said = f"{key} {format_duration(window_ns)} is no whole number of resample {every}"
         yield ("resample",), said
         return
     points = window_ns // resample_ns
@@ -44,9 +46,9 @@ def grid_problems(window_ns: int, resample_ns: int, least: int, halves: int = 1)
     if points > most:
         fits = -(-window_ns // most)
         longer = format_duration(fits)
-        yield ("resample",), f"window of {points} buckets: {most} are kept; resample: {longer}"
+        yield ("resample",), f"{key} of {points} buckets: {most} are kept; resample: {longer}"
     if points < least:
-        yield ("window",), f"window of {points} buckets never holds min_points {least}"
+        yield (key,), f"{key} of {points} buckets never holds min_points {least}"
 
 
 def gap_ns(body: Any) -> int:

@@ -95,7 +95,7 @@ def test_one_opens_an_asset_by_its_code_arrives_notes_and_photographs(page, site
     shown = page.locator("#entries img")
     expect(shown).to_have_attribute("alt", "photo valve V7")
     shown.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('#entries img').naturalWidth === 48")
+    expect(shown).to_have_js_property("naturalWidth", 48)
     assert said(city) == [
         ("on_site", "two of us"), ("note", "smells <b>here</b>"), ("photo", "valve V7"),
     ]  # fmt: skip

@@ -118,7 +118,10 @@ def test_a_step_is_found_once_and_told_in_the_unit_of_the_quantity(method: str) 
     rule = rule_of(
         kind="step", method=method, raise_at=(NAN, NAN, NAN, 5.0), clear_at=(NAN, NAN, NAN, 1.0),
         hold_s=0, keep_s=0, max_gap_s=1e6,
-        own={"window_ns": 20 * SECOND_NS, "resample_ns": 2 * SECOND_NS, "min_points": 5},
+        own={
+            "window_ns": 20 * SECOND_NS, "before_ns": 20 * SECOND_NS,
+            "resample_ns": 2 * SECOND_NS, "min_points": 5,
+        },
     )  # fmt: skip
     random = Random(3)
     noise = [random.gauss(0.0, 0.3) for _ in range(200)]
@@ -133,7 +136,10 @@ def test_a_bucket_of_many_rows_has_the_median_of_rows_spread_evenly_over_it(rows
     rule = rule_of(
         kind="step", method="resampled", raise_at=(-1e9, NAN, NAN, NAN), hold_s=0, keep_s=0,
         max_gap_s=1e9,
-        own={"window_ns": 2000 * SECOND_NS, "resample_ns": 2000 * SECOND_NS, "min_points": 1},
+        own={
+            "window_ns": 2000 * SECOND_NS, "before_ns": 2000 * SECOND_NS,
+            "resample_ns": 2000 * SECOND_NS, "min_points": 1,
+        },
     )  # fmt: skip
     random = Random(rows)
     values = [random.gauss(0.0, 1.0) for _ in range(rows)]

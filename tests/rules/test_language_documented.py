@@ -90,6 +90,9 @@ assets:
     channels:
     - {id: p2, quantity: pressure, resolution: 0.1}
     - {id: p3, quantity: pressure, resolution: 0.1}
+    - {id: q2, quantity: flow, resolution: 0.1}
+    - {id: q3, quantity: flow, resolution: 0.1}
+    - {id: q4, quantity: flow, resolution: 0.1}
 """
     }
 )

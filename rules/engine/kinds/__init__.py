@@ -18,6 +18,7 @@ from rules.engine.kinds.rate import RateDifference, RateTheilSen
 from rules.engine.kinds.seasonal import Seasonal
 from rules.engine.kinds.stat import STATS
 from rules.engine.kinds.step import StepResampled, StepRows
+from rules.engine.kinds.step_beyond import StepBeyond
 from rules.engine.kinds.stuck import Stuck
 from rules.engine.kinds.threshold import Threshold
 from rules.engine.kinds.transient import Transient
@@ -45,6 +46,7 @@ SCORERS: tuple[type[Scorer], ...] = (
     Count,
     StepRows,
     StepResampled,
+    StepBeyond,
     Trend,
     TrendCompensated,
     Forecast,
@@ -54,9 +56,12 @@ SCORERS: tuple[type[Scorer], ...] = (
     Expression,
     Modal,
 )
-ACROSS = tuple(
+ACROSS = frozenset(
     scorer.kernel
-    for scorer in (NeighbourDifference, NeighbourSigma, Expression, TrendCompensated, Modal)
+    for scorer in (
+        *(NeighbourDifference, NeighbourSigma, Expression, TrendCompensated),
+        *(StepBeyond, Modal),
+    )
 )
 """Kernels that look at the last values of other channels."""
 SAMPLERS: tuple[type[Sampler], ...] = (Transient,)

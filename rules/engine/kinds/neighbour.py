@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rules.engine.asof import fresh_near
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rules.engine.asof import View
     from rules.engine.part import Part, Runs
     from rules.engine.tracks import Tracks
 
 MAD_TO_SIGMA = 1.4826  # for normal values
-CHUNK = 1 << 18  # values of neighbours held at once: bounds memory
 
 
 class NeighbourDifference:
@@ -40,46 +40,21 @@ class NeighbourDifference:
         n = len(runs.t)
         score = np.full(n, np.nan)
         self.aux = np.full((n, len(self.aux_names)), np.nan)
-        asof = part.asof
-        if asof is None:
-            raise ValueError("a part for neighbours needs the last values of channels")
-        classes = self.accept[runs.own]
-        wide = max(1, CHUNK // max(1, self.neighbours.shape[1]))
-        for accept in np.unique(classes).tolist():
-            rows = np.flatnonzero((classes == accept)[runs.segment])
-            view = asof.view(part, accept)
-            for begin in range(0, len(rows), wide):
-                self._score(runs, view, rows[begin : begin + wide], score)
+        near = (self.neighbours, self.max_age_ns, self.accept)
+        for rows, value in fresh_near(runs, part, *near):
+            value.sort(axis=1)  # NaN last
+            members = np.count_nonzero(~np.isnan(value), axis=1)
+            track = runs.own[runs.segment[rows]]
+            enough = members >= self.min_members[track]
+            if enough.any():
+                at, members, floor = rows[enough], members[enough], self.floor[track[enough]]
+                middle = middle_of(value[enough], members)
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    found = runs.value[at] - middle
+                    found = self._scaled(found, value[enough], middle, (members, floor))
+                score[at] = found + 0.0  # a zero is never -0.0
+                self.aux[at, 0], self.aux[at, 1] = middle + 0.0, members
         return score
-
-    def _score(
-        self,
-        runs: Runs,
-        view: View,
-        rows: NDArray[np.int64],
-        score: NDArray[np.float64],
-    ) -> None:
-        """Score some rows of one acceptance class; write score and aux."""
-        track = runs.own[runs.segment[rows]]
-        value, t_ns = view.last(self.neighbours[track], runs.at[rows][:, None])
-        # compared so that an absent NO_NS cannot overflow
-        t, max_age_ns = runs.t[rows][:, None], self.max_age_ns[track][:, None]
-        fresh = (t_ns >= t - max_age_ns) & (t_ns <= t + max_age_ns) & np.isfinite(value)
-        value[~fresh] = np.nan
-        value.sort(axis=1)  # NaN last
-        members = np.count_nonzero(fresh, axis=1)
-        enough = members >= self.min_members[track]
-        at, chosen = rows[enough], value[enough]
-        members, track = members[enough], track[enough]
-        if not len(at):
-            return
-        middle = _medians(chosen, members)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = runs.value[at] - middle
-            found = self._scaled(found, chosen, middle, (members, self.floor[track]))
-        score[at] = found + 0.0  # a zero is never -0.0
-        assert self.aux is not None  # noqa: S101 - set by score
-        self.aux[at, 0], self.aux[at, 1] = middle + 0.0, members
 
     def _scaled(
         self,
@@ -116,13 +91,13 @@ class NeighbourSigma(NeighbourDifference):
         count, floor = more
         away = np.abs(members - middle[:, None])
         away.sort(axis=1)
-        sigma = np.maximum(MAD_TO_SIGMA * _medians(away, count), floor)
+        sigma = np.maximum(MAD_TO_SIGMA * middle_of(away, count), floor)
         score = deviation / sigma
         score[(sigma == 0) & (deviation == 0)] = 0.0
         return score
 
 
-def _medians(sorted_rows: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
+def middle_of(sorted_rows: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the median of the first ``count`` of each sorted row; no sum can overflow."""
     row, half = np.arange(len(count)), count >> 1
     upper: NDArray[np.float64] = sorted_rows[row, half]

@@ -24,20 +24,21 @@ CELLS = 1 << 20  # values of a pass held at once: bounds memory
 
 
 class _Shift:
-    """What both methods tell of a window: its two halves, compared."""
+    """What both methods tell of a window: its newer part and its older, compared."""
 
     def __init__(self, tracks: Tracks) -> None:
-        self.half_ns = tracks.own("window_ns").astype(np.int64)
+        self.newer_ns = tracks.own("window_ns").astype(np.int64)
+        self.both_ns = self.newer_ns + tracks.own("before_ns").astype(np.int64)
         self.least = np.maximum(tracks.own("min_points"), 1)
         self.relative = tracks.own("relative") > 0
 
     def of(self, view: View) -> NDArray[np.float64]:
-        """Return the shift at each row of the view, NaN where a half has too few rows."""
+        """Return the shift at each row of the view, NaN where a part has too few rows."""
         score = np.full(len(view.t), np.nan)
         least = view.each(self.least)
         at = np.flatnonzero(view.row - view.first + 1 >= 2 * least)
         begin, end, least = view.first[at], view.row[at] + 1, least[at]
-        middle = _after(view, at, (view.t - view.each(self.half_ns))[at])
+        middle = _after(view, at, (view.t - view.each(self.newer_ns))[at])
         enough = (middle - begin >= least) & (end - middle >= least)
         at, begin, middle, end = at[enough], begin[enough], middle[enough], end[enough]
         before = _medians(view, at, begin, middle)
@@ -88,11 +89,11 @@ class StepRows(Windowed):
 
     def __init__(self, tracks: Tracks) -> None:
         self.shift = _Shift(tracks)
-        window = Window(tracks, window_ns=2 * self.shift.half_ns, gaps=False)
+        window = Window(tracks, window_ns=self.shift.both_ns, gaps=False)
         super().__init__(window, np.ones(len(tracks), np.int64))
 
     def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:  # noqa: ARG002
-        """Return the shift at each row of a view; NaN where a half has too few rows."""
+        """Return the shift at each row of a view; NaN where a part has too few rows."""
         return self.shift.of(view)
 
 
@@ -106,7 +107,7 @@ class StepResampled:
 
     def __init__(self, tracks: Tracks) -> None:
         self.shift = _Shift(tracks)
-        self.resampler = Resampler(tracks, 2 * self.shift.half_ns)
+        self.resampler = Resampler(tracks, self.shift.both_ns)
         self.aux: NDArray[np.float64] | None = None
 
     def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,7 @@ from rules.language.amounts import AmountValue, Limits, Span, SpanValue
 from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides, sigma_sides
 from rules.language.models import ChannelBody
-from rules.language.nearby import Hops, Near, Nearby, Scope, one_way, padded
+from rules.language.nearby import MAX_NEIGHBOURS, Hops, Near, Nearby, Scope, one_way, padded
 from rules.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from rules.language.limits import Side
     from rules.plan import ChannelRule, Level
     from rules.registry import Registry
-
-MAX_NEIGHBOURS: Final = 16
-"""The nearest so many count. One width for all, so that a new sensor changes no other's meaning."""
 
 
 class NeighbourRule(ChannelBody):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from rules.language.amounts import SpanValue
+from rules.language.amounts import Span, SpanValue
 from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides
 from rules.language.models import LimitBody
+from rules.language.nearby import MAX_NEIGHBOURS, Hops, Near, Nearby, Scope, one_way, padded
 from rules.language.resampling import Resample, grid_problems, warn_of_grid
 from rules.quantities import QUANTITIES, UnknownUnit
+from rules.strict_models import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,14 +27,38 @@ if TYPE_CHECKING:
 ROWS: Final = 64  # what the engine keeps of both windows together, unless it resamples
 
 
+class Beyond(Strict):
+    """The channels around, whose own step is taken off."""
+
+    near: Near | None = None
+    network: str | None = None
+    hops: Hops | None = None
+    scope: Scope | None = None
+    max_age: SpanValue = Span(times=3.0)
+    min_members: Annotated[int, Field(ge=1, le=MAX_NEIGHBOURS)] = 3
+
+    @model_validator(mode="after")
+    def _whole(self) -> Beyond:
+        one_way(self.near, self.network, self.hops, self.scope)
+        return self
+
+
 class StepRule(LimitBody):
     """The median of the newest window less that of the window before it."""
 
     kind: Literal["step"]
     window: SpanValue
+    before: SpanValue | None = None  # as long as window
+    beyond: Beyond | None = None
     min_points: Annotated[int, Field(ge=1, le=ROWS // 2)] = 3  # in each window
     resample: Resample | None = None
     relative: bool = False  # limits in %, of the window before
+
+
+def _method(body: Any) -> str:
+    if body.beyond is not None:
+        return "beyond"
+    return "rows" if body.resample is None else "resampled"
 
 
 def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
@@ -50,8 +76,21 @@ def _sides(body: Any, quantity: str, levels: Sequence[Level]) -> list[Side]:
 
 
 def _own(body: Any, _side: Side, matched: Matched) -> Columns:
+    own = _steps(body, matched)
+    if body.beyond is not None:
+        near = Nearby(matched.registry, matched.among).of(matched.rows, body.beyond)
+        own |= {
+            "neighbours": padded(near, MAX_NEIGHBOURS),
+            "max_age_ns": matched.spans(body.beyond.max_age),
+            "min_members": matched.whole(body.beyond.min_members),
+        }
+    return own
+
+
+def _steps(body: Any, matched: Matched) -> Columns:
     return {
         "window_ns": matched.spans(body.window),
+        "before_ns": matched.spans(body.window if body.before is None else body.before),
         "min_points": matched.whole(body.min_points),
         "relative": matched.whole(int(body.relative)),
         "resample_ns": matched.whole(body.resample or 0),
@@ -66,10 +105,16 @@ def _check(body: Any, _levels: Sequence[Level]) -> Iterable[Found]:
                 yield (key, level), said
     if body.resample is None:
         return
-    if body.window.times is not None:
-        yield ("window",), "window must be a duration where resample is given"
-    else:
-        yield from grid_problems(body.window.duration_ns, body.resample, body.min_points, halves=2)
+    if body.beyond is not None:
+        yield ("beyond",), "beyond looks at rows as they come: leave out resample"
+    for key in ("window", "before"):
+        span = getattr(body, key)
+        if span is not None and span.times is not None:
+            yield (key,), f"{key} must be a duration where resample is given"
+            return
+        if span is not None:
+            grid = (span.duration_ns, body.resample, body.min_points)
+            yield from grid_problems(*grid, halves=2, key=key)
 
 
 def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[Level]) -> None:
@@ -78,11 +123,20 @@ def _warn(warn: Warn, built: ChannelRule, registry: Registry, levels: Sequence[L
     if built.options["method"] == "resampled":
         warn_of_grid(warn, built, registry)
         return
-    points = built.own["window_ns"] / registry.channels.interval_ns[built.channel]
-    few = points < built.own["min_points"]
-    warn.some(few, ("window",), "window never holds min_points samples")
-    said = f"two windows hold more than {ROWS} samples, which are kept: give resample"
-    warn.some(2 * points > ROWS, ("window",), said)
+    interval_ns = registry.channels.interval_ns[built.channel]
+    points, older = built.own["window_ns"] / interval_ns, built.own["before_ns"] / interval_ns
+    least = built.own["min_points"]
+    warn.some(points < least, ("window",), "window never holds min_points samples")
+    warn.some(
+        (older < least) & (older != points), ("before",), "before never holds min_points samples"
+    )
+    remedy = "shorten them" if built.options["method"] == "beyond" else "give resample"
+    said = f"two windows hold more than {ROWS} samples, which are kept: {remedy}"
+    warn.some(points + older > ROWS, ("window",), said)
+    if built.options["method"] == "beyond":
+        alone = (built.own["neighbours"] >= 0).sum(axis=1) < built.own["min_members"]
+        said = "fewer neighbours than min_members: it never fires"
+        warn.some(alone, ("beyond", "min_members"), said)
 
 
 STEP = Kind(
@@ -95,8 +149,8 @@ STEP = Kind(
     levels_of=limit_levels,
     sides_of=_sides,
     own_of=_own,
-    options_of=lambda body: {"method": "rows" if body.resample is None else "resampled"},
+    options_of=lambda body: {"method": _method(body)},
     check=_check,
     warn=_warn,
-    settable=("window", "min_points"),
+    settable=("window", "before", "min_points"),
 )
