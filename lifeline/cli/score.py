@@ -113,6 +113,32 @@ def reach(
     _put("reach", text, [aim.to_json() for aim in held], json_file, markdown)
 
 
+@app.command("modal")
+def modal(
+    *,
+    rules: Rules = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Of city time that count.")] = 365,
+    shift: Annotated[float, typer.Option(min=3, max=50, help="Per cent of the frequency.")] = 3.0,
+    seed: Annotated[int, typer.Option(min=1, help="Of weather, noise and faults.")] = 1,
+    json_file: JsonFile = None,
+    markdown: Markdown = None,
+) -> None:
+    """Play a year of bridges: false alarms of natural frequencies, and how soon a shift is told."""
+    from lifeline.scenarios.modal_year import modal_section, modal_year
+    from rules.language.loader import load_rules
+    from simulators.recording import shipped_rules
+
+    room_to_write(json_file, markdown)
+    held = modal_year(
+        load_rules(rules or shipped_rules()), days=days, shift=shift / 100, seed=seed,
+        tracked=lambda all_days: tracked(all_days, len(all_days)),
+    )  # fmt: skip
+    since = f" --seed {seed}" if seed != 1 else ""
+    command = f"lifeline score modal --days {days} --shift {shift:g}{since}"
+    text = modal_section(held, f"{command} --markdown docs/detection.md")
+    _put("modal", text, held.to_json(), json_file, markdown)
+
+
 @app.command("incidents")
 def incidents(
     names: Annotated[

@@ -53,7 +53,7 @@ DOMAIN = {
     ("bridge-movement", -1): (-6, None, None, None),
     ("bridge-tilt", 1): (6, None, None, None),
     ("bridge-tilt", -1): (-6, None, None, None),
-    ("bridge-frequency", -1): (-3, -5, -10, -15),  # %
+    ("bridge-frequency", -1): (-2.5, -5, -10, -15),  # %; of 3 only half would be told in time
     ("tunnel-co", 1): tuple(x * PPM_CO for x in (50, 70, 100, 150)),
     ("tunnel-visibility", 1): (0.005, 0.0065, 0.009, 0.012),
     ("tunnel-fire", 1): (45, 55, 60, 70),
