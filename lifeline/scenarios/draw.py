@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lifeline.scenarios.entries import ExpectEntry
+from rules.bulletins import ALERT, Bulletin
 from rules.problems import Invalid, Problem
+from rules.readings import Control, Record
 from simulators.city import registry_of_city
 from simulators.faults import Break, Unfit, make
 from simulators.faults.draw import usual_faults
@@ -20,7 +22,7 @@ from simulators.noise import key_of, uniform
 from simulators.stream import City
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lifeline.scenarios.entries import (
         FaultEntry,
@@ -36,6 +38,8 @@ MINUTE_NS: Final = 60 * SECOND_NS
 DAY_NS: Final = 1440 * MINUTE_NS
 SLACK_NS: Final = 5 * MINUTE_NS  # played beyond the last deadline, so that late is told from never
 MOST_TRIED: Final = 60  # places of a pattern
+SENDER: Final = "scenario"
+ISSUER: Final = ("the scenario's weather bureau", "场景气象台")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,21 @@ class Variant:
     incidents: tuple[Incident, ...]
     faults: tuple[Fault, ...]
     expected: tuple[Expected, ...]
+    warnings: tuple[Bulletin, ...] = ()  # in the order they come
+
+    def records(self, *, step_ns: int) -> Iterator[list[Record]]:
+        """Yield what the engine hears, in journal order: the city, and the official warnings."""
+        offset, begin_ns = 0, self.from_ns
+        for bulletin in (*self.warnings, None):
+            end_ns = self.end_ns if bulletin is None else bulletin.sent_ns
+            for batch in self.city.records(begin_ns, end_ns, step_ns=step_ns, offset=offset):
+                yield batch
+                offset += len(batch)
+            if bulletin is not None:
+                said = bulletin.data() | {"via": "scenario", "command": bulletin.identifier}
+                yield [Record(offset, Control("warning", said))]
+                offset += 1
+            begin_ns = end_ns
 
     @property
     def name(self) -> str:
@@ -150,8 +169,30 @@ class _Drawing:
         return Variant(
             scenario=self.scenario, seed=self.seed, city=city, from_ns=self.from_ns,
             begin_ns=self.begin_ns, end_ns=end_ns, incidents=tuple(incidents),
-            faults=tuple(faults), expected=tuple(expected),
+            faults=tuple(faults), expected=tuple(expected), warnings=self.warnings(end_ns),
         )  # fmt: skip
+
+    def warnings(self, end_ns: int) -> tuple[Bulletin, ...]:
+        """Return the official warnings that come while it is played."""
+        said = []
+        for entry in self.entry.warnings:
+            sent_ns = self.begin_ns + int(self.between(entry.at, entry.id, "at"))
+            lasts_ns = int(self.between(entry.lasts, entry.id, "lasts"))
+            said.append(
+                Bulletin(
+                    identifier=entry.id,
+                    sender=SENDER,
+                    sent_ns=sent_ns,
+                    kind=ALERT,
+                    hazard=entry.hazard,
+                    severity=SEVERITY[entry.level],
+                    issuer=ISSUER,
+                    onset_ns=sent_ns,
+                    expires_ns=sent_ns + lasts_ns,
+                    areas=tuple(entry.areas),
+                )
+            )
+        return tuple(sorted((b for b in said if b.sent_ns < end_ns), key=lambda b: b.sent_ns))
 
     def told(self, entry: HappeningEntry) -> tuple[int, float, dict[str, float]]:
         """Return onset in Unix ns, length in s and options."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from rules.bulletins import HAZARDS
 from rules.durations import parse_duration
 from rules.problems import nearest
 from rules.strict_models import DurationNs, Strict
@@ -129,6 +130,17 @@ class FaultEntry(HappeningEntry):
     kind: Annotated[str, AfterValidator(_among("fault", FAULTS))]
 
 
+class WarningEntry(Strict):
+    """What the weather bureau says; ``at`` counts from the beginning, ``lasts`` from there."""
+
+    id: Id
+    at: Durations = (0, 0)
+    hazard: Annotated[str, AfterValidator(_among("hazard", HAZARDS))] = "rainstorm"
+    level: Level
+    lasts: Durations
+    areas: list[str] = Field(default_factory=list)  # districts; none: the whole city
+
+
 class ExpectEntry(Strict):
     """An alarm that must come, about the incident or fault ``of``."""
 
@@ -163,6 +175,7 @@ class ScenarioEntry(Strict):
     lasts: DurationNs = 60 * MINUTE_NS  # at least; longer where a deadline is later
     incidents: list[IncidentEntry] = Field(default_factory=list)
     faults: list[FaultEntry] = Field(default_factory=list)
+    warnings: list[WarningEntry] = Field(default_factory=list)
     expect: list[ExpectEntry] = Field(default_factory=list)
     forbid: list[ForbidEntry] = Field(default_factory=lambda: [ForbidEntry()])
 
@@ -191,14 +204,15 @@ def _check_ids(one: ScenarioEntry, document: Document, path: tuple[str | int, ..
         document.problem((*path, *where), said, who=one.name, noun="scenario")
 
     seen: set[str] = set()
-    happenings: dict[str, list[HappeningEntry]] = {
-        "incidents": list(one.incidents), "faults": list(one.faults)
+    happenings: dict[str, list[HappeningEntry | WarningEntry]] = {
+        "incidents": list(one.incidents), "faults": list(one.faults), "warnings": list(one.warnings)
     }  # fmt: skip
     for key, held in happenings.items():
         for at, each in enumerate(held):
             if each.id in seen:
                 note((key, at, "id"), f'id "{each.id}" stands twice: give each its own')
             seen.add(each.id)
+    seen -= {warning.id for warning in one.warnings}  # nothing happens by them
     faults = {fault.id for fault in one.faults}
     for at, expected in enumerate(one.expect):
         if expected.of not in seen:

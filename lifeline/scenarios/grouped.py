@@ -65,7 +65,7 @@ def grouped(bench: Bench, scenario: Scenario, seed: int) -> Grouped:
     fold, grouping = AlarmFold(), Grouping(Places(registry=variant.registry))
     of_alarm: dict[tuple[str, int], str] = {}  # (key, raised) → incident
     seq = 0
-    for batch in variant.city.records(variant.from_ns, variant.end_ns, step_ns=STEP_NS):
+    for batch in variant.records(step_ns=STEP_NS):
         events = engine.fold(batch)
         episodes.take(events)
         for event in events:

@@ -42,7 +42,7 @@ class Bench:
         plan = self.plan(variant.registry)
         engine = Engine(plan, variant.registry)
         episodes, told = Episodes(variant.begin_ns), Told()
-        for batch in variant.city.records(variant.from_ns, variant.end_ns, step_ns=STEP_NS):
+        for batch in variant.records(step_ns=STEP_NS):
             events = engine.fold(batch)
             episodes.take(events)
             told.take(events)

@@ -45,6 +45,15 @@ def bench():
 
 
 WRONG = {
+    "  warnings:\n  - {id: w, hazard: rainstrom, level: orange, lasts: 1h}\n": (
+        "s.yaml:8:21: hazard: unknown hazard 'rainstrom' (did you mean"
+    ),
+    f"  incidents:\n{LEAK}}}\n  warnings:\n  - {{id: leak, level: red, lasts: 1h}}\n": (
+        'id "leak" stands twice: give each its own'
+    ),
+    "  warnings:\n  - {id: w, level: red, lasts: 1h}\n  expect:\n  - {of: w, by: 5m}\n": (
+        'no incident or fault "w"'
+    ),
     "  incidents:\n  - {id: x, kind: gas_leek, place: y, lasts: 1h}\n": (
         "s.yaml:8:19: kind: unknown incident 'gas_leek' (did you mean"
     ),
