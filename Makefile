@@ -64,8 +64,8 @@ test-setup: .make/developing
 	@.ci/test-servers
 
 test: test-setup
-	@echo "== tests, three at a time: half of their time is waiting"
-	$(PY) -m pytest -n 3 --dist loadfile -m 'not alone'
+	@echo "== tests, two at a time"
+	$(PY) -m pytest -n 2 --dist loadfile -m 'not alone'
 	@echo "== tests that need the machine to themselves"
 	$(PY) -m pytest -m alone
 

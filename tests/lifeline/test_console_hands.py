@@ -90,6 +90,21 @@ def test_the_first_press_moves_nothing_under_itself(browser, city):
         expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
 
 
+def test_a_key_right_after_a_dialog_closed_is_no_key_of_its_field(page, city):
+    city.send(GAS, 1.6)
+    expect(page.locator("#unacked .row")).to_have_count(1)
+    for key in "js":
+        page.keyboard.press(key)
+    expect(page.locator("#care-note")).to_be_visible()
+    page.evaluate("""() => {
+      const field = document.getElementById("care-note");
+      field.focus();
+      document.getElementById("care").close();  // the focus goes with the next frame
+      field.dispatchEvent(new KeyboardEvent("keydown", { key: "s", bubbles: true }));
+    }""")
+    expect(page.locator("#care-note")).to_be_visible()
+
+
 def test_the_answer_to_one_order_leaves_the_form_of_the_next_open(page, city):
     city.send(GAS, 1.6)
     expect(page.locator("#unacked .row")).to_have_count(1)

@@ -16,6 +16,7 @@ LONG = {
     ("drain", "drain-level-stands"),
     ("bridge", "bridge-tilt-drift"),
     ("water", "water-night-flow"),  # four weeks
+    ("water", "water-inflow-beyond"),  # an hour
 }
 
 

@@ -63,8 +63,17 @@ def test_a_burst_is_measured_against_the_inflow_and_placed_in_its_area(bench):
     assert area.cases[0].reached
 
 
+def test_a_burst_of_a_sixteenth_is_told_against_the_areas_around(bench):
+    verdict = bench.play(drawn(SCENARIOS["burst-of-a-main"], 1016))
+    _, found, area, _ = aims([verdict])
+    assert found.cases[0].size == pytest.approx(0.064, abs=0.002)
+    assert found.cases[0].reached
+    assert area.cases[0].reached
+    assert "water-inflow-beyond" in {alarm.episode.rule for alarm in verdict.alarms}
+
+
 def test_a_burst_too_small_to_be_seen_is_no_case(bench):
-    verdict = bench.play(drawn(SCENARIOS["burst-of-a-main"], 1002))  # 4 % of the inflow
+    verdict = bench.play(drawn(SCENARIOS["burst-of-a-main"], 1056))  # 1 % of the inflow
     _, found, area, _ = aims([verdict])
     assert found.cases[0].size < 0.05
     assert not found.cases[0].counts

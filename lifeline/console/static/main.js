@@ -334,7 +334,7 @@ function chart() {
 }
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
+  if ((event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) && !event.target.closest("dialog:not([open])")) { // a field has the focus for a frame yet when its dialog has closed
     if (document.querySelector("dialog[open]:not(#find)")) return; // its forms answer Enter, the dialog Escape
     if (event.key === "Escape" || event.key === "Enter") event.target.blur();
     return;
