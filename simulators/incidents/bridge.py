@@ -243,7 +243,8 @@ def stiffness_loss(registry: Registry, onset: Onset) -> Incident:
 def creeping(registry: Registry, onset: Onset) -> Incident:
     """B8: a crack opens and the span sags, a little every day.
 
-    Options: ``crack_mm_day`` 0.02, ``sag_mm_a`` 6.
+    A crack tells of it within days; where none is measured the sag does, within months. Options:
+    ``crack_mm_day`` 0.02, ``sag_mm_a`` 6.
     """
     here = asset_of(registry, onset, "bridge", "bridge", "span")
     whole = _whole(registry, here)
@@ -259,6 +260,6 @@ def creeping(registry: Registry, onset: Onset) -> Incident:
     return made(
         registry, onset, here,
         kind="creeping", severity=SEVERITY["yellow"], told_by=("crack", "deflection"),
-        parts=(7 * DAY_S, DAY_S, 0, DAY_S),
+        parts=((7 if len(cracks) else 180) * DAY_S, DAY_S, 0, DAY_S),
         channels=rows, fades_s=1e9, shape=laid([by(opens, cracks), by(sinks, sags)]),
     )  # fmt: skip

@@ -15,6 +15,7 @@ LONG = {
     ("drain", "drain-level-creeps"),
     ("drain", "drain-level-stands"),
     ("bridge", "bridge-tilt-drift"),
+    ("bridge", "bridge-sag"),  # months
     ("water", "water-night-flow"),  # four weeks
     ("water", "water-inflow-beyond"),  # an hour
 }

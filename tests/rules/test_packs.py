@@ -47,6 +47,7 @@ DOMAIN = {
     ("bridge-deflection", 1): (6, 8, 10, 12),  # … of 10
     ("bridge-vibration", 1): (0.10, 0.20, 0.315, 0.5),
     ("bridge-overload", 1): (55, 75, 100, 130),
+    ("bridge-sag", 1): (1, 3, 5, None),  # mm a year
     ("bridge-crack-grows", 1): (0.005, 0.01, 0.02, None),  # mm a day
     ("bridge-wind", 1): (10.8, 17.2, 20.8, 25),
     ("bridge-movement", 1): (6, None, None, None),

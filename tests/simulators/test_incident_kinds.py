@@ -226,6 +226,17 @@ def test_a_leak_of_heating_promises_what_the_tightest_network_shows(makeup, seve
     assert KINDS["heat_leak"](registry(), onset).severity == severity
 
 
+def test_digging_is_due_when_six_of_ten_minutes_had_a_strike():
+    where, lasts, _, _ = WHERE["digging"]
+    place = place_of(where)
+    due = {}
+    for busy in (1.0, 0.6):
+        onset = Onset(id="x", place=place, begin_ns=0, lasts_s=lasts, options={"busy": busy})
+        due[busy] = KINDS["digging"](registry(), onset).deadline_s / 60
+    assert 6 + 1 <= due[1.0] < 10  # six minutes, a report and the alarm
+    assert due[0.6] > due[1.0]
+
+
 def test_a_kind_refuses_a_place_where_it_cannot_happen_and_a_size_that_alarms_nobody():
     r = registry()
     for kind, (_, lasts, _, _) in WHERE.items():
@@ -236,7 +247,8 @@ def test_a_kind_refuses_a_place_where_it_cannot_happen_and_a_size_that_alarms_no
              "stiffness_loss": {"shift": 0.01}, "storm": {"period_a": 0.05},
              "heat_leak": {"makeup": 0.1}, "under_supply": {"short_k": 4},
              "oxygen_loss": {"floor": 20.5}, "tunnel_jam": {"emission": 0.2},
-             "sewer_gas": {"h2s": 8}, "gallery_flood": {"mm_min": 0.5}}  # fmt: skip
+             "sewer_gas": {"h2s": 8}, "gallery_flood": {"mm_min": 0.5},
+             "digging": {"busy": 0.05}}  # fmt: skip
     for kind, options in small.items():
         where, lasts, _, _ = WHERE[kind]
         with pytest.raises(Misplaced):
