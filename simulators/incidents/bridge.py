@@ -260,6 +260,6 @@ def creeping(registry: Registry, onset: Onset) -> Incident:
     return made(
         registry, onset, here,
         kind="creeping", severity=SEVERITY["yellow"], told_by=("crack", "deflection"),
-        parts=((7 if len(cracks) else 180) * DAY_S, DAY_S, 0, DAY_S),
+        parts=((7 if len(cracks) else 240) * DAY_S, DAY_S, 0, DAY_S),
         channels=rows, fades_s=1e9, shape=laid([by(opens, cracks), by(sinks, sags)]),
     )  # fmt: skip
