@@ -115,6 +115,8 @@ def moved(tmp_path_factory: pytest.TempPathFactory):
                 timeout_s=90,
             )
             first = back_up(old / "data", shelf, site=old)
+            so_far = sum(len(g.kept) for g in gateways)
+            until(lambda: sum(len(g.kept) for g in gateways) > so_far, "something new to copy")
             kept = {g.name: g.kept for g in gateways}
             second = back_up(old / "data", shelf, site=old)
             assert all(g.is_alive() for g in gateways), "traffic went on"
