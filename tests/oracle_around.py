@@ -38,3 +38,20 @@ class Around:
             if math.isfinite(value) and abs(t - then) <= self.max_age_ns:
                 found[channel] = value
         return found
+
+
+@dataclass(kw_only=True)
+class LooksAround:
+    """What a score that needs the channels around hears of them, and says beside it."""
+
+    around: Around
+    said: dict[str, float] = field(default_factory=dict)
+
+    def saw(self, channel: int, t: int, x: float) -> None:
+        self.around.saw(channel, t, x)
+
+    def forget(self, channel: int) -> None:
+        self.around.forget(channel)
+
+    def evidence(self) -> dict[str, float]:
+        return self.said

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.oracle_around import Around
+from tests.oracle_around import Around, LooksAround
 
 if TYPE_CHECKING:
     from rules.plan import ChannelRule
@@ -19,27 +19,16 @@ NO_SIGN = 0.0
 MAD_TO_SIGMA = 1.4826
 
 
-@dataclass
-class Neighbour:
+@dataclass(kw_only=True)
+class Neighbour(LooksAround):
     """Distance from the median of the neighbours' last values."""
 
-    around: Around
     min_members: int
     floor: float
     method: str
-    said: dict[str, float] = field(default_factory=dict)
-
-    def saw(self, channel: int, t: int, x: float) -> None:
-        self.around.saw(channel, t, x)
-
-    def forget(self, channel: int) -> None:
-        self.around.forget(channel)
 
     def epoch(self) -> None:
         pass
-
-    def evidence(self) -> dict[str, float]:
-        return self.said
 
     def score(self, t: int, x: float) -> float:
         self.said = {}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.oracle_around import Around
+from tests.oracle_around import Around, LooksAround
 from tests.oracle_trends import MOST_ROWS, NOT_A_ROW, Buckets, Point, middle_of
 
 if TYPE_CHECKING:
@@ -67,27 +67,16 @@ class ResampledStep:
         pass
 
 
-@dataclass
-class StepBeyond:
+@dataclass(kw_only=True)
+class StepBeyond(LooksAround):
     """The median of the steps that rows against each neighbour make."""
 
     step: Step
-    around: Around
     min_members: int
     rows: list[tuple[int, float, dict[int, float]]] = field(default_factory=list)
-    said: dict[str, float] = field(default_factory=dict)
-
-    def saw(self, channel: int, t: int, x: float) -> None:
-        self.around.saw(channel, t, x)
-
-    def forget(self, channel: int) -> None:
-        self.around.forget(channel)
 
     def epoch(self) -> None:
         self.rows = []
-
-    def evidence(self) -> dict[str, float]:
-        return self.said
 
     def score(self, t: int, x: float) -> float:
         self.said = {}
@@ -130,4 +119,5 @@ def step_of(rule: ChannelRule, i: int, _: Registry) -> Step | ResampledStep | St
         return step
     if rule.options["method"] == "resampled":
         return ResampledStep(step, Buckets(int(own["resample_ns"][i]), sum(spans)))
-    return StepBeyond(step, Around.of(own, i), int(own["min_members"][i]))
+    around = Around.of(own, i)
+    return StepBeyond(step=step, around=around, min_members=int(own["min_members"][i]))

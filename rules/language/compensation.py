@@ -10,9 +10,8 @@ from pydantic import PlainValidator, model_validator
 from rules.durations import format_duration, parse_duration
 from rules.language.amounts import SpanValue
 from rules.language.kinds.kind import spans_of
-from rules.language.nearby import Hops, Near, Nearby, Scope, one_way
+from rules.language.nearby import Nearby, Where
 from rules.registry_models import KnownQuantity
-from rules.strict_models import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,14 +35,10 @@ def _lag(value: object) -> tuple[int, int]:
     return first, last
 
 
-class Beside(Strict):
+class Beside(Where):
     """Where to look for a channel that goes along, such as the temperature of the same asset."""
 
     by: KnownQuantity
-    near: Near | None = None
-    network: str | None = None
-    hops: Hops | None = None
-    scope: Scope | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -52,11 +47,6 @@ class Beside(Strict):
         if isinstance(raw, dict) and not raw.keys() & {"near", "network", "hops", "scope"}:
             return {**raw, "scope": "asset"}
         return raw
-
-    @model_validator(mode="after")
-    def _whole(self) -> Beside:
-        one_way(self.near, self.network, self.hops, self.scope)
-        return self
 
 
 class Compensate(Beside):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, model_validator
 from scipy.spatial import cKDTree
 
 from rules.language.amounts import read_amount
+from rules.strict_models import Strict
 from rules.units import UnknownUnit, parse
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def one_way(near: float | None, network: str | None, hops: int | None, scope: st
         raise ValueError("must say once who is near: near: 50 m, network and hops, or scope: zone")
     if (network is None) != (hops is None):
         raise ValueError("network and hops belong together: network: gas_pipe, hops: 2")
+
+
+class Where(Strict):
+    """Keys that say in one way who is near."""
+
+    near: Near | None = None
+    network: str | None = None
+    hops: Hops | None = None
+    scope: Scope | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        one_way(self.near, self.network, self.hops, self.scope)
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,30 +6,31 @@ those: a difference in differences, in which what all of them do cancels, with n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from rules.engine.asof import fresh_near
 from rules.engine.kinds.neighbour import middle_of
+from rules.engine.kinds.windowed import CELLS, Windowed
 from rules.engine.window import ROWS, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from rules.engine.part import Part, Runs
     from rules.engine.tracks import Tracks
     from rules.engine.window import View
 
-CELLS = 1 << 20  # values of a pass held at once: bounds memory
 NEAR = 16  # neighbours of a track that are kept beside each row
 
 
-class StepBeyond:
+class StepBeyond(Windowed):
     """Two windows of rows, each with what its neighbours said when it came."""
 
     kernel: ClassVar[str] = "step_beyond"
-    finite: ClassVar[bool] = True
     aux_names: ClassVar[tuple[str, ...]] = ("members",)
 
     def __init__(self, tracks: Tracks) -> None:
@@ -38,29 +39,31 @@ class StepBeyond:
         self.neighbours[:, : near.shape[1]] = near[:, :NEAR]
         self.max_age_ns = tracks.own("max_age_ns").astype(np.int64)
         self.min_members = np.maximum(tracks.own("min_members"), 1)
-        self.least = np.maximum(tracks.own("min_points"), 1)
+        self.min_points = np.maximum(tracks.own("min_points"), 1)
         self.relative = tracks.own("relative") > 0
         self.newer_ns = tracks.own("window_ns").astype(np.int64)
         both_ns = self.newer_ns + tracks.own("before_ns").astype(np.int64)
-        self.window = Window(tracks, window_ns=both_ns, gaps=False, further=NEAR)
+        window = Window(tracks, window_ns=both_ns, gaps=False, further=NEAR)
+        super().__init__(window, 2 * self.min_points)
         self.accept = tracks.accept
-        self.aux: NDArray[np.float64] | None = None
 
-    def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:
-        """Return how far each row's step goes beyond its neighbours', and roll the windows on."""
-        score = np.full(len(runs.t), np.nan)
-        self.aux = np.full((len(score), 1), np.nan)
-        beside = np.full((len(score), NEAR), np.nan)
+    def views(self, runs: Runs, part: Part) -> Iterator[View]:
+        """Yield the rows with their windows, and beside each row what its neighbours had said."""
+        self.aux = np.full((len(runs.t), 1), np.nan)
+        beside = np.full((len(runs.t), NEAR), np.nan)
         for rows, value in fresh_near(runs, part, self.neighbours, self.max_age_ns, self.accept):
             beside[rows] = value
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for view in self.window.views(runs, beside):
-                enough = view.row - view.first + 1 >= 2 * view.each(self.least)
-                place = np.arange(len(runs.t))[view.at]
-                at = np.flatnonzero(enough)
-                for begin in range(0, len(at), CELLS // (ROWS * NEAR)):
-                    rows = at[begin : begin + CELLS // (ROWS * NEAR)]
-                    score[place[rows]], self.aux[place[rows], 0] = self._beyond(view, rows)
+        return self.window.views(runs, beside)
+
+    def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return how far each row's step goes beyond its neighbours'."""
+        score, members = np.full(len(view.t), np.nan), np.full(len(view.t), np.nan)
+        at = np.flatnonzero(~few)
+        for begin in range(0, len(at), CELLS // (ROWS * NEAR)):
+            rows = at[begin : begin + CELLS // (ROWS * NEAR)]
+            score[rows], members[rows] = self._beyond(view, rows)
+        assert self.aux is not None  # noqa: S101 - set by views
+        self.aux[view.at, 0] = members
         return score
 
     def _beyond(
@@ -77,7 +80,7 @@ class StepBeyond:
         apart = self._apart(view, place, relative)
         apart[~held] = np.nan
         newer = view.times[place] > (view.t - view.each(self.newer_ns))[rows][:, None]
-        least = view.each(self.least)[rows][:, None]
+        least = view.each(self.min_points)[rows][:, None]
         now, known = _middles(apart, newer, least)
         before, known_before = _middles(apart, ~newer, least)
         step = now - before
@@ -88,7 +91,7 @@ class StepBeyond:
         members = np.count_nonzero(~np.isnan(step), axis=1)
         enough = members >= view.each(self.min_members)[rows]
         score, said = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-        score[enough] = middle_of(step[enough], members[enough]) + 0.0  # a zero is never -0.0
+        score[enough] = middle_of(step[enough], members[enough])
         said[enough] = members[enough]
         return score, said
 
@@ -100,18 +103,6 @@ class StepBeyond:
         apart = np.where(relative[:, None, None], own / beside, own - beside)
         apart[~np.isfinite(apart)] = np.nan
         return apart
-
-    def forget(self, own: NDArray[np.int64]) -> None:
-        """Empty the windows of tracks whose clock began a new epoch."""
-        self.window.forget(own)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the state's arrays by name."""
-        return self.window.columns()
-
-    def restore(self, name: str, column: NDArray[Any]) -> None:
-        """Put an array in place."""
-        self.window.restore(name, column)
 
 
 def _middles(

@@ -28,11 +28,11 @@ class Windowed(ABC):
         self.window, self.least = window, least
         self.aux: NDArray[np.float64] | None = None
 
-    def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:  # noqa: ARG002 - the protocol
+    def score(self, runs: Runs, part: Part) -> NDArray[np.float64]:
         """Return the score of each row (NaN: too few rows), and roll the windows on."""
         score = np.empty(len(runs.t))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for view in self.window.views(runs):
+            for view in self.views(runs, part):
                 few = view.row - view.first + 1 < view.each(self.least)
                 found = self.of(view, few)
                 if few.any():
@@ -40,6 +40,10 @@ class Windowed(ABC):
                 score[view.at] = found
         score += 0.0  # a zero is never -0.0: which of the two a median picks depends on the sort
         return score
+
+    def views(self, runs: Runs, part: Part) -> Iterator[View]:  # noqa: ARG002 - for who looks around
+        """Yield the rows with their windows; the windows roll on."""
+        return self.window.views(runs)
 
     @abstractmethod
     def of(self, view: View, few: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from rules.language.amounts import Span, SpanValue
 from rules.language.kinds.kind import Kind, limit_levels, warn_of_span
 from rules.language.limits import difference_of, limit_sides
 from rules.language.models import LimitBody
-from rules.language.nearby import MAX_NEIGHBOURS, Hops, Near, Nearby, Scope, one_way, padded
+from rules.language.nearby import MAX_NEIGHBOURS, Nearby, Where, padded
 from rules.language.resampling import Resample, grid_problems, warn_of_grid
 from rules.quantities import QUANTITIES, UnknownUnit
-from rules.strict_models import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,20 +26,11 @@ if TYPE_CHECKING:
 ROWS: Final = 64  # what the engine keeps of both windows together, unless it resamples
 
 
-class Beyond(Strict):
+class Beyond(Where):
     """The channels around, whose own step is taken off."""
 
-    near: Near | None = None
-    network: str | None = None
-    hops: Hops | None = None
-    scope: Scope | None = None
     max_age: SpanValue = Span(times=3.0)
     min_members: Annotated[int, Field(ge=1, le=MAX_NEIGHBOURS)] = 3
-
-    @model_validator(mode="after")
-    def _whole(self) -> Beyond:
-        one_way(self.near, self.network, self.hops, self.scope)
-        return self
 
 
 class StepRule(LimitBody):
